@@ -1,0 +1,305 @@
+//! Raw timely inside a program: datasets as streams, streams as datasets.
+//!
+//! [`Context::timely`] runs a closure on every worker, between two jobs; the closure builds dataflows, which then run to
+//! their end. [`Dataset::to_stream`] feeds the partitions of a dataset in, [`IntoDataset::into_dataset`] collects what
+//! comes out. What happens between is timely's: no retries, no bounded memory, and an operator that panics ends the
+//! call with an error.
+
+use super::board::Job;
+use super::job;
+use super::stage::{Failure, JobControl, StageState};
+use super::task::{TaskContext, guarded};
+use crate::context::Context;
+use crate::dataset::Dataset;
+use crate::dataset::lineage::{
+    Chunk, Cursor, Data, Dependency, Input, Lineage, Node, NodeInfo, Record, Stop,
+};
+use crate::dataset::node::NewNode;
+use crate::error::{Error, ErrorKind, Result};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::channels::pact::Exchange;
+use timely::dataflow::operators::Operator;
+use timely::dataflow::operators::generic::operator::source;
+use timely::dataflow::{Scope, StreamVec};
+use timely::progress::Timestamp;
+use timely::worker::Worker;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+/// A dataset with its record type erased, as an input of [`Context::timely`].
+pub trait AnyDataset {
+    #[doc(hidden)]
+    fn node(&self) -> Arc<dyn Node>;
+}
+
+impl<T: Data> AnyDataset for Dataset<T> {
+    fn node(&self) -> Arc<dyn Node> {
+        self.erased()
+    }
+}
+
+/// What `to_stream` needs inside the closure of [`Context::timely`].
+pub struct Bridge {
+    state: Arc<StageState>,
+}
+
+/// Depends on all inputs, so that planning it computes their shuffles.
+struct Roots {
+    info: NodeInfo,
+    parents: Vec<Arc<dyn Node>>,
+}
+
+impl Node for Roots {
+    fn info(&self) -> &NodeInfo {
+        &self.info
+    }
+    fn dependencies(&self) -> Vec<Dependency> {
+        self.parents.iter().map(|p| Dependency::Narrow(p.clone())).collect()
+    }
+    fn inputs(&self, partition: usize, visit: &mut dyn FnMut(Input<'_>)) {
+        let mut p = partition;
+        for parent in &self.parents {
+            if p < parent.info().partitions {
+                return visit(Input::Narrow(parent, p));
+            }
+            p -= parent.info().partitions;
+        }
+    }
+}
+
+struct Nothing;
+impl Cursor<()> for Nothing {
+    fn next(&mut self) -> Result<Option<Chunk<'_, ()>>, Stop> {
+        Ok(None)
+    }
+}
+
+impl Lineage<()> for Roots {
+    fn open(self: Arc<Self>, _: usize, _: &Rc<TaskContext>) -> Result<Box<dyn Cursor<()>>, Stop> {
+        Ok(Box::new(Nothing))
+    }
+}
+
+impl<T: Data> Dataset<T> {
+    /// The records of the partitions that this worker reads, as a stream at the least time. Inside the closure of
+    /// [`Context::timely`], for a dataset that was named as an input.
+    pub fn to_stream<'scope, S: Timestamp>(
+        &self,
+        scope: Scope<'scope, S>,
+        bridge: &Bridge,
+    ) -> StreamVec<'scope, S, T> {
+        let (node, state) = (self.lineage().clone(), bridge.state.clone());
+        let (topology, index) = (state.job.engine.topology, scope.index());
+        let mut partitions = (0..node.info().partitions).filter(move |p| topology.worker_of(*p) == index);
+        source::<_, CapacityContainerBuilder<Vec<T>>, _, _>(scope, "dataset", move |capability, info| {
+            let again = scope.activator_for(info.address);
+            let mut capability = Some(capability);
+            let mut running: Option<(Rc<TaskContext>, Box<dyn Cursor<T>>)> = None;
+            move |output| {
+                let Some(at) = &capability else { return };
+                if running.is_none() {
+                    let Some(p) = partitions.next().filter(|p| !state.must_stop(*p)) else {
+                        capability = None;
+                        return;
+                    };
+                    let task = TaskContext::new(&state, p, 0);
+                    match guarded(&task, || node.clone().open(p, &task)) {
+                        Ok(cursor) => running = Some((task, cursor)),
+                        Err(stop) => return state.fail(p, failure(stop)),
+                    }
+                }
+                let (task, cursor) = running.as_mut().expect("just opened");
+                let (t, mut session) = (task.clone(), output.session(at));
+                let more = guarded(&t, || {
+                    let Some(chunk) = cursor.next()? else {
+                        t.publish()?;
+                        return Ok(false);
+                    };
+                    chunk.for_each(|record| session.give(record));
+                    Ok(true)
+                });
+                drop(session);
+                match more {
+                    Ok(true) => {}
+                    Ok(false) => running = None,
+                    Err(stop) => {
+                        state.fail(t.partition(), failure(stop));
+                        capability = None;
+                        return;
+                    }
+                }
+                again.activate();
+            }
+        })
+    }
+}
+
+fn failure(stop: Stop) -> Failure {
+    match stop {
+        Stop::Cancelled => Failure::Cancelled,
+        Stop::Missing(what) => Failure::Error(ErrorKind::Lost(what)),
+        Stop::Fatal(e) | Stop::Failed(e) => Failure::Error(e.kind().clone()),
+    }
+}
+
+/// Where a stream is collected; see [`Context::output`].
+pub struct Output<U> {
+    parts: Arc<Vec<Mutex<Vec<U>>>>,
+    topology: crate::context::Topology,
+}
+
+impl<U> Clone for Output<U> {
+    fn clone(&self) -> Self {
+        Output { parts: self.parts.clone(), topology: self.topology }
+    }
+}
+
+impl<U: Record + Ord> Output<U> {
+    /// What was collected so far, each partition sorted, because the order of arrival means nothing.
+    #[track_caller]
+    pub fn dataset(&self, cx: &Context) -> Dataset<U> {
+        let parts = self.parts.iter().map(|p| {
+            let mut records = lock(p).clone();
+            records.sort();
+            records
+        });
+        cx.from_partitions(parts.collect())
+    }
+}
+
+/// Ends a stream in a dataset.
+pub trait IntoDataset<U> {
+    /// Sends every record to partition `route(record)` modulo the partitions of `output`.
+    fn into_dataset(self, output: &Output<U>, route: impl Fn(&U) -> u64 + 'static);
+}
+
+impl<'scope, S: Timestamp, U: Record> IntoDataset<U> for StreamVec<'scope, S, U> {
+    fn into_dataset(self, output: &Output<U>, route: impl Fn(&U) -> u64 + 'static) {
+        let (output, n, route) = (output.clone(), output.parts.len() as u64, Rc::new(route));
+        let (by, topology) = (route.clone(), output.topology);
+        let exchange = Exchange::new(move |x: &U| topology.worker_of((by(x) % n) as usize) as u64);
+        self.sink(exchange, "into dataset", move |(input, _)| {
+            input.for_each(|_, records: &mut Vec<U>| {
+                for record in records.drain(..) {
+                    lock(&output.parts[(route(&record) % n) as usize]).push(record);
+                }
+            })
+        });
+    }
+}
+
+type Build = dyn Fn(&mut Worker, &Bridge) + Send + Sync;
+
+struct TimelyJob {
+    bridge: Bridge,
+    build: Box<Build>,
+    /// Set by a worker whose operators panicked: in one process timely does not tell the others.
+    broken: AtomicBool,
+    left: AtomicUsize,
+    finished: Mutex<bool>,
+    done: Condvar,
+}
+
+struct Posted(Arc<TimelyJob>);
+
+impl Job for Posted {
+    fn run(&self, worker: &mut Worker) {
+        let job = &self.0;
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            (job.build)(worker, &job.bridge);
+            while worker.has_dataflows() && !job.must_stop() {
+                worker.step_or_park(Some(Duration::from_millis(10)));
+            }
+        }));
+        if let Err(panic) = result {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("panic").to_string();
+            job.bridge
+                .state
+                .fail(0, Failure::Error(ErrorKind::Usage(format!("a timely operator panicked: {text}"))));
+            job.broken.store(true, Ordering::Release);
+        }
+        for dataflow in worker.installed_dataflows() {
+            worker.drop_dataflow(dataflow);
+        }
+        if job.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            *lock(&job.finished) = true;
+            job.done.notify_all();
+        }
+    }
+}
+
+impl TimelyJob {
+    fn must_stop(&self) -> bool {
+        self.broken.load(Ordering::Acquire)
+            || self.bridge.state.failure().is_some()
+            || self.bridge.state.must_stop(0)
+    }
+}
+
+impl Context {
+    /// A place for [`IntoDataset::into_dataset`], of `partitions` partitions.
+    pub fn output<U: Record + Ord>(&self, partitions: usize) -> Output<U> {
+        let parts = (0..partitions.max(1)).map(|_| Mutex::default()).collect();
+        Output { parts: Arc::new(parts), topology: self.topology() }
+    }
+    /// Runs `build` on every worker and then the dataflows it has built, until they are complete. `inputs` are the
+    /// datasets that it reads with [`Dataset::to_stream`]: their shuffles are computed first.
+    ///
+    /// All workers must build the same dataflows in the same order.
+    #[track_caller]
+    pub fn timely<F>(&self, inputs: &[&dyn AnyDataset], build: F) -> Result<()>
+    where
+        F: Fn(&mut Worker, &Bridge) + Send + Sync + 'static,
+    {
+        let engine = self.engine();
+        let parents: Vec<Arc<dyn Node>> = inputs.iter().map(|d| d.node()).collect();
+        let digests: Vec<u64> = parents.iter().map(|p| p.info().digest).collect();
+        let info = NewNode {
+            closure: std::any::type_name::<F>(),
+            parents: &digests,
+            ..NewNode::of("timely", parents.iter().map(|p| p.info().partitions).sum(), Location::caller())
+        }
+        .finish(engine);
+        let (id, partitions) = (info.id, (0..info.partitions).collect());
+        // Computes the shuffles of the inputs, and compares the program with the other processes.
+        job::run(engine, "timely", Arc::new(Roots { info, parents }), partitions, Box::new(|_, _| Ok(())))?;
+        let control = Arc::new(JobControl::new(engine, 0, None));
+        let state = Arc::new(StageState::new(&control, 0, id, "timely".to_string(), vec![]));
+        let job = Arc::new(TimelyJob {
+            bridge: Bridge { state: state.clone() },
+            build: Box::new(build),
+            broken: AtomicBool::new(false),
+            left: AtomicUsize::new(self.config().workers),
+            finished: Mutex::new(false),
+            done: Condvar::new(),
+        });
+        engine.register_running(&control);
+        engine.board.post(Arc::new(Posted(job.clone()))).map_err(|e| Error::new(ErrorKind::Cluster(e)))?;
+        let mut finished = lock(&job.finished);
+        while !*finished {
+            if let Some(why) = engine.board.dead() {
+                return Err(Error::new(ErrorKind::Cluster(why)));
+            }
+            finished = job
+                .done
+                .wait_timeout(finished, Duration::from_millis(100))
+                .unwrap_or_else(|e| e.into_inner())
+                .0;
+        }
+        engine.unregister_running(0);
+        match state.failure() {
+            None => Ok(()),
+            Some(Failure::Cancelled) => Err(Error::new(ErrorKind::Cancelled)),
+            Some(Failure::Missing(what)) => Err(Error::new(ErrorKind::Lost(what))),
+            Some(Failure::Error(kind)) => Err(Error::new(kind)),
+        }
+    }
+}

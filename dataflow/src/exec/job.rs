@@ -1,0 +1,347 @@
+//! An action as the workers see it: agree, plan, run the missing shuffles, compute the result, share it.
+//!
+//! # Guarantees
+//! Every process gets the same result or the same error. Before anything is built, the processes compare job number
+//! and plan fingerprint; if they differ nothing is built (timely would deliver data into wrong channels, silently).
+//! When a block is gone that the plan relied on, the job is planned again, up to [`ROUNDS`] times in a row.
+//!
+//! # Cost
+//! One process: one dataflow a missing shuffle and one for the result. Several: one more to agree.
+
+use super::board::{Board, Job};
+use super::gather::all_gather;
+use super::parcel::{Head, Kind, Pairs, Parcel};
+use super::shuffle::ShuffleRun;
+use super::stage::{Failure, JobControl, StageState, Task, run_stage};
+use super::task::TaskContext;
+use crate::Record;
+use crate::context::{Engine, accumulator::Contribution};
+use crate::dataset::lineage::{Cursor, Data, Lineage, Node, Stop};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::Event;
+use crate::plan::{Inventory, Known, StagePlan, inventory, plan};
+use serde::{Deserialize, Serialize};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
+use std::time::{Duration, Instant};
+use timely::worker::Worker;
+
+/// How often a job is planned before it fails, when blocks keep getting lost.
+const ROUNDS: usize = 16;
+
+/// Computes the result of one partition.
+pub(crate) type Compute<T, R> = dyn Fn(&mut dyn Cursor<T>, &Rc<TaskContext>) -> Result<R, Stop> + Send + Sync;
+
+/// One plan and its stages in this process; all local workers share it.
+struct Round {
+    stages: Vec<(StagePlan, ShuffleRun)>,
+    result: Arc<StageState>,
+}
+
+struct Outcome<R> {
+    slots: Vec<Option<R>>,
+    error: Option<Error>,
+    finished: bool,
+}
+
+/// A running action.
+struct ActionJob<T: Data, R> {
+    control: Arc<JobControl>,
+    action: &'static str,
+    root: Arc<dyn Lineage<T>>,
+    partitions: Vec<usize>,
+    compute: Box<Compute<T, R>>,
+    rounds: Vec<OnceLock<Round>>,
+    /// What this process has at the start of each round.
+    inventories: Vec<OnceLock<Inventory>>,
+    outcome: Mutex<Outcome<R>>,
+    done: Condvar,
+    left: AtomicUsize,
+}
+
+/// What the processes compare before they build anything.
+#[derive(Serialize, Deserialize)]
+struct Proposal {
+    job: u64,
+    digest: u64,
+    what: String,
+    inventory: Inventory,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+/// Runs an action on `partitions` (ascending) of `root` and returns one result a partition, in their order. Blocks the
+/// caller.
+pub(crate) fn run<T: Data, R: Record>(
+    engine: &Arc<Engine>,
+    action: &'static str,
+    root: Arc<dyn Lineage<T>>,
+    partitions: Vec<usize>,
+    compute: Box<Compute<T, R>>,
+) -> Result<Vec<R>> {
+    if super::task::current().is_some() {
+        return Err(Error::usage(format!(
+            "`{action}` was called inside a task; actions and transformations belong to the main program"
+        )));
+    }
+    let start = Instant::now();
+    // Numbers are given and jobs posted under one lock, so that the board's order is that of the numbers.
+    let mut next = lock(&engine.next_job);
+    *next += 1;
+    let number = *next;
+    let deadline = engine.config.job_timeout.map(|t| start + t);
+    let control = Arc::new(JobControl::new(engine, number, deadline));
+    let info = root.info();
+    engine.events.emit(|| Event::JobStart {
+        job: number,
+        action: action.to_string(),
+        dataset: info.id,
+        partitions: partitions.len(),
+    });
+    let job = Arc::new(ActionJob {
+        control: control.clone(),
+        action,
+        outcome: Mutex::new(Outcome {
+            slots: partitions.iter().map(|_| None).collect(),
+            error: None,
+            finished: false,
+        }),
+        root,
+        partitions,
+        compute,
+        rounds: (0..ROUNDS).map(|_| OnceLock::new()).collect(),
+        inventories: (0..ROUNDS).map(|_| OnceLock::new()).collect(),
+        done: Condvar::new(),
+        left: AtomicUsize::new(engine.config.workers),
+    });
+    engine.register_running(&control);
+    let posted = engine.board.post(Arc::new(Posted(job.clone())));
+    drop(next);
+    let result = match posted {
+        Ok(()) => job.wait(&engine.board),
+        Err(why) => Err(Error::new(ErrorKind::Cluster(why))),
+    };
+    engine.unregister_running(number);
+    let timed_out = deadline.is_some_and(|d| Instant::now() > d);
+    let result = match result {
+        Err(e) if timed_out && matches!(e.kind(), ErrorKind::Cancelled) => {
+            Err(Error::new(ErrorKind::Timeout {
+                job: number,
+                limit: engine.config.job_timeout.unwrap_or_default(),
+            }))
+        }
+        other => other,
+    };
+    engine.events.emit(|| Event::JobEnd {
+        job: number,
+        error: result.as_ref().err().map(|e| e.to_string()),
+        wall_us: start.elapsed().as_micros() as u64,
+    });
+    result
+}
+
+impl<T: Data, R: Record> ActionJob<T, R> {
+    fn wait(&self, board: &Board) -> Result<Vec<R>> {
+        let mut outcome = lock(&self.outcome);
+        while !outcome.finished {
+            if let Some(why) = board.dead() {
+                return Err(Error::new(ErrorKind::Cluster(why)));
+            }
+            outcome = self
+                .done
+                .wait_timeout(outcome, Duration::from_millis(100))
+                .unwrap_or_else(|e| e.into_inner())
+                .0;
+        }
+        if let Some(error) = outcome.error.take() {
+            return Err(error);
+        }
+        let results: Option<Vec<R>> = outcome.slots.drain(..).collect();
+        results.ok_or_else(|| Error::new(ErrorKind::Lost("a partition has no result".to_string())))
+    }
+    fn topology(&self) -> crate::context::Topology {
+        self.control.engine.topology
+    }
+    /// Agrees with the other processes and plans; the first local worker that comes does the planning.
+    fn plan(&self, worker: &mut Worker, round: usize) -> Result<&Round> {
+        let node: Arc<dyn Node> = self.root.clone();
+        let known =
+            if self.topology().processes == 1 { Known::Local } else { self.agree(worker, round, &node)? };
+        Ok(self.rounds[round].get_or_init(|| {
+            let engine = &self.control.engine;
+            let owned = |n: usize| (0..n).filter(|p| engine.topology.owns(*p)).collect::<Vec<_>>();
+            let stages = plan(&node, &self.partitions, &known).into_iter().enumerate();
+            let stages: Vec<_> = stages
+                .map(|(i, stage)| {
+                    let info = stage.shuffle.info();
+                    let tasks = owned(stage.shuffle.parent().info().partitions);
+                    let label = info.operation.to_string();
+                    let state = Arc::new(StageState::new(&self.control, i as u32, info.id, label, tasks));
+                    let missing = Arc::new(stage.missing.clone());
+                    (stage, ShuffleRun { state, missing })
+                })
+                .collect();
+            let tasks = self.partitions.iter().copied().filter(|p| engine.topology.owns(*p)).collect();
+            let label = format!("{} of {}", self.action, node.info().operation);
+            let result = StageState::new(&self.control, stages.len() as u32, node.info().id, label, tasks);
+            let result = Arc::new(result.of_action());
+            Round { stages, result }
+        }))
+    }
+    /// Compares job and plan with the other processes and gathers what blocks they have.
+    fn agree(&self, worker: &mut Worker, round: usize, node: &Arc<dyn Node>) -> Result<Known> {
+        let (topology, info) = (self.topology(), node.info());
+        let mine = self.inventories[round].get_or_init(|| inventory(node, |p| topology.owns(p)));
+        let proposal = Proposal {
+            job: self.control.number,
+            digest: crate::hash::hash_of(&(info.digest, self.action, &self.partitions)),
+            what: format!(
+                "{} of {} at {}:{}",
+                self.action,
+                info.operation,
+                info.site.file(),
+                info.site.line()
+            ),
+            inventory: mine.clone(),
+        };
+        let bytes = postcard::to_stdvec(&proposal).map_err(|e| Error::usage(e.to_string()))?;
+        let all = all_gather(worker, &self.control, bytes)?;
+        let all: Vec<Proposal> = all
+            .iter()
+            .map(|b| postcard::from_bytes(b).map_err(|e| Error::new(ErrorKind::Cluster(e.to_string()))))
+            .collect::<Result<_>>()?;
+        if all.iter().any(|p| (p.job, p.digest) != (proposal.job, proposal.digest)) {
+            let plans = all.iter().enumerate();
+            let plans = plans
+                .map(|(i, p)| format!("process {i}: job {}, {}, plan {:016x}", p.job, p.what, p.digest))
+                .collect();
+            return Err(Error::new(ErrorKind::PlanMismatch { job: self.control.number, plans }));
+        }
+        Ok(Known::from(all.into_iter().map(|p| p.inventory)))
+    }
+    /// Runs stages until one fails.
+    fn attempt(self: &Arc<Self>, worker: &mut Worker, round: usize) -> Result<Option<Failure>> {
+        let plan = self.plan(worker, round)?;
+        for (stage, run) in &plan.stages {
+            let start = Instant::now();
+            stage.shuffle.clone().run(worker, run);
+            self.stage_ended(worker, &run.state, start);
+            if let Some(failure) = run.state.failure() {
+                return Ok(Some(failure));
+            }
+        }
+        let start = Instant::now();
+        self.results(worker, &plan.result);
+        self.stage_ended(worker, &plan.result, start);
+        Ok(plan.result.failure())
+    }
+    fn stage_ended(&self, worker: &Worker, state: &Arc<StageState>, start: Instant) {
+        if worker.index().is_multiple_of(self.topology().workers) {
+            let (job, stage) = (self.control.number, state.stage);
+            self.control.engine.events.emit(|| Event::StageEnd {
+                job,
+                stage,
+                wall_us: start.elapsed().as_micros() as u64,
+            });
+        }
+    }
+    /// The last stage: computes the result of each partition and gives it to every process.
+    fn results(self: &Arc<Self>, worker: &mut Worker, state: &Arc<StageState>) {
+        let (this, into) = (self.clone(), self.clone());
+        let start = Box::new(move |partition: usize, task: &Rc<TaskContext>| {
+            Ok(Box::new(ResultTask { job: this.clone(), partition, task: task.clone() }) as Box<dyn Task<_>>)
+        });
+        let fails = state.clone();
+        run_stage(worker, state, start, move |parcel: Parcel<Pairs<R, ()>>| {
+            if parcel.head.kind != Kind::ToProcesses {
+                return;
+            }
+            let slot = parcel.head.part as usize;
+            match parcel.open() {
+                Ok(mut pairs) => lock(&into.outcome).slots[slot] = pairs.keys.pop(),
+                Err(e) => fails.fail(slot, Failure::Error(Error::usage(e).kind().clone())),
+            }
+        });
+    }
+    /// Gives accumulator contributions to the other processes.
+    fn share_contributions(&self, worker: &mut Worker) -> Result<()> {
+        let engine = &self.control.engine;
+        if engine.topology.processes == 1 {
+            return Ok(());
+        }
+        let mine: Vec<Contribution> = if worker.index().is_multiple_of(engine.topology.workers) {
+            std::mem::take(&mut *lock(&self.control.outbox))
+        } else {
+            vec![]
+        };
+        let bytes = postcard::to_stdvec(&mine).map_err(|e| Error::usage(e.to_string()))?;
+        let all = all_gather(worker, &self.control, bytes)?;
+        if worker.index().is_multiple_of(engine.topology.workers) {
+            for (process, bytes) in all.iter().enumerate().filter(|(p, _)| *p != engine.topology.process) {
+                let theirs: Vec<Contribution> = postcard::from_bytes(bytes)
+                    .map_err(|e| Error::new(ErrorKind::Cluster(format!("process {process}: {e}"))))?;
+                engine.accumulators.absorb(engine, theirs)?;
+            }
+        }
+        Ok(())
+    }
+    fn work(self: &Arc<Self>, worker: &mut Worker) -> Result<()> {
+        let mut last = String::new();
+        for round in 0..ROUNDS {
+            match self.attempt(worker, round)? {
+                None => return self.share_contributions(worker),
+                Some(Failure::Cancelled) => return Err(Error::new(ErrorKind::Cancelled)),
+                Some(Failure::Error(kind)) => return Err(Error::new(kind)),
+                Some(Failure::Missing(what)) => last = what,
+            }
+        }
+        Err(Error::new(ErrorKind::Lost(format!(
+            "blocks were lost {ROUNDS} times in a row; the last: {last}"
+        ))))
+    }
+}
+
+/// `Arc<ActionJob>` on the board.
+struct Posted<T: Data, R>(Arc<ActionJob<T, R>>);
+
+impl<T: Data, R: Record> Job for Posted<T, R> {
+    fn run(&self, worker: &mut Worker) {
+        let result = self.0.work(worker);
+        if let Err(error) = result {
+            lock(&self.0.outcome).error.get_or_insert(error);
+        }
+        if self.0.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            lock(&self.0.outcome).finished = true;
+            self.0.done.notify_all();
+        }
+    }
+}
+
+/// Computes the result of one partition, in one step.
+struct ResultTask<T: Data, R> {
+    job: Arc<ActionJob<T, R>>,
+    partition: usize,
+    task: Rc<TaskContext>,
+}
+
+impl<T: Data, R: Record> Task<Pairs<R, ()>> for ResultTask<T, R> {
+    fn step(&mut self, out: &mut Vec<Parcel<Pairs<R, ()>>>) -> Result<bool, Stop> {
+        let job = &self.job;
+        let mut cursor = job.root.clone().open(self.partition, &self.task)?;
+        let result = (job.compute)(&mut *cursor, &self.task)?;
+        let slot = job.partitions.binary_search(&self.partition).expect("a partition of the job");
+        if job.topology().processes > 1 {
+            let head = Head { part: slot as u32, ..Head::default() };
+            let pairs = Pairs { keys: vec![result.clone()], values: vec![()] };
+            out.push(
+                Parcel::to_processes(head, pairs, &job.topology())
+                    .map_err(|e| Stop::Fatal(Error::usage(e)))?,
+            );
+        }
+        lock(&job.outcome).slots[slot] = Some(result);
+        Ok(true)
+    }
+}

@@ -1,0 +1,14 @@
+//! Execution on timely: jobs, stages, tasks, shuffles.
+
+pub(crate) mod aggregate;
+pub(crate) mod board;
+pub(crate) mod codec;
+pub(crate) mod gather;
+pub mod interop;
+pub(crate) mod job;
+pub(crate) mod parcel;
+pub mod shuffle;
+pub(crate) mod sort;
+pub(crate) mod stage;
+pub(crate) mod table;
+pub mod task;

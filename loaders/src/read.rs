@@ -1,0 +1,340 @@
+//! Datasets that are read from files: [`ReadExt`] gives a [`Context`] its `read_*`.
+//!
+//! A partition is a [`Split`]; how files are divided depends on their sizes and on [`Splitting`], never on the number
+//! of workers, so results do not either. Opening the dataset looks at the files (all must be there and readable); their
+//! content is read when an action asks, each time again unless the dataset is cached.
+//!
+//! Bad records go where the context's [`OnBad`](slackwater_dataflow::OnBad) policy says. Files that are cut short or
+//! damaged fail the job whatever the policy, since nobody knows what is missing.
+//!
+//! In a cluster every process must see the same files under the same names. Sizes and names are part of the plan, so
+//! processes that see different files are told so before anything runs. Standard input cannot be read there.
+
+use crate::OnBadRecord;
+use crate::format::libsvm::{LibsvmOptions, LibsvmReader};
+use crate::format::text::{self, TextBlock, TextReader};
+use crate::lines::ReadLimits;
+use crate::source::{InputFile, ResolveOptions, resolve};
+use crate::split::{Split, hadoop_splits, splits};
+use slackwater_dataflow::block::{LabeledBlock, LabeledPoint, SparseVector, Vector};
+use slackwater_dataflow::{Chunk, Context, Cursor, Data, Dataset, Error, Result, Source, Stop, TaskContext};
+use std::path::Path;
+use std::rc::Rc;
+
+/// How files are divided into partitions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Splitting {
+    /// Even ranges of at most 16 MiB, about as many as the context's `default_partitions` or more. See [`splits`].
+    #[default]
+    Even,
+    /// Even ranges of at most 16 MiB, this many or more unless they would be very small.
+    EvenAtLeast(usize),
+    /// Exactly as Spark's `textFile(path, minPartitions)` divides them. See [`hadoop_splits`].
+    Hadoop(usize),
+}
+
+impl Splitting {
+    fn apply(self, cx: &Context, files: &[InputFile]) -> Vec<Split> {
+        match self {
+            Splitting::Even => splits(files, cx.config().default_partitions),
+            Splitting::EvenAtLeast(min) => splits(files, min),
+            Splitting::Hadoop(min) => hadoop_splits(files, min),
+        }
+    }
+}
+
+/// Most bytes of a file that [`ReadExt::read_whole_files`] takes, unpacked.
+pub const WHOLE_FILE_BYTES_MAX: u64 = 1 << 30;
+
+/// Reading files as datasets. A path is a file, a pattern, a folder of parts or `-`; see [`crate::source`].
+///
+/// ```
+/// use slackwater_dataflow::Context;
+/// use slackwater_loaders::ReadExt;
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("tiny.svm");
+/// std::fs::write(&path, "+1 1:0.5 3:2\n-1 2:1\n").unwrap();
+/// let cx = Context::local(2)?;
+/// let points = cx.read_libsvm(&path)?;
+/// assert_eq!(points.filter(|p| p.label > 0.0).count()?, 1);
+/// # Ok::<(), slackwater_dataflow::Error>(())
+/// ```
+pub trait ReadExt {
+    /// Rows of LIBSVM text, one by one. As in Spark's `loadLibSVMFile`, but without the pass over the data that Spark
+    /// makes to count columns: the size of a row's vector is that of the block it was read in, and the largest size in
+    /// the dataset is its number of columns. With [`LibsvmOptions::num_features`] all have the same.
+    fn read_libsvm(&self, path: impl AsRef<Path>) -> Result<Dataset<LabeledPoint>>;
+    /// Rows of LIBSVM text in blocks, which is several times faster to read and to learn from.
+    fn read_libsvm_blocks(&self, path: impl AsRef<Path>) -> Result<Dataset<LabeledBlock>>;
+    /// [`ReadExt::read_libsvm`] of several paths, with options.
+    fn read_libsvm_with<P: AsRef<Path>>(
+        &self,
+        paths: &[P],
+        options: LibsvmOptions,
+        splitting: Splitting,
+    ) -> Result<Dataset<LabeledPoint>>;
+    /// [`ReadExt::read_libsvm_blocks`] of several paths, with options.
+    fn read_libsvm_blocks_with<P: AsRef<Path>>(
+        &self,
+        paths: &[P],
+        options: LibsvmOptions,
+        splitting: Splitting,
+    ) -> Result<Dataset<LabeledBlock>>;
+    /// [`ReadExt::read_libsvm_blocks`] of files that were resolved before, such as standard input.
+    fn read_libsvm_files(
+        &self,
+        files: &[InputFile],
+        options: LibsvmOptions,
+        splitting: Splitting,
+    ) -> Result<Dataset<LabeledBlock>>;
+    /// Lines of text, without their ends.
+    fn read_text(&self, path: impl AsRef<Path>) -> Result<Dataset<String>>;
+    /// [`ReadExt::read_text`] of several paths, with options.
+    fn read_text_with<P: AsRef<Path>>(
+        &self,
+        paths: &[P],
+        limits: ReadLimits,
+        splitting: Splitting,
+    ) -> Result<Dataset<String>>;
+    /// Lines of text in blocks of about 64 KiB: the fast way to count words.
+    fn read_text_blocks(&self, path: impl AsRef<Path>) -> Result<Dataset<TextBlock>>;
+    /// Whole files with their names, one a partition, at most [`WHOLE_FILE_BYTES_MAX`] each.
+    fn read_whole_files(&self, path: impl AsRef<Path>) -> Result<Dataset<(String, String)>>;
+}
+
+impl ReadExt for Context {
+    #[track_caller]
+    fn read_libsvm(&self, path: impl AsRef<Path>) -> Result<Dataset<LabeledPoint>> {
+        self.read_libsvm_with(&[path], LibsvmOptions::default(), Splitting::Even)
+    }
+    #[track_caller]
+    fn read_libsvm_blocks(&self, path: impl AsRef<Path>) -> Result<Dataset<LabeledBlock>> {
+        self.read_libsvm_blocks_with(&[path], LibsvmOptions::default(), Splitting::Even)
+    }
+    #[track_caller]
+    fn read_libsvm_with<P: AsRef<Path>>(
+        &self,
+        paths: &[P],
+        options: LibsvmOptions,
+        splitting: Splitting,
+    ) -> Result<Dataset<LabeledPoint>> {
+        let splits = libsvm_splits(self, &files(self, paths)?, &options, splitting)?;
+        Ok(self.read(Files::new("LIBSVM", splits, move |split: &Split| Points::open(split, &options))))
+    }
+    #[track_caller]
+    fn read_libsvm_blocks_with<P: AsRef<Path>>(
+        &self,
+        paths: &[P],
+        options: LibsvmOptions,
+        splitting: Splitting,
+    ) -> Result<Dataset<LabeledBlock>> {
+        self.read_libsvm_files(&files(self, paths)?, options, splitting)
+    }
+    #[track_caller]
+    fn read_libsvm_files(
+        &self,
+        files: &[InputFile],
+        options: LibsvmOptions,
+        splitting: Splitting,
+    ) -> Result<Dataset<LabeledBlock>> {
+        let splits = libsvm_splits(self, files, &options, splitting)?;
+        Ok(self.read(Files::new("LIBSVM", splits, move |split: &Split| {
+            let mut reader = LibsvmReader::open(split, &options)?;
+            Ok(move |into: &mut Vec<LabeledBlock>, on_bad: &mut OnBadRecord<'_>| {
+                into.extend(reader.next_block(on_bad)?);
+                Ok(into.last().map_or(0, LabeledBlock::rows))
+            })
+        })))
+    }
+    #[track_caller]
+    fn read_text(&self, path: impl AsRef<Path>) -> Result<Dataset<String>> {
+        self.read_text_with(&[path], ReadLimits::default(), Splitting::Even)
+    }
+    #[track_caller]
+    fn read_text_with<P: AsRef<Path>>(
+        &self,
+        paths: &[P],
+        limits: ReadLimits,
+        splitting: Splitting,
+    ) -> Result<Dataset<String>> {
+        let splits = splitting.apply(self, &files(self, paths)?);
+        Ok(self.read(Files::new("text", splits, move |split: &Split| {
+            let mut reader = TextReader::open(split, limits)?;
+            Ok(move |into: &mut Vec<String>, on_bad: &mut OnBadRecord<'_>| {
+                while into.len() < TaskContext::chunk_records::<String>() {
+                    match reader.next_line(on_bad)? {
+                        Some(line) => into.push(line),
+                        None => break,
+                    }
+                }
+                Ok(into.len())
+            })
+        })))
+    }
+    #[track_caller]
+    fn read_text_blocks(&self, path: impl AsRef<Path>) -> Result<Dataset<TextBlock>> {
+        let splits = Splitting::Even.apply(self, &files(self, &[path])?);
+        Ok(self.read(Files::new("text", splits, |split: &Split| {
+            let mut reader = TextReader::open(split, ReadLimits::default())?;
+            Ok(move |into: &mut Vec<TextBlock>, on_bad: &mut OnBadRecord<'_>| {
+                into.extend(reader.next_block(on_bad)?);
+                Ok(into.len())
+            })
+        })))
+    }
+    #[track_caller]
+    fn read_whole_files(&self, path: impl AsRef<Path>) -> Result<Dataset<(String, String)>> {
+        let splits = files(self, &[path])?.into_iter().map(Split::whole).collect();
+        Ok(self.read(Files::new("whole files", splits, |split: &Split| {
+            let mut file = Some(split.file().clone());
+            Ok(move |into: &mut Vec<_>, _: &mut OnBadRecord<'_>| {
+                if let Some(file) = file.take() {
+                    let content = text::read_whole(&file, WHOLE_FILE_BYTES_MAX, ReadLimits::default())?;
+                    into.push((file.name().to_string(), content));
+                }
+                Ok(into.len())
+            })
+        })))
+    }
+}
+
+fn files<P: AsRef<Path>>(cx: &Context, paths: &[P]) -> Result<Vec<InputFile>> {
+    let files = resolve(paths, &ResolveOptions::default())?;
+    check_shared(cx, &files)?;
+    Ok(files)
+}
+
+/// Every process must have the files.
+fn check_shared(cx: &Context, files: &[InputFile]) -> Result<()> {
+    match files.iter().find(|f| f.is_in_memory()) {
+        Some(file) if cx.topology().processes > 1 => Err(Error::input(
+            format!("{} belongs to one process, and this is a cluster of several", file.name()),
+            "write it to a file that every process can read",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn libsvm_splits(
+    cx: &Context,
+    files: &[InputFile],
+    options: &LibsvmOptions,
+    splitting: Splitting,
+) -> Result<Vec<Split>> {
+    options.check()?;
+    check_shared(cx, files)?;
+    if files.iter().all(|f| f.bytes() == 0) {
+        let name = files.first().map_or("", |f| f.name());
+        return Err(Error::input(
+            format!("`{name}` is empty"),
+            "a data set has at least one row: `label index:value ...`",
+        ));
+    }
+    Ok(splitting.apply(cx, files))
+}
+
+/// Splits, and how to read one: `open` makes a function that appends the next records to a vector (none at the end)
+/// and says how many rows they are.
+struct Files<F> {
+    format: &'static str,
+    splits: Vec<Split>,
+    open: F,
+}
+
+impl<F> Files<F> {
+    fn new(format: &'static str, splits: Vec<Split>, open: F) -> Self {
+        Files { format, splits, open }
+    }
+}
+
+impl<T, R, F> Source<T> for Files<F>
+where
+    T: Data,
+    R: FnMut(&mut Vec<T>, &mut OnBadRecord<'_>) -> Result<usize> + 'static,
+    F: Fn(&Split) -> Result<R> + Send + Sync + 'static,
+{
+    fn partitions(&self) -> usize {
+        self.splits.len()
+    }
+    fn describe(&self) -> String {
+        const SHOWN: usize = 3;
+        let mut names: Vec<_> = self.splits.iter().map(|s| s.file().name()).collect();
+        names.dedup();
+        let more = names.len().saturating_sub(SHOWN);
+        names.truncate(SHOWN);
+        let bytes: u64 = self.splits.iter().map(Split::bytes).sum();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!("{} {}{more}, {bytes} bytes", self.format, names.join(", "))
+    }
+    fn open(&self, partition: usize, task: &Rc<TaskContext>) -> Result<Box<dyn Cursor<T>>, Stop> {
+        let read = (self.open)(&self.splits[partition])?;
+        Ok(Box::new(FileCursor { read, buffer: vec![], task: task.clone() }))
+    }
+}
+
+struct FileCursor<T, R> {
+    read: R,
+    buffer: Vec<T>,
+    task: Rc<TaskContext>,
+}
+
+impl<T, R> Cursor<T> for FileCursor<T, R>
+where
+    R: FnMut(&mut Vec<T>, &mut OnBadRecord<'_>) -> Result<usize>,
+{
+    fn next(&mut self) -> Result<Option<Chunk<'_, T>>, Stop> {
+        self.task.check()?;
+        self.buffer.clear();
+        // A stop has to pass through readers, which know errors only.
+        let mut stopped = None;
+        let task = &self.task;
+        let result = (self.read)(&mut self.buffer, &mut |bad| {
+            task.bad_record(bad).map_err(|stop| {
+                stopped = Some(stop);
+                Error::usage("the task ends here")
+            })
+        });
+        if let Some(stop) = stopped {
+            return Err(stop);
+        }
+        self.task.count_in(result?);
+        Ok((!self.buffer.is_empty()).then_some(Chunk::Owned(&mut self.buffer)))
+    }
+}
+
+/// Rows one by one, from blocks.
+struct Points {
+    reader: LibsvmReader,
+    block: LabeledBlock,
+    /// The next row of the block.
+    row: usize,
+}
+
+impl Points {
+    fn open(
+        split: &Split,
+        options: &LibsvmOptions,
+    ) -> Result<impl FnMut(&mut Vec<LabeledPoint>, &mut OnBadRecord<'_>) -> Result<usize> + use<>> {
+        let mut points =
+            Points { reader: LibsvmReader::open(split, options)?, block: LabeledBlock::default(), row: 0 };
+        Ok(move |into: &mut Vec<LabeledPoint>, on_bad: &mut OnBadRecord<'_>| points.next(into, on_bad))
+    }
+
+    fn next(&mut self, into: &mut Vec<LabeledPoint>, on_bad: &mut OnBadRecord<'_>) -> Result<usize> {
+        if self.row == self.block.rows() {
+            let Some(block) = self.reader.next_block(on_bad)? else { return Ok(0) };
+            (self.block, self.row) = (block, 0);
+        }
+        let to = (self.row + TaskContext::chunk_records::<LabeledPoint>()).min(self.block.rows());
+        let features = &self.block.features;
+        for i in self.row..to {
+            let row = features.row(i);
+            let vector = SparseVector::new(features.columns(), row.indices.to_vec(), row.values.to_vec());
+            let vector = vector.expect("the reader checked that indices ascend");
+            into.push(LabeledPoint::new(self.block.labels[i], Vector::Sparse(vector)));
+        }
+        let rows = to - self.row;
+        self.row = to;
+        Ok(rows)
+    }
+}

@@ -1,0 +1,311 @@
+//! What a user names as input, resolved to files.
+//!
+//! | given | means |
+//! |---|---|
+//! | a file | that file |
+//! | a pattern with `*`, `?` or `[..]` | the files that match, sorted by name; none is an error |
+//! | a folder with files `part-*` | those files, sorted by number and name; hidden ones (`_SUCCESS`, `.part-0.crc`) are left out |
+//! | any other folder | an error: a folder may hold anything |
+//! | `-`, a pipe, a character device | read whole into memory, at most [`ResolveOptions::stream_bytes_max`] |
+//!
+//! Guarantees: the order of files depends on their names alone, so every process of a cluster sees the same list, and
+//! every file has been opened once, so that what is missing or unreadable is found before a job starts. A path that
+//! exists is taken literally even if it has the characters of a pattern. Standard input belongs to one process: a
+//! cluster reads files.
+//!
+//! Costs one `open` and one read of 16 bytes a file (to see how it is packed).
+//!
+//! Fails with [`ErrorKind::Io`](slackwater_dataflow::ErrorKind::Io) or
+//! [`ErrorKind::Input`](slackwater_dataflow::ErrorKind::Input), which a command line program reports with exit code 3.
+//! The rule for folders is Hadoop's `FileInputFormat`: names that start with `_` or `.` are hidden.
+
+use crate::codec::{Compression, HEAD_BYTES};
+use slackwater_dataflow::{Error, Result};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// How [`resolve`] treats input that is not a regular file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolveOptions {
+    /// Most bytes taken from standard input or a pipe. Default: 1 GiB.
+    pub stream_bytes_max: u64,
+}
+
+impl Default for ResolveOptions {
+    fn default() -> Self {
+        ResolveOptions { stream_bytes_max: 1 << 30 }
+    }
+}
+
+/// One input: a file, or bytes in memory. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct InputFile(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    name: String,
+    place: Place,
+    bytes: u64,
+    compression: Compression,
+}
+
+#[derive(Debug)]
+enum Place {
+    Path(PathBuf),
+    Memory(Vec<u8>),
+    Program(&'static [u8]),
+}
+
+impl Place {
+    /// The bytes, if they are not in a file.
+    fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Place::Path(_) => None,
+            Place::Memory(bytes) => Some(bytes),
+            Place::Program(bytes) => Some(bytes),
+        }
+    }
+}
+
+impl InputFile {
+    /// A regular file. Opens it once, to see that it can be read, how long it is and how it is packed.
+    pub fn from_path(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let mut file = File::open(path).map_err(|e| Error::io(path, "open", &e))?;
+        let about = file.metadata().map_err(|e| Error::io(path, "read", &e))?;
+        if about.is_dir() {
+            return Err(not_a_file(path));
+        }
+        let head = read_head(&mut file).map_err(|e| Error::io(path, "read", &e))?;
+        let compression = Compression::detect(path, &head);
+        let name = path.display().to_string();
+        Ok(Self::new(name, Place::Path(path.to_path_buf()), about.len(), compression))
+    }
+    /// Bytes in memory, packed or not. `name` stands in messages, and its extension counts as that of a file.
+    pub fn from_bytes(name: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
+        let (name, bytes) = (name.into(), bytes.into());
+        let compression = Compression::detect(Path::new(&name), &bytes[..bytes.len().min(HEAD_BYTES)]);
+        let len = bytes.len() as u64;
+        Self::new(name, Place::Memory(bytes), len, compression)
+    }
+    /// Bytes that are part of the program, which every process that runs it has.
+    pub fn from_program(name: impl Into<String>, bytes: &'static [u8]) -> Self {
+        let compression = Compression::detect(Path::new(""), &bytes[..bytes.len().min(HEAD_BYTES)]);
+        Self::new(name.into(), Place::Program(bytes), bytes.len() as u64, compression)
+    }
+    fn new(name: String, place: Place, bytes: u64, compression: Compression) -> Self {
+        InputFile(Arc::new(Inner { name, place, bytes, compression }))
+    }
+    /// What messages call it: the path as it was given.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+    /// Its length when it was resolved, in bytes as stored. What is appended later is not read.
+    pub fn bytes(&self) -> u64 {
+        self.0.bytes
+    }
+    /// How it is packed.
+    pub fn compression(&self) -> Compression {
+        self.0.compression
+    }
+    /// True if it can be read from the middle.
+    pub fn is_splittable(&self) -> bool {
+        self.0.compression == Compression::None
+    }
+    /// True if this process alone has it: standard input, a pipe, bytes made while the program runs.
+    pub fn is_in_memory(&self) -> bool {
+        matches!(self.0.place, Place::Memory(_))
+    }
+    /// Opens it for reading as stored, from byte `at`.
+    pub(crate) fn open(&self, at: u64) -> Result<RawReader> {
+        let source = match &self.0.place {
+            Place::Memory(_) | Place::Program(_) => RawSource::Memory,
+            Place::Path(path) => {
+                let mut file = File::open(path).map_err(|e| Error::io(path, "open", &e))?;
+                file.seek(SeekFrom::Start(at)).map_err(|e| Error::io(path, "read", &e))?;
+                RawSource::File(file)
+            }
+        };
+        Ok(RawReader { file: self.clone(), source, at: at.min(self.bytes()) })
+    }
+    /// The error for a failed read.
+    pub(crate) fn read_error(&self, e: &io::Error) -> Error {
+        Error::io(self.name(), "read", e)
+    }
+}
+
+/// Reads a file as stored, never beyond the length it had when it was resolved.
+#[derive(Debug)]
+pub(crate) struct RawReader {
+    file: InputFile,
+    source: RawSource,
+    at: u64,
+}
+
+#[derive(Debug)]
+enum RawSource {
+    File(File),
+    Memory,
+}
+
+impl Read for RawReader {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let left = self.file.bytes() - self.at;
+        let want = into.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let into = &mut into[..want];
+        let n = match &mut self.source {
+            RawSource::File(file) => file.read(into)?,
+            RawSource::Memory => {
+                let bytes = self.file.0.place.bytes().expect("a file in memory has its bytes");
+                (&bytes[self.at as usize..]).read(into)?
+            }
+        };
+        if n == 0 && want > 0 {
+            return Err(io::Error::other(format!(
+                "the file became shorter while it was read: {} bytes then, {} now",
+                self.file.bytes(),
+                self.at
+            )));
+        }
+        self.at += n as u64;
+        Ok(n)
+    }
+}
+
+/// The files that `inputs` name, in the order given. See the [module](self) for the rules.
+///
+/// ```
+/// use slackwater_loaders::{ResolveOptions, resolve};
+/// let e = resolve(&["no-such-file.svm"], &ResolveOptions::default()).unwrap_err();
+/// assert_eq!(e.exit_code(), 3);
+/// ```
+pub fn resolve<P: AsRef<Path>>(inputs: &[P], options: &ResolveOptions) -> Result<Vec<InputFile>> {
+    resolve_with(inputs, options, &mut io::stdin())
+}
+
+/// [`resolve`] with another reader in the place of standard input.
+pub fn resolve_with<P: AsRef<Path>>(
+    inputs: &[P],
+    options: &ResolveOptions,
+    stdin: &mut dyn Read,
+) -> Result<Vec<InputFile>> {
+    if inputs.is_empty() {
+        return Err(Error::input("no input files", "name at least one file"));
+    }
+    if inputs.iter().filter(|p| p.as_ref() == Path::new("-")).count() > 1 {
+        return Err(Error::usage("`-` (standard input) can be given only once"));
+    }
+    let mut files = vec![];
+    for input in inputs {
+        let path = input.as_ref();
+        if path == Path::new("-") {
+            files.push(read_stream("<stdin>", stdin, options.stream_bytes_max)?);
+        } else if path.exists() {
+            resolve_path(path, options, &mut files)?;
+        } else {
+            match path.to_str().filter(|s| s.contains(['*', '?', '['])) {
+                Some(pattern) => resolve_pattern(pattern, options, &mut files)?,
+                // Not there: opening it gives the operating system's reason.
+                None => files.push(InputFile::from_path(path)?),
+            }
+        }
+    }
+    Ok(files)
+}
+
+fn resolve_path(path: &Path, options: &ResolveOptions, files: &mut Vec<InputFile>) -> Result<()> {
+    let about = path.metadata().map_err(|e| Error::io(path, "open", &e))?;
+    if about.is_dir() {
+        resolve_folder(path, files)
+    } else if about.is_file() {
+        files.push(InputFile::from_path(path)?);
+        Ok(())
+    } else {
+        let mut pipe = File::open(path).map_err(|e| Error::io(path, "open", &e))?;
+        files.push(read_stream(&path.display().to_string(), &mut pipe, options.stream_bytes_max)?);
+        Ok(())
+    }
+}
+
+/// A folder as an engine writes it: files `part-*`, and `_SUCCESS` when it is complete.
+fn resolve_folder(folder: &Path, files: &mut Vec<InputFile>) -> Result<()> {
+    let mut parts = vec![];
+    let mut complete = false;
+    for entry in folder.read_dir().map_err(|e| Error::io(folder, "read", &e))? {
+        let entry = entry.map_err(|e| Error::io(folder, "read", &e))?;
+        let name = entry.file_name();
+        complete |= name == "_SUCCESS";
+        if let Some(rest) = name.as_encoded_bytes().strip_prefix(b"part-") {
+            parts.push((part_number(rest), entry.path()));
+        }
+    }
+    // An empty dataset is a folder with the mark of success and no parts.
+    if parts.is_empty() && !complete {
+        return Err(not_a_file(folder));
+    }
+    parts.sort();
+    for (_, part) in parts {
+        files.push(InputFile::from_path(part)?);
+    }
+    Ok(())
+}
+
+/// The digits at the start of what follows `part-`: with five of them, part 100000 would sort before part 99999.
+fn part_number(rest: &[u8]) -> u64 {
+    let digits = rest.iter().take_while(|b| b.is_ascii_digit());
+    digits.fold(0, |n: u64, b| n.saturating_mul(10).saturating_add(u64::from(b - b'0')))
+}
+
+fn resolve_pattern(pattern: &str, options: &ResolveOptions, files: &mut Vec<InputFile>) -> Result<()> {
+    let match_options = glob::MatchOptions { require_literal_leading_dot: true, ..Default::default() };
+    let matches = glob::glob_with(pattern, match_options).map_err(|e| {
+        Error::input(format!("`{pattern}` is not a pattern: {}", e.msg), "a literal `[` is written `[[]`")
+    })?;
+    // Marks such as `_SUCCESS` are hidden from a pattern that does not ask for them.
+    let wants_marks = Path::new(pattern).file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"_"));
+    let mut paths = vec![];
+    for path in matches {
+        let path = path.map_err(|e| Error::io(e.path(), "read", e.error()))?;
+        let mark = path.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"_"));
+        if !mark || wants_marks {
+            paths.push(path);
+        }
+    }
+    if paths.is_empty() {
+        return Err(Error::input(
+            format!("no file matches `{pattern}`"),
+            "`*` and `?` match within one folder, `**/` matches folders",
+        ));
+    }
+    paths.sort();
+    paths.iter().try_for_each(|path| resolve_path(path, options, files))
+}
+
+fn not_a_file(path: &Path) -> Error {
+    let shown = path.display();
+    Error::input(
+        format!("`{shown}` is a folder, and it has no files named part-*"),
+        format!("name the files, for example `{shown}/*.svm`"),
+    )
+}
+
+fn read_stream(name: &str, stream: &mut dyn Read, limit: u64) -> Result<InputFile> {
+    let mut bytes = vec![];
+    stream.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(|e| Error::io(name, "read", &e))?;
+    if bytes.len() as u64 > limit {
+        return Err(Error::input(
+            format!("{name} has more than {limit} bytes, the limit for input that is not a file"),
+            "write it to a file first: files are read in pieces, without a limit",
+        ));
+    }
+    Ok(InputFile::from_bytes(name, bytes))
+}
+
+/// The first [`HEAD_BYTES`], or fewer if the file is shorter.
+fn read_head(file: &mut File) -> io::Result<Vec<u8>> {
+    let mut head = Vec::with_capacity(HEAD_BYTES);
+    file.take(HEAD_BYTES as u64).read_to_end(&mut head)?;
+    Ok(head)
+}

@@ -1,0 +1,86 @@
+//! The command line: what can be said, with which defaults. What it means is in [`crate::commands`].
+//!
+//! Options stand in groups by their headings. Names that Spark and scikit-learn use for the same thing are aliases; the
+//! long help (`slackwater help COMMAND`) lists them, and says where the meaning differs.
+
+mod algorithm;
+mod cluster;
+mod global;
+mod input;
+mod other;
+mod train;
+mod values;
+
+pub use algorithm::{Grid, TrainingArgs};
+pub use cluster::{ClusterArgs, ClusterCommand, RunArgs};
+pub use global::{Globals, ProgressWhen};
+pub use input::ReadArgs;
+pub use other::{
+    CompletionsArgs, ConfigArgs, ConfigCommand, CurveKind, EvaluateArgs, ExplainArgs, ExplainFormat,
+    ExportFormat, InspectArgs, PredictArgs, PredictFormat, ShowArgs,
+};
+pub use train::{Algorithm, Common, TrainArgs};
+
+use clap::{ArgAction, Parser, Subcommand};
+
+const LONG_VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    "\ncommit   ",
+    env!("SLACKWATER_COMMIT"),
+    "\ntarget   ",
+    env!("SLACKWATER_TARGET"),
+    "\nprofile  ",
+    env!("SLACKWATER_PROFILE"),
+    "\ncompiler ",
+    env!("SLACKWATER_RUSTC")
+);
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 ok, 1 a negative answer (evaluate --require), 2 usage, 3 data, 4 environment, 5 cluster lost, 130 interrupted.
+
+`slackwater help COMMAND` says more than `slackwater COMMAND --help`, with examples.";
+
+/// Train, use and look at models on partitioned data, on all cores or on several processes.
+#[derive(Debug, Parser)]
+#[command(
+    name = "slackwater",
+    version,
+    long_version = LONG_VERSION,
+    disable_help_flag = true,
+    after_help = EXIT_CODES,
+    max_term_width = 110
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// Options of all commands.
+    #[command(flatten)]
+    pub globals: Globals,
+
+    /// Print the options
+    #[arg(short, long, global = true, action = ArgAction::HelpShort)]
+    help: Option<bool>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Fit a model and store it
+    Train(TrainArgs),
+    /// Apply a model to rows
+    Predict(PredictArgs),
+    /// Measure a model on labelled rows
+    Evaluate(EvaluateArgs),
+    /// Show what a model or a LIBSVM file holds
+    Inspect(InspectArgs),
+    /// Show the lineage and the stages that training would run
+    Explain(ExplainArgs),
+    /// Run a command on several processes
+    Cluster(ClusterArgs),
+    /// Show settings and where they come from
+    Config(ConfigArgs),
+    /// Print a script that completes commands and options
+    Completions(CompletionsArgs),
+}

@@ -1,0 +1,157 @@
+//! Options of `train`.
+
+use super::algorithm::TrainingArgs;
+use super::input::{InputArgs, SplitArgs};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Subcommand};
+use slackwater_mllib::classification::{Family, SvmLoss};
+use std::path::PathBuf;
+
+const SOLVERS: &str = "\
+Solvers:
+  newton  trust-region Newton: the default where the loss is smooth and there is no L1 penalty
+  lbfgs   L-BFGS, or OWL-QN with an L1 penalty: the default then, and for more than two classes
+  dual    dual coordinate descent: the default of the hinge loss
+  normal  normal equations: the default of linear regression up to 4096 columns
+  sgd     Spark's gradient descent, to have Spark's numbers; --reg 0.01, no intercept, the hinge loss for svm
+
+Examples:
+  slackwater train svm
+  slackwater train logistic-regression --data a9a.svm --split 0.8,0.2 --metrics --model a9a.model";
+
+const SVM_EXAMPLES: &str = "\
+Examples:
+  slackwater train svm --data a9a.svm --C 0.5 --model a9a.model
+  slackwater train svm --data sample_libsvm_data.txt --solver sgd --split 0.6,0.4 --seed 11 --spark-splits";
+
+const LOGISTIC_EXAMPLES: &str = "\
+Examples:
+  slackwater train logistic-regression --data 'parts/*.svm.gz' --grid C=0.1,1,10 --folds 5
+  slackwater train logistic-regression --data a9a.svm --reg 0.001 --l1-ratio 1 --intercept";
+
+const LINEAR_EXAMPLES: &str = "\
+Examples:
+  slackwater train linear-regression --data housing.svm --reg 0.3 --l1-ratio 0.8
+  slackwater train linear-regression --data housing.svm --split 0.7,0.3 --metrics --json";
+
+/// `train`.
+#[derive(Debug, Args)]
+#[command(after_long_help = SOLVERS)]
+pub struct TrainArgs {
+    /// What to fit.
+    #[command(subcommand)]
+    pub algorithm: Algorithm,
+}
+
+/// What can be fitted.
+#[derive(Debug, Subcommand)]
+pub enum Algorithm {
+    /// Linear support vector machine, two classes
+    #[command(alias = "linear-svm", after_long_help = SVM_EXAMPLES)]
+    Svm(SvmArgs),
+    /// Logistic regression, two classes or more
+    #[command(alias = "logistic", after_long_help = LOGISTIC_EXAMPLES)]
+    LogisticRegression(LogisticRegressionArgs),
+    /// Least squares, ridge, lasso, elastic net
+    #[command(alias = "linear", after_long_help = LINEAR_EXAMPLES)]
+    LinearRegression(LinearRegressionArgs),
+}
+
+fn loss() -> impl TypedValueParser<Value = SvmLoss> {
+    PossibleValuesParser::new(["hinge", "squared-hinge", "squared_hinge"])
+        .map(|name| if name == "hinge" { SvmLoss::Hinge } else { SvmLoss::SquaredHinge })
+}
+
+fn family() -> impl TypedValueParser<Value = Family> {
+    PossibleValuesParser::new(["auto", "binary", "binomial", "multinomial"]).map(|name| match name.as_str() {
+        "auto" => Family::Auto,
+        "multinomial" => Family::Multinomial,
+        _ => Family::Binary,
+    })
+}
+
+/// `train svm`.
+#[derive(Debug, Args)]
+pub struct SvmArgs {
+    /// hinge: max(0, 1 - yz); squared-hinge: its square [default: squared-hinge; hinge for sgd]
+    #[arg(long, value_name = "NAME", value_parser = loss(), hide_possible_values = true, help_heading = "Algorithm")]
+    pub loss: Option<SvmLoss>,
+
+    /// Options of all algorithms.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `train logistic-regression`.
+#[derive(Debug, Args)]
+pub struct LogisticRegressionArgs {
+    /// binary: one output for two classes; multinomial: one a class; auto: by the number of classes
+    #[arg(long, value_name = "NAME", value_parser = family(), default_value = "auto")]
+    #[arg(hide_possible_values = true, help_heading = "Algorithm")]
+    pub family: Family,
+
+    /// Options of all algorithms.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `train linear-regression`.
+#[derive(Debug, Args)]
+pub struct LinearRegressionArgs {
+    /// Options of all algorithms.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Options of all algorithms.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// The data.
+    #[command(flatten)]
+    pub input: InputArgs,
+
+    /// Which rows of it.
+    #[command(flatten)]
+    pub split: SplitArgs,
+
+    /// Measure on the rows of these files
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "split", help_heading = "Input")]
+    pub test: Vec<PathBuf>,
+
+    /// Parameters.
+    #[command(flatten)]
+    pub training: TrainingArgs,
+
+    /// Where to store the model, a new folder [default: ALGORITHM.model in this folder]
+    #[arg(long, short, value_name = "DIR", help_heading = "Output")]
+    pub model: Option<PathBuf>,
+
+    /// Replace a model that is there
+    #[arg(long, help_heading = "Output")]
+    pub overwrite: bool,
+
+    /// Print all metrics, not only the first ones
+    ///
+    /// They are measured on the held-out rows (--split, --test) or else on the rows that were learnt from.
+    #[arg(long, help_heading = "Output")]
+    pub metrics: bool,
+}
+
+impl Algorithm {
+    /// Its name in the command and in the name of a model.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Algorithm::Svm(_) => "svm",
+            Algorithm::LogisticRegression(_) => "logistic-regression",
+            Algorithm::LinearRegression(_) => "linear-regression",
+        }
+    }
+    /// Options that all have.
+    pub fn common(&self) -> &Common {
+        match self {
+            Algorithm::Svm(a) => &a.common,
+            Algorithm::LogisticRegression(a) => &a.common,
+            Algorithm::LinearRegression(a) => &a.common,
+        }
+    }
+}

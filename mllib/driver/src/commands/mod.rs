@@ -1,0 +1,33 @@
+//! The commands. Each returns the exit code of a run that went well: 0, or 1 for a negative answer.
+
+mod cluster;
+mod completions;
+mod config;
+mod evaluate;
+mod explain;
+mod inspect;
+mod predict;
+mod train;
+
+use crate::args::{ClusterCommand, Command, ConfigCommand};
+use crate::config::Resolved;
+use slackwater_dataflow::Result;
+
+/// Runs the command of a command line.
+pub fn run(resolved: &Resolved) -> Result<u8> {
+    let globals = &resolved.cli.globals;
+    match &resolved.cli.command {
+        Command::Train(args) => train::run(globals, args),
+        Command::Predict(args) => predict::run(globals, args),
+        Command::Evaluate(args) => evaluate::run(globals, args),
+        Command::Inspect(args) => inspect::run(globals, args),
+        Command::Explain(args) => explain::run(globals, args),
+        Command::Cluster(args) => match &args.command {
+            ClusterCommand::Run(args) => cluster::run(resolved, args),
+        },
+        Command::Config(args) => match &args.command {
+            ConfigCommand::Show(args) => config::show(resolved, args),
+        },
+        Command::Completions(args) => completions::run(args),
+    }
+}

@@ -1,0 +1,268 @@
+//! `train`: read, split, perhaps cross-validate, fit, measure, store.
+
+use crate::args::{Algorithm, Common, Globals, TrainArgs};
+use crate::data::{Input, check_split, split_part};
+use crate::evaluation::{Evaluation, direction};
+use crate::labels;
+use crate::model::{Model, check_target};
+use crate::output::{count, figure, table};
+use crate::session::Session;
+use crate::trainer::Trainer;
+use serde_json::{Value, json};
+use slackwater_dataflow::block::LabeledBlock;
+use slackwater_dataflow::{Dataset, Error, Result, StorageLevel};
+use slackwater_mllib::objective::DatasetRows;
+use slackwater_mllib::tuning::{Candidate, CrossValidation};
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Folds of a grid search for which none are said, as in Spark.
+const FOLDS: usize = 3;
+
+/// Runs `train`.
+pub fn run(globals: &Globals, args: &TrainArgs) -> Result<u8> {
+    let start = Instant::now();
+    let common = args.algorithm.common();
+    let target =
+        common.model.clone().unwrap_or_else(|| PathBuf::from(format!("{}.model", args.algorithm.name())));
+    // What can be wrong without a look at the data comes first, and before anything is started.
+    check_split(&common.split.split)?;
+    check_target(&target, common.overwrite)?;
+    let seed = globals.seed.unwrap_or(slackwater_dataflow::Config::default().seed);
+    let trainer = Trainer::new(&args.algorithm, seed)?;
+    trainer.candidates(&common.training.grid)?;
+    let input = Input::open(&common.input.data, &common.input.read, globals.partitions)?;
+    let test = match &common.test[..] {
+        [] => None,
+        files => Some(Input::open(files, &common.input.read, globals.partitions)?),
+    };
+    let session = Session::start(globals)?;
+    if input.is_sample {
+        session.output.note("no --data: this is the sample that comes with the program");
+    }
+    let job = Job { session: &session, algorithm: &args.algorithm, common, trainer, input, test, seed };
+    let mut outcome = job.run()?;
+    session.check()?;
+    if let Some(saved) = session.cx.on_driver(|| outcome.model.save(&target, common.overwrite)) {
+        saved?;
+    }
+    outcome.bad_rows = session.note_bad_rows();
+    let seconds = start.elapsed().as_secs_f64();
+    session.output.result(|| outcome.to_json(&target, seconds), || outcome.text(&target, seconds))?;
+    session.finish()?;
+    Ok(0)
+}
+
+/// What is to be done.
+struct Job<'a> {
+    session: &'a Session,
+    algorithm: &'a Algorithm,
+    common: &'a Common,
+    trainer: Trainer,
+    input: Input,
+    test: Option<Input>,
+    seed: u64,
+}
+
+/// Which rows the metrics are of.
+#[derive(Clone, Copy)]
+enum MeasuredOn {
+    Training,
+    HeldOut,
+    Test,
+}
+
+impl MeasuredOn {
+    fn name(self) -> &'static str {
+        match self {
+            MeasuredOn::Training => "training rows",
+            MeasuredOn::HeldOut => "held-out rows",
+            MeasuredOn::Test => "test rows",
+        }
+    }
+}
+
+/// What was done.
+struct Outcome {
+    algorithm: &'static str,
+    data: String,
+    partitions: usize,
+    model: Model,
+    search: Option<Search>,
+    evaluation: Evaluation,
+    measured_on: MeasuredOn,
+    all_metrics: bool,
+    bad_rows: u64,
+}
+
+/// What cross-validation found.
+struct Search {
+    metric: String,
+    folds: usize,
+    candidates: Vec<(String, Candidate)>,
+    best: usize,
+}
+
+impl Job<'_> {
+    fn run(&self) -> Result<Outcome> {
+        let blocks = self.input.blocks(&self.session.cx)?;
+        let partitions = blocks.num_partitions();
+        let weights = &self.common.split.split;
+        let (training, held_out) = match weights.is_empty() {
+            true => (blocks, None),
+            false => {
+                // Both parts read it: parsed once.
+                let parsed = blocks.persist(StorageLevel::MemoryAndDisk).named("parsed rows");
+                let part = |i| split_part(&parsed, weights, i, self.seed);
+                (part(0), Some(part(1)))
+            }
+        };
+        let rows = DatasetRows::from_blocks(&training);
+        let result = self.fit(&rows, held_out);
+        let (model, search, evaluation, measured_on) =
+            result.map_err(|e| labels::located(e, &self.input, self.trainer.accepts().as_ref()))?;
+        Ok(Outcome {
+            algorithm: self.algorithm.name(),
+            data: self.input.name(),
+            partitions,
+            model,
+            search,
+            evaluation,
+            measured_on,
+            all_metrics: self.common.metrics,
+            bad_rows: 0,
+        })
+    }
+
+    fn fit(
+        &self,
+        rows: &DatasetRows,
+        held_out: Option<Dataset<LabeledBlock>>,
+    ) -> Result<(Model, Option<Search>, Evaluation, MeasuredOn)> {
+        let (trainer, search) = self.search(rows)?;
+        let model = self.fit_one(&trainer, rows)?;
+        let (measured, on) = match (&self.test, held_out) {
+            (Some(test), _) => {
+                let mut evaluation = Evaluation::new(&model, &test.blocks(&self.session.cx)?);
+                if let Some(classes) = model.classes() {
+                    let accepts = labels::Accepts::Known(classes);
+                    evaluation = evaluation.map_err(|e| labels::located(e, test, Some(&accepts)));
+                }
+                let evaluation = evaluation?;
+                model.check_columns(evaluation.columns, &test.name())?;
+                (evaluation, MeasuredOn::Test)
+            }
+            (None, Some(held_out)) => (Evaluation::new(&model, &held_out)?, MeasuredOn::HeldOut),
+            (None, None) => (Evaluation::new(&model, &rows.blocks())?, MeasuredOn::Training),
+        };
+        Ok((model, search, measured, on))
+    }
+
+    fn fit_one(&self, trainer: &Trainer, rows: &DatasetRows) -> Result<Model> {
+        let name = self.algorithm.name();
+        let limit = trainer.training().iterations_max.unwrap_or(0);
+        let model = trainer.fit(rows, &mut |progress| self.session.iteration(name, limit, progress))?;
+        self.session.check()?;
+        Ok(model)
+    }
+
+    /// The best of the candidates, if there are any to compare.
+    fn search(&self, rows: &DatasetRows) -> Result<(Trainer, Option<Search>)> {
+        let args = &self.common.training;
+        let folds = match (args.folds, args.grid.is_empty()) {
+            (None, true) => return Ok((self.trainer.clone(), None)),
+            (folds, _) => folds.unwrap_or(FOLDS),
+        };
+        let (names, trainers): (Vec<_>, Vec<_>) = self.trainer.candidates(&args.grid)?.into_iter().unzip();
+        let metric = args.select_by.as_deref().map(|m| m.replace('-', "_"));
+        // Which metrics there are depends on the labels: without a choice the first figure of the kind decides.
+        let mut used = metric.clone();
+        let direction = direction(metric.as_deref().unwrap_or(match self.trainer {
+            Trainer::Linear(_) => "rmse",
+            _ => "accuracy",
+        }));
+        let cv = CrossValidation { folds, direction };
+        let fit = |trainer: &Trainer, rows: &DatasetRows| self.fit_one(trainer, rows);
+        let evaluate = |model: &Model, fold: &Dataset<LabeledBlock>| {
+            let evaluation = Evaluation::new(model, fold)?;
+            let name = used.get_or_insert_with(|| evaluation.figures()[0].0.to_string());
+            evaluation.figure("select-by", name)
+        };
+        let (best, scores) = cv.run_on(rows, &trainers, self.seed, fit, evaluate)?;
+        let candidates = names.into_iter().zip(scores).collect();
+        let metric = used.ok_or_else(|| Error::config("grid", "has no candidates"))?;
+        Ok((trainers[best].clone(), Some(Search { metric, folds, candidates, best })))
+    }
+}
+
+impl Outcome {
+    fn to_json(&self, target: &std::path::Path, seconds: f64) -> Value {
+        let summary = self.model.summary();
+        let search = self.search.as_ref().map(|s| {
+            let candidates = s.candidates.iter().map(|(name, c)| {
+                json!({"candidate": name, "scores": c.scores, "mean": c.mean, "deviation": c.deviation})
+            });
+            json!({
+                "metric": s.metric,
+                "folds": s.folds,
+                "candidates": candidates.collect::<Vec<_>>(),
+                "best": s.best,
+            })
+        });
+        json!({
+            "command": "train",
+            "algorithm": self.algorithm,
+            "data": self.data,
+            "rows": summary.rows,
+            "columns": summary.columns,
+            "partitions": self.partitions,
+            "solver": summary.solver.to_string(),
+            "iterations": summary.report.iterations,
+            "objective": summary.objective,
+            "stop": summary.report.stop.to_string(),
+            "converged": summary.report.stop.is_converged(),
+            "parameters": self.model.params(),
+            "cross_validation": search,
+            "measured_on": self.measured_on.name(),
+            "metrics": self.evaluation.to_json(),
+            "bad_rows": self.bad_rows,
+            "model": target,
+            "seconds": seconds,
+        })
+    }
+
+    fn text(&self, target: &std::path::Path, seconds: f64) -> String {
+        let summary = self.model.summary();
+        let (report, on) = (&summary.report, self.measured_on.name());
+        let mut text = format!(
+            "data       {}: {}, {}, {}\n",
+            self.data,
+            count(summary.rows, "row"),
+            count(summary.columns as u64, "column"),
+            count(self.partitions as u64, "partition"),
+        );
+        if let Some(search) = &self.search {
+            text += &format!("search     {} folds, by {}\n", search.folds, search.metric.replace('_', " "));
+            let rows = search.candidates.iter().enumerate().map(|(i, (name, c))| {
+                let mark = if i == search.best { "best" } else { "" };
+                vec![name.clone(), figure(c.mean), figure(c.deviation), mark.to_string()]
+            });
+            text += &table(&["candidate", "mean", "deviation", ""], rows);
+        }
+        text += &format!(
+            "solver     {}: {}, objective {}, {}\n",
+            summary.solver,
+            count(report.iterations as u64, "iteration"),
+            figure(summary.objective),
+            report.stop,
+        );
+        if self.all_metrics {
+            text += &format!("metrics    on the {on}\n{}", self.evaluation.text());
+        } else {
+            let rows = self.evaluation.rows;
+            text += &format!("metrics    {} on the {rows} {on}\n", self.evaluation.headline());
+        }
+        text += &format!("model      {}\n", target.display());
+        text + &format!("time       {seconds:.3} s")
+    }
+}

@@ -1,0 +1,149 @@
+//! From options about data to datasets of rows.
+
+use crate::args::ReadArgs;
+use crate::sample;
+use crate::session::is_member;
+use slackwater_dataflow::block::LabeledBlock;
+use slackwater_dataflow::rng::SparkXorShift;
+use slackwater_dataflow::transform::split_bounds;
+use slackwater_dataflow::{Context, Dataset, Error, Result};
+use slackwater_loaders::format::libsvm::LibsvmOptions;
+use slackwater_loaders::{InputFile, ReadExt, ResolveOptions, Splitting, resolve};
+use std::path::PathBuf;
+
+/// Spark's `minPartitions` of a local file, if nobody says another.
+const SPARK_PARTITIONS: usize = 2;
+
+/// Labels above the threshold become the second, others the first of two classes.
+#[derive(Debug, Clone, Copy)]
+pub struct Binarize {
+    /// The threshold.
+    pub threshold: f64,
+    /// What labels become.
+    pub classes: [f64; 2],
+}
+
+/// Files, and how to read them.
+pub struct Input {
+    /// The files.
+    pub files: Vec<InputFile>,
+    /// How lines are read.
+    pub options: LibsvmOptions,
+    /// What becomes of labels.
+    pub binarize: Option<Binarize>,
+    /// True for the sample that comes with the program.
+    pub is_sample: bool,
+    splitting: Splitting,
+}
+
+impl Input {
+    /// Looks at the files: all must be there. No path means the sample.
+    pub fn open(data: &[PathBuf], read: &ReadArgs, partitions: Option<usize>) -> Result<Self> {
+        let options = LibsvmOptions {
+            index_base: read.index_base,
+            num_features: read.num_features,
+            max_features: read.max_features,
+            ..LibsvmOptions::default()
+        };
+        options.check()?;
+        let is_sample = data.is_empty();
+        if is_member() && data.iter().any(|d| d.as_os_str() == "-") {
+            return Err(Error::input(
+                "standard input belongs to one process, and this is a cluster",
+                "write it to a file that every process can read",
+            ));
+        }
+        let files = match is_sample {
+            true => vec![sample::file()],
+            false => resolve(data, &ResolveOptions::default())?,
+        };
+        let splitting = match (read.spark_splits, partitions) {
+            (true, n) => Splitting::Hadoop(n.unwrap_or(SPARK_PARTITIONS)),
+            (false, Some(n)) => Splitting::EvenAtLeast(n),
+            (false, None) => Splitting::Even,
+        };
+        let binarize = read.binarize.map(|threshold| Binarize { threshold, classes: [0.0, 1.0] });
+        Ok(Input { files, options, binarize, is_sample, splitting })
+    }
+    /// The rows, lazily.
+    pub fn blocks(&self, cx: &Context) -> Result<Dataset<LabeledBlock>> {
+        let blocks = cx.read_libsvm_files(&self.files, self.options, self.splitting)?;
+        Ok(match self.binarize {
+            Some(Binarize { threshold, classes }) => blocks.map(move |mut block| {
+                block.labels.iter_mut().for_each(|y| *y = classes[usize::from(*y > threshold)]);
+                block
+            }),
+            None => blocks,
+        })
+    }
+    /// The files' names, the first few of them.
+    pub fn name(&self) -> String {
+        const SHOWN: usize = 2;
+        let mut names: Vec<&str> = self.files.iter().take(SHOWN).map(InputFile::name).collect();
+        let more = format!("{} more", self.files.len().saturating_sub(SHOWN));
+        if self.files.len() > SHOWN {
+            names.push(&more);
+        }
+        names.join(", ")
+    }
+}
+
+/// Checks the weights of a split: two or more, none negative, not all zero.
+pub fn check_split(weights: &[f64]) -> Result<()> {
+    match weights {
+        [] => Ok(()),
+        [_] => Err(Error::config("split", "needs two weights at least, as in 0.6,0.4")),
+        _ if weights.iter().any(|w| *w < 0.0) => Err(Error::config("split", "weights must not be negative")),
+        _ if weights.iter().all(|w| *w == 0.0) => Err(Error::config("split", "one weight must be positive")),
+        _ => Ok(()),
+    }
+}
+
+/// Part `part` of a random split of the rows: the one that [`Dataset::random_split`] makes of the same rows in the same
+/// partitions, and Spark too.
+pub fn split_part(
+    blocks: &Dataset<LabeledBlock>,
+    weights: &[f64],
+    part: usize,
+    seed: u64,
+) -> Dataset<LabeledBlock> {
+    let bounds = split_bounds(weights);
+    let (low, high) = (bounds[part], bounds[part + 1]);
+    blocks.map_partitions_with_index(move |p, blocks| {
+        let mut rng = SparkXorShift::new(seed.wrapping_add(p as u64) as i64);
+        let mut chosen = move |_| {
+            let x = rng.next_f64();
+            x >= low && x < high
+        };
+        blocks.map(move |block| block.filter(&mut chosen))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use slackwater_dataflow::block::{LabeledPoint, Vector, pack};
+
+    #[test]
+    fn blocks_split_as_points_do() {
+        let cx = Context::local(1).unwrap();
+        let points: Vec<_> =
+            (0..100).map(|i| LabeledPoint::new(f64::from(i), Vector::dense([f64::from(i)]))).collect();
+        let points = cx.parallelize(points, 3);
+        let blocks = points.map_partitions(pack);
+        let want = points.random_split([0.5, 0.3, 0.2], 7);
+        for (part, want) in want.iter().enumerate() {
+            let labels = |b: &LabeledBlock, out: &mut Vec<f64>| out.extend_from_slice(&b.labels);
+            let got = split_part(&blocks, &[0.5, 0.3, 0.2], part, 7).expand(labels).collect().unwrap();
+            assert_eq!(got, want.map_ref(|p| p.label).collect().unwrap());
+        }
+    }
+
+    #[test]
+    fn weights_are_checked() {
+        assert!(check_split(&[]).is_ok() && check_split(&[0.6, 0.4]).is_ok());
+        for bad in [&[1.0][..], &[-1.0, 2.0], &[0.0, 0.0]] {
+            assert_eq!(check_split(bad).unwrap_err().exit_code(), 2);
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Slackwater as a library: datasets with lineage on timely dataflow, loaders, machine learning.
+//!
+//! ```
+//! use slackwater::prelude::*;
+//!
+//! let cx = Context::local(2)?;
+//! # let dir = tempfile::tempdir().unwrap();
+//! # let path = dir.path().join("tiny.svm");
+//! # std::fs::write(&path, "1 1:1\n-1 1:-1\n1 1:2\n-1 1:-2\n").unwrap();
+//! let points = cx.read_libsvm(&path)?.cache();
+//! let model = LinearSvmParams::default().fit(&points)?;
+//! let scores = points.score_rows(move |row| model.score(&row));
+//! assert_eq!(BinaryMetrics::of(&scores)?.area_under_roc(), 1.0);
+//! # Ok::<(), slackwater::dataflow::Error>(())
+//! ```
+//!
+//! This crate is the top of the workspace: it re-exports the layers, and holds the command `slackwater`. Without its
+//! default feature `cli` it is the library alone.
+
+pub use slackwater_dataflow as dataflow;
+pub use slackwater_loaders as loaders;
+pub use slackwater_mllib as mllib;
+
+/// What most programs use.
+pub mod prelude {
+    pub use slackwater_dataflow::block::{LabeledBlock, LabeledPoint, Vector};
+    pub use slackwater_dataflow::{
+        Accumulator, Broadcast, Config, Context, Dataset, Error, ErrorKind, OnBad, Result, StorageLevel,
+    };
+    pub use slackwater_loaders::{ReadExt, SaveLibsvm, SaveText};
+    pub use slackwater_mllib::classification::{
+        Family, LinearSvmModel, LinearSvmParams, LogisticRegressionModel, LogisticRegressionParams, SvmLoss,
+    };
+    pub use slackwater_mllib::evaluation::{BinaryMetrics, MulticlassMetrics, RegressionMetrics};
+    pub use slackwater_mllib::feature::StandardScaler;
+    pub use slackwater_mllib::linear::{Features, ScoreRows, Solver, TrainingParams};
+    pub use slackwater_mllib::model::Overwrite;
+    pub use slackwater_mllib::objective::{DatasetRows, Scaling};
+    pub use slackwater_mllib::regression::{LinearRegressionModel, LinearRegressionParams};
+    pub use slackwater_mllib::tuning::{CrossValidation, Direction, Grid};
+}

@@ -1,0 +1,173 @@
+//! Predictions as text or tables, and where they are written.
+
+use crate::args::PredictFormat;
+use crate::model::Model;
+use crate::output::{exact, written};
+use arrow_array::{ArrayRef, Float64Array, RecordBatch};
+use arrow_schema::{DataType, Field, Schema};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::Compression;
+use parquet::file::properties::WriterProperties;
+use serde::{Deserialize, Serialize};
+use slackwater_dataflow::block::LabeledBlock;
+use slackwater_dataflow::{Error, ErrorKind, Result};
+use slackwater_loaders::sink::{AtomicFile, Existing};
+use slackwater_mllib::linear::Features;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Which columns are written, and as what.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    /// Names of the columns.
+    names: Vec<String>,
+    format: PredictFormat,
+    raw: bool,
+    proba: bool,
+}
+
+/// The predictions of one partition.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Part {
+    /// Rows.
+    pub rows: u64,
+    /// Columns of the widest block.
+    pub columns: usize,
+    /// Lines, unless the format is a table.
+    text: String,
+    /// One vector a column of a table.
+    table: Vec<Vec<f64>>,
+}
+
+impl Layout {
+    /// Columns for what was asked of a model.
+    ///
+    /// # Errors
+    /// Usage, if the model has no probabilities.
+    pub fn new(model: &Model, format: PredictFormat, raw: bool, proba: bool) -> Result<Self> {
+        let classes = model.classes().unwrap_or_default();
+        let mut names = vec!["prediction".to_string()];
+        if raw && model.outputs() == 1 {
+            names.push("score".to_string());
+        } else if raw {
+            names.extend(classes.iter().map(|c| format!("score_{c}")));
+        }
+        if proba {
+            if !matches!(model, Model::Logistic(_)) {
+                return Err(Error::usage(
+                    "--proba: this model has no probabilities\n  hint: --raw gives its scores",
+                ));
+            }
+            names.extend(classes.iter().map(|c| format!("probability_{c}")));
+        }
+        Ok(Layout { names, format, raw, proba })
+    }
+    fn row(&self, model: &Model, row: &impl Features) -> Vec<f64> {
+        let mut values = vec![model.predict(row)];
+        if self.raw {
+            values.extend(model.margins(row));
+        }
+        if self.proba {
+            values.extend(model.probabilities(row).unwrap_or_default());
+        }
+        values
+    }
+    /// The predictions of some blocks.
+    pub fn part(&self, model: &Model, blocks: impl Iterator<Item = LabeledBlock>) -> Part {
+        let mut part = Part { table: vec![vec![]; self.names.len()], ..Part::default() };
+        for block in blocks {
+            part.rows += block.rows() as u64;
+            part.columns = part.columns.max(block.features.columns());
+            for row in block.features.iter() {
+                let values = self.row(model, &row);
+                match self.format {
+                    PredictFormat::Csv => {
+                        let cells: Vec<String> = values.into_iter().map(exact).collect();
+                        part.text += &cells.join(",");
+                        part.text.push('\n');
+                    }
+                    PredictFormat::Jsonl => {
+                        let pairs =
+                            self.names.iter().zip(values).map(|(n, x)| format!("\"{n}\":{}", json(x)));
+                        part.text += &format!("{{{}}}\n", pairs.collect::<Vec<_>>().join(","));
+                    }
+                    PredictFormat::Parquet => part.table.iter_mut().zip(values).for_each(|(c, x)| c.push(x)),
+                }
+            }
+        }
+        part
+    }
+    fn schema(&self) -> Arc<Schema> {
+        let fields = self.names.iter().map(|n| Field::new(n, DataType::Float64, false));
+        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    }
+}
+
+/// JSON has no NaN and no infinity.
+fn json(x: f64) -> String {
+    if x.is_finite() { exact(x) } else { "null".to_string() }
+}
+
+/// Where predictions go. A file is there when [`Sink::finish`] has returned, or not at all.
+pub enum Sink {
+    /// Standard output.
+    Stdout,
+    /// A file of lines.
+    Lines(AtomicFile),
+    /// A Parquet file.
+    Table(Box<ArrowWriter<AtomicFile>>, Arc<Schema>),
+}
+
+impl Sink {
+    /// Starts writing.
+    pub fn create(out: &Path, layout: &Layout, overwrite: bool) -> Result<Sink> {
+        let existing = if overwrite { Existing::Overwrite } else { Existing::Refuse };
+        let mut sink = match layout.format {
+            PredictFormat::Parquet => {
+                let file = AtomicFile::create(out, existing)?;
+                let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
+                let schema = layout.schema();
+                let writer = ArrowWriter::try_new(file, schema.clone(), Some(properties));
+                Sink::Table(Box::new(writer.map_err(|e| parquet_error(&e))?), schema)
+            }
+            _ if out == Path::new("-") => Sink::Stdout,
+            _ => Sink::Lines(AtomicFile::create(out, existing)?),
+        };
+        if layout.format == PredictFormat::Csv {
+            let heading = Part { text: layout.names.join(",") + "\n", ..Part::default() };
+            sink.write(heading)?;
+        }
+        Ok(sink)
+    }
+    /// Appends the predictions of a partition.
+    pub fn write(&mut self, part: Part) -> Result<()> {
+        match self {
+            Sink::Stdout => written(std::io::stdout().lock().write_all(part.text.as_bytes())),
+            Sink::Lines(file) => file.append(part.text.as_bytes()),
+            Sink::Table(writer, schema) => {
+                let columns = part.table.into_iter().map(|c| Arc::new(Float64Array::from(c)) as ArrayRef);
+                let batch = RecordBatch::try_new(schema.clone(), columns.collect());
+                let batch = batch.expect("every column has a value for every row");
+                writer.write(&batch).map_err(|e| parquet_error(&e))
+            }
+        }
+    }
+    /// Completes the output.
+    pub fn finish(self) -> Result<()> {
+        match self {
+            Sink::Stdout => written(std::io::stdout().flush()),
+            Sink::Lines(file) => file.commit(),
+            Sink::Table(writer, _) => writer.into_inner().map_err(|e| parquet_error(&e))?.commit(),
+        }
+    }
+}
+
+fn parquet_error(e: &parquet::errors::ParquetError) -> Error {
+    Error::new(ErrorKind::Io {
+        path: "<parquet>".into(),
+        action: "write".to_string(),
+        cause: e.to_string(),
+        input: false,
+    })
+}

@@ -1,0 +1,29 @@
+//! The help, word by word. With `SLACKWATER_BLESS=1` the files are written again.
+
+use crate::common::Place;
+use std::path::Path;
+
+fn check(name: &str, arguments: &[&str]) {
+    let text = Place::new().ok(arguments);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/help").join(format!("{name}.txt"));
+    if std::env::var_os("SLACKWATER_BLESS").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(text == expected, "{} differs; SLACKWATER_BLESS=1 writes it again\n{text}", path.display());
+}
+
+#[test]
+fn help_texts() {
+    check("slackwater", &["--help"]);
+    check("train", &["help", "train"]);
+    check("train-svm", &["train", "svm", "--help"]);
+    check("train-logistic-regression", &["help", "train", "logistic-regression"]);
+    check("train-linear-regression", &["train", "linear-regression", "--help"]);
+    check("predict", &["help", "predict"]);
+    check("evaluate", &["help", "evaluate"]);
+    check("inspect", &["help", "inspect"]);
+    check("explain", &["help", "explain"]);
+    check("cluster-run", &["help", "cluster", "run"]);
+    check("config-show", &["help", "config", "show"]);
+}

@@ -1,0 +1,11 @@
+//! The command, run as a user runs it: a process, its output, its exit code, the files that it leaves.
+
+mod bad_input;
+mod chain;
+mod cluster;
+mod common;
+mod help;
+mod interrupt;
+mod output;
+mod settings;
+mod spark;

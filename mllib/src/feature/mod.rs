@@ -1,0 +1,5 @@
+//! Transformations of features.
+
+mod standard_scaler;
+
+pub use standard_scaler::{StandardScaler, StandardScalerModel};

@@ -1,0 +1,8 @@
+//! Vectors and rows: the inner loops of everything above.
+//!
+//! Sums are taken in a fixed order that the code spells out (several accumulators, combined in a fixed tree), so a
+//! result does not depend on the machine's vector width. Shapes are the caller's duty: a mismatch panics.
+
+pub mod cholesky;
+pub mod dense;
+pub mod sparse;

@@ -1,0 +1,5 @@
+//! Linear regression.
+
+pub mod linear;
+
+pub use linear::{LinearRegressionModel, LinearRegressionParams};
