@@ -215,6 +215,16 @@ fn child() {
             assert_eq!(cx.range(0..10, 3).count().unwrap(), 10);
             format!("{error}\n")
         }
+        // One leaves by itself while the others are in a job; then they have no cluster any more.
+        "leave" if process == 1 => {
+            cx.leave("its disk is full");
+            format!("{}\n", cx.range(0..10, 3).count().unwrap_err())
+        }
+        "leave" => {
+            let error = cx.range(0..10, 3).count().unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::Cluster(_)), "{error}");
+            format!("{error}\n")
+        }
         other => panic!("unknown task {other}"),
     };
     println!("ANSWER {}", answer.replace('\n', "\u{1}"));
@@ -276,6 +286,15 @@ fn processes_that_disagree_are_told_so() {
         text.contains("process 0: job 1, count of map") && text.contains("process 1: job 1, count of filter"),
         "{text}"
     );
+}
+
+#[test]
+fn who_leaves_is_heard() {
+    let answers = cluster("leave", 3, 2);
+    for process in [0, 2] {
+        assert!(answers[process].contains("process 1 has left the cluster: its disk is full"), "{answers:?}");
+    }
+    assert!(answers[1].contains("the context is closed"), "{answers:?}");
 }
 
 #[test]

@@ -16,6 +16,7 @@ use crate::dataset::lineage::NodeId;
 use crate::error::{BadRecord, Error, ErrorKind, Result};
 use crate::event::{Event, EventBus};
 use crate::exec::board::Board;
+use crate::exec::leave::leave;
 use crate::exec::parcel::{Head, Kind};
 use crate::exec::stage::JobControl;
 use crate::store::BlockStore;
@@ -24,7 +25,7 @@ use crate::store::spill::SpillDir;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::{Duration, Instant};
 use timely::WorkerConfig;
 use timely::communication::allocator::ProcessBuilder;
@@ -113,14 +114,28 @@ impl Engine {
 struct Owner {
     engine: Arc<Engine>,
     threads: Mutex<Option<WorkerGuards<()>>>,
+    /// Set when this process has left the cluster: have all?
+    all_left: OnceLock<bool>,
+}
+
+impl Owner {
+    /// Leaves the cluster, once; true if all processes have.
+    fn leave(&self, why: &str) -> bool {
+        *self.all_left.get_or_init(|| leave(&self.engine, why))
+    }
 }
 
 impl Drop for Owner {
     fn drop(&mut self) {
+        // If the last handle was held by a closure that a worker has just dropped, it cannot wait for itself.
+        let on_worker = std::thread::current().name().is_some_and(|n| n.starts_with("timely:work"));
+        // If some process goes on, or is gone, waiting for what it sends could take for ever.
+        let alone = self.engine.topology.processes == 1;
+        let orderly = !on_worker && (alone || self.leave("its program has ended"));
         self.engine.board.close();
         let Some(threads) = lock(&self.threads).take() else { return };
-        if std::thread::current().name().is_some_and(|n| n.starts_with("timely:work")) {
-            // The last handle was held by a closure that a worker has just dropped: it cannot wait for itself.
+        if !orderly {
+            // They end by themselves when the connections do.
             std::mem::forget(threads);
             return;
         }
@@ -185,7 +200,7 @@ impl Context {
             work(&shared, Worker::new(config, allocator, Some(Instant::now())));
         });
         let threads = threads.map_err(|e| Error::new(ErrorKind::Cluster(format!("worker threads: {e}"))))?;
-        Ok(Context(Arc::new(Owner { engine, threads: Mutex::new(Some(threads)) })))
+        Ok(Context(Arc::new(Owner { engine, threads: Mutex::new(Some(threads)), all_left: OnceLock::new() })))
     }
 
     pub(crate) fn engine(&self) -> &Arc<Engine> {
@@ -222,6 +237,14 @@ impl Context {
         let running: Vec<_> = lock(&self.0.engine.running).values().cloned().collect();
         for job in running.into_iter().filter_map(|j| j.upgrade()) {
             job.cancelled.store(true, Ordering::Relaxed);
+        }
+    }
+    /// Leaves the cluster: processes that are in a job without this one fail at once, with `why` in the error. Waits at
+    /// most 10 s for them to hear it. A program that ends by an error of its own calls this first; one that ends well
+    /// need not. The context can run no job afterwards. Alone, this does nothing.
+    pub fn leave(&self, why: &str) {
+        if self.topology().processes > 1 {
+            self.0.leave(why);
         }
     }
     /// Runs `f` in one process only, the lowest; for printing and the like. It must not call actions.

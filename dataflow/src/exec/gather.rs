@@ -1,7 +1,7 @@
 //! Small messages of every process to every process, for agreement. One dataflow, 50-200 us.
 
 use super::parcel::{Body, Head, Kind, Parcel, Payload, Route};
-use super::stage::JobControl;
+use crate::context::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -37,8 +37,8 @@ impl Payload for Bytes {
 }
 
 /// The bytes of each process, by process, on every worker. Each process sends those of its first worker. Collective.
-pub(crate) fn all_gather(worker: &mut Worker, job: &JobControl, mine: Vec<u8>) -> Result<Vec<Vec<u8>>> {
-    let topology = job.engine.topology;
+pub(crate) fn all_gather(worker: &mut Worker, engine: &Engine, mine: Vec<u8>) -> Result<Vec<Vec<u8>>> {
+    let topology = engine.topology;
     let got: Rc<RefCell<Vec<Option<Vec<u8>>>>> = Rc::new(RefCell::new(vec![None; topology.processes]));
     let (into, probe) = (got.clone(), ProbeHandle::<u64>::new());
     let seen = probe.clone();
@@ -78,10 +78,10 @@ pub(crate) fn all_gather(worker: &mut Worker, job: &JobControl, mine: Vec<u8>) -
     while !probe.done() {
         worker.step_or_park(Some(Duration::from_millis(20)));
         if start.elapsed() > PATIENCE {
-            let what = format!("job {}: another process did not answer for {PATIENCE:?}", job.number);
+            let what = format!("another process did not answer for {PATIENCE:?}");
             return Err(Error::new(ErrorKind::Cluster(what)));
         }
     }
     let all: Option<Vec<Vec<u8>>> = got.take().into_iter().collect();
-    all.ok_or_else(|| Error::new(ErrorKind::Cluster(format!("job {}: a process sent nothing", job.number))))
+    all.ok_or_else(|| Error::new(ErrorKind::Cluster("a process sent nothing".to_string())))
 }

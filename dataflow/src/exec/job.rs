@@ -10,6 +10,7 @@
 
 use super::board::{Board, Job};
 use super::gather::all_gather;
+use super::leave::Call;
 use super::parcel::{Head, Kind, Pairs, Parcel};
 use super::shuffle::ShuffleRun;
 use super::stage::{Failure, JobControl, StageState, Task, run_stage};
@@ -62,7 +63,7 @@ struct ActionJob<T: Data, R> {
 
 /// What the processes compare before they build anything.
 #[derive(Serialize, Deserialize)]
-struct Proposal {
+pub(crate) struct Proposal {
     job: u64,
     digest: u64,
     what: String,
@@ -148,7 +149,9 @@ impl<T: Data, R: Record> ActionJob<T, R> {
         let mut outcome = lock(&self.outcome);
         while !outcome.finished {
             if let Some(why) = board.dead() {
-                return Err(Error::new(ErrorKind::Cluster(why)));
+                // A peer may have gone because of what has failed here too: that says more.
+                let lost = || Error::new(ErrorKind::Cluster(why));
+                return Err(outcome.error.take().unwrap_or_else(lost));
             }
             outcome = self
                 .done
@@ -207,13 +210,20 @@ impl<T: Data, R: Record> ActionJob<T, R> {
             ),
             inventory: mine.clone(),
         };
-        let bytes = postcard::to_stdvec(&proposal).map_err(|e| Error::usage(e.to_string()))?;
-        let all = all_gather(worker, &self.control, bytes)?;
-        let all: Vec<Proposal> = all
-            .iter()
-            .map(|b| postcard::from_bytes(b).map_err(|e| Error::new(ErrorKind::Cluster(e.to_string()))))
-            .collect::<Result<_>>()?;
-        if all.iter().any(|p| (p.job, p.digest) != (proposal.job, proposal.digest)) {
+        let (number, digest) = (proposal.job, proposal.digest);
+        let mut all = vec![];
+        for (process, call) in
+            Call::Job(proposal).exchange(worker, &self.control.engine)?.into_iter().enumerate()
+        {
+            match call {
+                Call::Job(proposal) => all.push(proposal),
+                Call::Leave(why) => {
+                    let what = format!("process {process} has left the cluster: {why}");
+                    return Err(Error::new(ErrorKind::Cluster(what)));
+                }
+            }
+        }
+        if all.iter().any(|p| (p.job, p.digest) != (number, digest)) {
             let plans = all.iter().enumerate();
             let plans = plans
                 .map(|(i, p)| format!("process {i}: job {}, {}, plan {:016x}", p.job, p.what, p.digest))
@@ -278,7 +288,7 @@ impl<T: Data, R: Record> ActionJob<T, R> {
             vec![]
         };
         let bytes = postcard::to_stdvec(&mine).map_err(|e| Error::usage(e.to_string()))?;
-        let all = all_gather(worker, &self.control, bytes)?;
+        let all = all_gather(worker, engine, bytes)?;
         if worker.index().is_multiple_of(engine.topology.workers) {
             for (process, bytes) in all.iter().enumerate().filter(|(p, _)| *p != engine.topology.process) {
                 let theirs: Vec<Contribution> = postcard::from_bytes(bytes)

@@ -93,7 +93,6 @@ pub struct Session {
     pub output: Output,
     interrupted: Arc<AtomicBool>,
     running: Running,
-    finished: bool,
     // The rest listens; dropping it ends that.
     events: Option<(Subscription, Arc<Mutex<BufWriter<File>>>)>,
     _progress: Option<progress::Shown>,
@@ -101,7 +100,7 @@ pub struct Session {
 
 impl Session {
     /// Starts the engine. In a cluster this waits for the other processes.
-    pub fn start(globals: &Globals) -> Result<Self> {
+    fn start(globals: &Globals) -> Result<Self> {
         let config = engine_config(globals)?;
         let speaks = config.membership.as_ref().is_none_or(|m| m.process == 0);
         let output = Output { json: globals.json, quiet: globals.quiet, speaks };
@@ -118,7 +117,7 @@ impl Session {
         };
         let progress =
             if speaks && !globals.quiet { progress::Shown::start(&cx, globals.progress) } else { None };
-        Ok(Session { cx, output, interrupted, running, finished: false, events, _progress: progress })
+        Ok(Session { cx, output, interrupted, running, events, _progress: progress })
     }
     /// Fails if Ctrl-C was pressed.
     ///
@@ -158,9 +157,17 @@ impl Session {
         }
         bad
     }
-    /// Ends the run: the event file is complete, or this fails.
-    pub fn finish(mut self) -> Result<()> {
-        self.finished = true;
+    /// Starts the engine and works with it. In a cluster the processes end together: one that fails by itself tells the
+    /// others why, and what all of them fail with, all of them hear.
+    pub fn run(globals: &Globals, work: impl FnOnce(&Session) -> Result<u8>) -> Result<u8> {
+        let mut session = Session::start(globals)?;
+        let result = work(&session).and_then(|code| session.finish().map(|()| code));
+        let why = result.as_ref().err().map_or("it is done".to_string(), |e| e.to_string());
+        session.cx.leave(&why);
+        result
+    }
+    /// Completes the event file, or fails.
+    fn finish(&mut self) -> Result<()> {
         match self.events.take() {
             Some((subscription, file)) => {
                 drop(subscription);
@@ -176,11 +183,6 @@ impl Drop for Session {
     fn drop(&mut self) {
         // The handler lives as long as the process, and must not keep the engine's threads and files.
         *self.running.lock() = None;
-        if !self.finished && self.cx.topology().processes > 1 {
-            // The others may be in a job that this process will never join, and the threads would wait for them. Left
-            // alone they end with the process, which is how the others notice.
-            std::mem::forget(self.cx.clone());
-        }
     }
 }
 

@@ -28,31 +28,31 @@ pub fn run(globals: &Globals, args: &EvaluateArgs) -> Result<u8> {
         (Some(_), _) => return Err(Error::config("binarize", "is for models of two classes")),
         (None, _) => None,
     };
-    let session = Session::start(globals)?;
-    let evaluation = Evaluation::new(&model, &input.blocks(&session.cx)?)
-        .map_err(|e| labels::located(e, &input, classes.map(Accepts::Known).as_ref()))?;
-    if !args.input.ignore_extra_columns {
-        model.check_columns(evaluation.columns, &input.name())?;
-    }
-    let bad = session.note_bad_rows();
-    let extras = Extras::new(&evaluation, args)?;
-    let document = || {
-        json!({
-            "command": "evaluate",
-            "model": path,
-            "data": input.name(),
-            "bad_rows": bad,
-            "metrics": evaluation.to_json(),
-            "thresholds": extras.thresholds.iter().map(|[t, precision, recall, f1]| {
-                json!({"threshold": t, "precision": precision, "recall": recall, "f1": f1})
-            }).collect::<Vec<_>>(),
-            "curves": extras.curves_json(),
-        })
-    };
-    session.output.result(document, || evaluation.text() + &extras.text())?;
-    let answer = requirements(&session, &evaluation, args)?;
-    session.finish()?;
-    Ok(answer)
+    Session::run(globals, |session| {
+        let evaluation = Evaluation::new(&model, &input.blocks(&session.cx)?)
+            .map_err(|e| labels::located(e, &input, classes.map(Accepts::Known).as_ref()))?;
+        if !args.input.ignore_extra_columns {
+            model.check_columns(evaluation.columns, &input.name())?;
+        }
+        let bad = session.note_bad_rows();
+        let extras = Extras::new(&evaluation, args)?;
+        let document = || {
+            json!({
+                "command": "evaluate",
+                "model": path,
+                "data": input.name(),
+                "bad_rows": bad,
+                "metrics": evaluation.to_json(),
+                "thresholds": extras.thresholds.iter().map(|[t, precision, recall, f1]| {
+                    json!({"threshold": t, "precision": precision, "recall": recall, "f1": f1})
+                }).collect::<Vec<_>>(),
+                "curves": extras.curves_json(),
+            })
+        };
+        session.output.result(document, || evaluation.text() + &extras.text())?;
+        let answer = requirements(session, &evaluation, args)?;
+        Ok(answer)
+    })
 }
 
 fn requirements(session: &Session, evaluation: &Evaluation, args: &EvaluateArgs) -> Result<u8> {

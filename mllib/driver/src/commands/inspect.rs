@@ -181,28 +181,28 @@ fn inspect_rows(globals: &Globals, args: &InspectArgs) -> Result<u8> {
     let read =
         ReadArgs { num_features: None, max_features: None, index_base, binarize: None, spark_splits: false };
     let input = Input::open(&args.what, &read, globals.partitions)?;
-    let session = Session::start(globals)?;
-    let blocks = input.blocks(&session.cx)?;
-    let partitions = blocks.num_partitions();
-    let survey = blocks.aggregate(Survey::default(), Survey::push, Survey::merge)?;
-    let bad = session.note_bad_rows();
-    let document = || -> Value {
-        json!({
-            "command": "inspect",
-            "kind": "rows",
-            "files": input.files.iter().map(|f| f.name()).collect::<Vec<_>>(),
-            "rows": survey.rows,
-            "columns": survey.columns,
-            "nonzeros": survey.nonzeros,
-            "density": survey.density(),
-            "partitions": partitions,
-            "bad_rows": bad,
-            "labels": survey.counts.iter().map(|(l, n)| json!([l, n])).collect::<Vec<_>>(),
-        })
-    };
-    session.output.result(document, || rows_text(&input, &survey, partitions, args.top))?;
-    session.finish()?;
-    Ok(0)
+    Session::run(globals, |session| {
+        let blocks = input.blocks(&session.cx)?;
+        let partitions = blocks.num_partitions();
+        let survey = blocks.aggregate(Survey::default(), Survey::push, Survey::merge)?;
+        let bad = session.note_bad_rows();
+        let document = || -> Value {
+            json!({
+                "command": "inspect",
+                "kind": "rows",
+                "files": input.files.iter().map(|f| f.name()).collect::<Vec<_>>(),
+                "rows": survey.rows,
+                "columns": survey.columns,
+                "nonzeros": survey.nonzeros,
+                "density": survey.density(),
+                "partitions": partitions,
+                "bad_rows": bad,
+                "labels": survey.counts.iter().map(|(l, n)| json!([l, n])).collect::<Vec<_>>(),
+            })
+        };
+        session.output.result(document, || rows_text(&input, &survey, partitions, args.top))?;
+        Ok(0)
+    })
 }
 
 fn rows_text(input: &Input, survey: &Survey, partitions: usize, top: usize) -> String {

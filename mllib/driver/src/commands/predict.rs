@@ -34,18 +34,18 @@ pub fn run(globals: &Globals, args: &PredictArgs) -> Result<u8> {
     let model = Arc::new(Model::load(path)?);
     let layout = Layout::new(&model, format, args.raw, args.proba)?;
     let input = Input::open(&args.input.data, &args.input.read, globals.partitions)?;
-    let session = Session::start(globals)?;
-    let rows = write(&session, &model, &layout, &input, args)?;
-    let bad = session.note_bad_rows();
-    let out = args.out.display().to_string();
-    if !is_stdout {
-        session.output.result(
-            || serde_json::json!({"command": "predict", "rows": rows, "bad_rows": bad, "out": out, "model": path}),
-            || format!("{} predicted: {out}", count(rows, "row")),
-        )?;
-    }
-    session.finish()?;
-    Ok(0)
+    Session::run(globals, |session| {
+        let rows = write(session, &model, &layout, &input, args)?;
+        let bad = session.note_bad_rows();
+        let out = args.out.display().to_string();
+        if !is_stdout {
+            session.output.result(
+                || serde_json::json!({"command": "predict", "rows": rows, "bad_rows": bad, "out": out, "model": path}),
+                || format!("{} predicted: {out}", count(rows, "row")),
+            )?;
+        }
+        Ok(0)
+    })
 }
 
 fn format(args: &PredictArgs) -> Result<PredictFormat> {

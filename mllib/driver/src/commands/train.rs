@@ -36,21 +36,21 @@ pub fn run(globals: &Globals, args: &TrainArgs) -> Result<u8> {
         [] => None,
         files => Some(Input::open(files, &common.input.read, globals.partitions)?),
     };
-    let session = Session::start(globals)?;
-    if input.is_sample {
-        session.output.note("no --data: this is the sample that comes with the program");
-    }
-    let job = Job { session: &session, algorithm: &args.algorithm, common, trainer, input, test, seed };
-    let mut outcome = job.run()?;
-    session.check()?;
-    if let Some(saved) = session.cx.on_driver(|| outcome.model.save(&target, common.overwrite)) {
-        saved?;
-    }
-    outcome.bad_rows = session.note_bad_rows();
-    let seconds = start.elapsed().as_secs_f64();
-    session.output.result(|| outcome.to_json(&target, seconds), || outcome.text(&target, seconds))?;
-    session.finish()?;
-    Ok(0)
+    Session::run(globals, |session| {
+        if input.is_sample {
+            session.output.note("no --data: this is the sample that comes with the program");
+        }
+        let job = Job { session, algorithm: &args.algorithm, common, trainer, input, test, seed };
+        let mut outcome = job.run()?;
+        session.check()?;
+        if let Some(saved) = session.cx.on_driver(|| outcome.model.save(&target, common.overwrite)) {
+            saved?;
+        }
+        outcome.bad_rows = session.note_bad_rows();
+        let seconds = start.elapsed().as_secs_f64();
+        session.output.result(|| outcome.to_json(&target, seconds), || outcome.text(&target, seconds))?;
+        Ok(0)
+    })
 }
 
 /// What is to be done.

@@ -74,6 +74,11 @@ fn one_voice_and_the_first_reason() {
         .fails(3, &["cluster", "run", "-n", "2", "--", "train", "svm", "--data", "bad.svm", "--model", "x"]);
     assert!(said.contains("[p0] error: bad.svm:2:4"), "{said}");
     assert!(!place.path("x").exists());
+    // What each process finds by itself, in a result that all of them have, each of them gets to say.
+    place.write("labels.svm", "1 1:1\n2 1:1\n3 2:1\n");
+    let train = ["train", "svm", "--data", "labels.svm", "--model", "x"];
+    let said = place.fails(3, &[&["cluster", "run", "-n", "3", "--"], &train[..]].concat());
+    assert_eq!(said.matches("error: labels.svm").count(), 3, "{said}");
     let wrong = place.fails(2, &["cluster", "run", "-n", "2", "--", "train", "svx"]);
     assert_eq!(wrong.matches("svx").count(), 1, "said once: {wrong}");
     assert!(

@@ -1,0 +1,67 @@
+//! How a process of a cluster leaves it, so that no other is left waiting and none loses what it has not heard yet.
+//!
+//! # Guarantees
+//! The first thing that a job does is to exchange a [`Call`]; leaving exchanges one too. So a process that leaves is
+//! heard by the others in the next thing they do: where they leave as well, all have had everything that was sent to
+//! them; where they begin a job, that job fails with the reason.
+
+use super::board::Job;
+use super::gather::all_gather;
+use super::job::Proposal;
+use crate::context::Engine;
+use crate::error::{Error, ErrorKind, Result};
+use serde::{Deserialize, Serialize};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use timely::worker::Worker;
+
+/// How long a process that leaves waits for the others; they may be busy outside any job.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a process means to do next.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum Call {
+    /// Run this job.
+    Job(Proposal),
+    /// Leave, for this reason.
+    Leave(String),
+}
+
+impl Call {
+    /// The calls of all processes, by process. Collective.
+    pub fn exchange(&self, worker: &mut Worker, engine: &Engine) -> Result<Vec<Call>> {
+        let bytes = postcard::to_stdvec(self).map_err(|e| Error::usage(e.to_string()))?;
+        let open =
+            |b: &Vec<u8>| postcard::from_bytes(b).map_err(|e| Error::new(ErrorKind::Cluster(e.to_string())));
+        all_gather(worker, engine, bytes)?.iter().map(open).collect()
+    }
+}
+
+/// The last job of a process.
+struct Leaving {
+    engine: Arc<Engine>,
+    why: String,
+    /// From each worker: do all processes leave?
+    all_leave: Mutex<Sender<bool>>,
+}
+
+impl Job for Leaving {
+    fn run(&self, worker: &mut Worker) {
+        let calls = Call::Leave(self.why.clone()).exchange(worker, &self.engine);
+        let all = calls.is_ok_and(|calls| calls.iter().all(|c| matches!(c, Call::Leave(_))));
+        // Nobody listens any more if it took too long.
+        let _ = self.all_leave.lock().unwrap_or_else(|e| e.into_inner()).send(all);
+    }
+}
+
+/// Leaves the cluster, and closes the board. True if every process has left: the threads end by themselves then.
+pub(crate) fn leave(engine: &Arc<Engine>, why: &str) -> bool {
+    let (all_leave, answers) = channel();
+    let job = Leaving { engine: engine.clone(), why: why.to_string(), all_leave: Mutex::new(all_leave) };
+    let posted = engine.board.post(Arc::new(job));
+    engine.board.close();
+    let until = Instant::now() + PATIENCE;
+    let answer = |_| answers.recv_timeout(until.saturating_duration_since(Instant::now())) == Ok(true);
+    posted.is_ok() && (0..engine.config.workers).all(answer)
+}
