@@ -145,9 +145,8 @@ where
             return Ok(());
         }
         let combine = &*self.combine;
-        for (k, x) in keys.iter().zip(values) {
-            self.table.add_ref(k, x.clone(), |x| combine.create(x), |c, x| combine.merge(c, x));
-        }
+        let (create, merge) = (|x| combine.create(x), |c: &mut C, x| combine.merge(c, x));
+        self.table.add_all_ref(keys.iter().zip(values), create, merge);
         self.next += keys.len() as u64;
         self.grew(values)
     }

@@ -75,17 +75,28 @@ impl<K: Record, V: Record, P: Place<K>> MapTask<Pairs<K, V>> for PlainMap<K, V, 
             finish_metrics(&self.task, &self.scatter);
             return Ok(true);
         };
-        // Two loops: the first is arithmetic, the second has nothing but stores.
-        let place = &mut self.place;
-        self.ids.clear();
-        self.ids.extend(chunk.as_slice().iter().map(|(k, _)| place.place(k) as u32));
-        let (mut ids, scatter) = (self.ids.iter(), &mut self.scatter);
-        chunk.for_each(|(k, v)| {
-            let id = ids.next().copied().expect("one id a record");
-            scatter.push(id as usize, k, v, out);
-        });
+        scatter_all(chunk, &mut self.place, &mut self.ids, &mut self.scatter, |v| v, out);
         Ok(false)
     }
+}
+
+/// Scatters a chunk. Two loops: the first is arithmetic, the second has nothing but stores.
+#[inline(always)]
+fn scatter_all<K: Record, V: Record, C: Record>(
+    chunk: Chunk<'_, (K, V)>,
+    place: &mut impl Place<K>,
+    ids: &mut Vec<u32>,
+    scatter: &mut Scatter<K, C>,
+    value: impl Fn(V) -> C,
+    out: &mut Vec<Parcel<Pairs<K, C>>>,
+) {
+    ids.clear();
+    ids.extend(chunk.as_slice().iter().map(|(k, _)| place.place(k) as u32));
+    let mut ids = ids.iter();
+    chunk.for_each(|(k, v)| {
+        let id = ids.next().copied().expect("one id a record");
+        scatter.push(id as usize, k, value(v), out);
+    });
 }
 
 fn finish_metrics<K: Record, V: Record>(task: &TaskContext, scatter: &Scatter<K, V>) {
@@ -98,6 +109,7 @@ fn finish_metrics<K: Record, V: Record>(task: &TaskContext, scatter: &Scatter<K,
 struct CombineMap<K, V, C, A, P> {
     up: Box<dyn Cursor<(K, V)>>,
     place: P,
+    ids: Vec<u32>,
     combine: Arc<A>,
     adaptive: Adaptive<K, C>,
     scatter: Scatter<K, C>,
@@ -124,17 +136,14 @@ where
         };
         let n = chunk.len();
         if !self.adaptive.wants(n) {
-            chunk.for_each(|(k, v)| scatter.push(place.place(&k), k, combine.create(v), out));
+            scatter_all(chunk, place, &mut self.ids, scatter, |v| combine.create(v), out);
             return Ok(false);
         }
         let table = &mut self.adaptive.table;
+        let (create, merge) = (|v| combine.create(v), |c: &mut C, v| combine.merge(c, v));
         match chunk {
-            Chunk::Owned(records) => records
-                .drain(..)
-                .for_each(|(k, v)| table.add(k, v, |v| combine.create(v), |c, v| combine.merge(c, v))),
-            Chunk::Shared(records) => records.iter().for_each(|(k, v)| {
-                table.add_ref(k, v.clone(), |v| combine.create(v), |c, v| combine.merge(c, v));
-            }),
+            Chunk::Owned(records) => table.add_all(records, create, merge),
+            Chunk::Shared(records) => table.add_all_ref(records.iter().map(|(k, v)| (k, v)), create, merge),
         }
         for (k, c) in self.adaptive.fed(n).into_iter().flatten() {
             scatter.push(place.place(&k), k, c, out);
@@ -200,7 +209,7 @@ where
         let up = from.clone().open(map, task)?;
         let (scatter, place, task) = (Scatter::new(&target), place(map), task.clone());
         let combine = combine.clone();
-        let map = CombineMap { up, place, combine, adaptive: Adaptive::new(), scatter, task };
+        let map = CombineMap { up, place, ids: vec![], combine, adaptive: Adaptive::new(), scatter, task };
         Ok(Box::new(map) as Box<dyn MapTask<_>>)
     };
     Shuffle::new(info, up.clone(), engine, Box::new(start))

@@ -9,7 +9,8 @@ use std::panic::Location;
 struct Expand<F>(F);
 
 impl<T: Data, U: Data, F: Fn(&T, &mut Vec<U>) + Send + Sync + 'static> Step<T, U> for Expand<F> {
-    fn run(&self, chunk: Chunk<'_, T>, out: &mut Vec<U>, _: &TaskContext) -> Result<(), Stop> {
+    type Scratch = ();
+    fn run(&self, chunk: Chunk<'_, T>, _: &mut (), out: &mut Vec<U>, _: &TaskContext) -> Result<(), Stop> {
         chunk.as_slice().iter().for_each(|record| (self.0)(record, out));
         Ok(())
     }

@@ -9,7 +9,8 @@ use std::panic::Location;
 struct Map<F>(F);
 
 impl<T: Data, U: Data, F: Fn(T) -> U + Send + Sync + 'static> Step<T, U> for Map<F> {
-    fn run(&self, chunk: Chunk<'_, T>, out: &mut Vec<U>, _: &TaskContext) -> Result<(), Stop> {
+    type Scratch = ();
+    fn run(&self, chunk: Chunk<'_, T>, _: &mut (), out: &mut Vec<U>, _: &TaskContext) -> Result<(), Stop> {
         // `Drain` and `Cloned` know their length: no capacity check a record, and the loop vectorises.
         match chunk {
             Chunk::Owned(v) => out.extend(v.drain(..).map(&self.0)),
@@ -22,7 +23,8 @@ impl<T: Data, U: Data, F: Fn(T) -> U + Send + Sync + 'static> Step<T, U> for Map
 struct MapRef<F>(F);
 
 impl<T: Data, U: Data, F: Fn(&T) -> U + Send + Sync + 'static> Step<T, U> for MapRef<F> {
-    fn run(&self, chunk: Chunk<'_, T>, out: &mut Vec<U>, _: &TaskContext) -> Result<(), Stop> {
+    type Scratch = ();
+    fn run(&self, chunk: Chunk<'_, T>, _: &mut (), out: &mut Vec<U>, _: &TaskContext) -> Result<(), Stop> {
         out.extend(chunk.as_slice().iter().map(&self.0));
         Ok(())
     }

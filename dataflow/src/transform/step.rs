@@ -12,8 +12,16 @@ use std::sync::Arc;
 
 /// What an operation does with a chunk.
 pub(crate) trait Step<T, U>: Send + Sync + 'static {
+    /// What a cursor keeps from chunk to chunk.
+    type Scratch: Default + 'static;
     /// Appends the outcome of `chunk` to `out`, which is empty.
-    fn run(&self, chunk: Chunk<'_, T>, out: &mut Vec<U>, task: &TaskContext) -> Result<(), Stop>;
+    fn run(
+        &self,
+        chunk: Chunk<'_, T>,
+        scratch: &mut Self::Scratch,
+        out: &mut Vec<U>,
+        task: &TaskContext,
+    ) -> Result<(), Stop>;
 }
 
 pub(crate) struct StepNode<T: Data, U, S> {
@@ -23,9 +31,10 @@ pub(crate) struct StepNode<T: Data, U, S> {
     _out: PhantomData<fn() -> U>,
 }
 
-struct StepCursor<T: Data, U, S> {
+struct StepCursor<T: Data, U, S: Step<T, U>> {
     up: Box<dyn Cursor<T>>,
     node: Arc<StepNode<T, U, S>>,
+    scratch: S::Scratch,
     buffer: Vec<U>,
     task: Rc<TaskContext>,
 }
@@ -37,7 +46,13 @@ impl<T: Data, U: Data, S: Step<T, U>> Node for StepNode<T, U, S> {
 impl<T: Data, U: Data, S: Step<T, U>> Lineage<U> for StepNode<T, U, S> {
     fn open(self: Arc<Self>, partition: usize, task: &Rc<TaskContext>) -> Result<Box<dyn Cursor<U>>, Stop> {
         let up = self.up.clone().open(partition, task)?;
-        Ok(Box::new(StepCursor { up, node: self, buffer: vec![], task: task.clone() }))
+        Ok(Box::new(StepCursor {
+            up,
+            node: self,
+            scratch: S::Scratch::default(),
+            buffer: vec![],
+            task: task.clone(),
+        }))
     }
 }
 
@@ -46,7 +61,7 @@ impl<T: Data, U: Data, S: Step<T, U>> Cursor<U> for StepCursor<T, U, S> {
         self.buffer.clear();
         let Some(chunk) = self.up.next()? else { return Ok(None) };
         self.task.enter(self.node.info.id);
-        self.node.step.run(chunk, &mut self.buffer, &self.task)?;
+        self.node.step.run(chunk, &mut self.scratch, &mut self.buffer, &self.task)?;
         Ok(Some(Chunk::Owned(&mut self.buffer)))
     }
 }

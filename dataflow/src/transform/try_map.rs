@@ -10,7 +10,8 @@ use std::panic::Location;
 struct TryMap<F>(F);
 
 impl<T: Data, U: Data, F: Fn(T) -> Result<U, BadRecord> + Send + Sync + 'static> Step<T, U> for TryMap<F> {
-    fn run(&self, chunk: Chunk<'_, T>, out: &mut Vec<U>, task: &TaskContext) -> Result<(), Stop> {
+    type Scratch = ();
+    fn run(&self, chunk: Chunk<'_, T>, _: &mut (), out: &mut Vec<U>, task: &TaskContext) -> Result<(), Stop> {
         let mut first = None;
         chunk.for_each(|record| {
             if first.is_some() {
