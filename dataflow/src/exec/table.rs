@@ -138,14 +138,13 @@ impl<K: Hash + Eq, C> Table<K, C> {
         }
     }
     /// As [`Table::add`] for many records whose keys are lent; a key is cloned only when it is new.
-    pub fn add_all_ref<'r, V: 'r>(
+    pub fn add_all_ref<'r, V: Clone + 'r>(
         &mut self,
         mut records: impl ExactSizeIterator<Item = (&'r K, &'r V)> + Clone,
         create: impl Fn(V) -> C,
         merge: impl Fn(&mut C, V),
     ) where
         K: Clone + 'r,
-        V: Clone,
     {
         if !self.wants_batches() {
             return records.for_each(|(k, v)| {
