@@ -3,6 +3,8 @@
 //! The interpreter says not only which records an operation gives but in which partition and in which order, so tests
 //! compare partition by partition.
 
+pub mod cluster;
+
 use slackwater_dataflow::hash::{hash_of, partition_of};
 use slackwater_dataflow::{Config, Context};
 use std::collections::HashMap;

@@ -1,16 +1,14 @@
 //! The same program gives the same bytes for 1, 2 and 4 workers and for 1 and 2 processes, with much memory and with
 //! little; and processes that do not run the same program are told so.
 
-use slackwater_dataflow::cluster::Rendezvous;
 use slackwater_dataflow::hash::hash_bytes;
 use slackwater_dataflow::{
     Config, Context, Dataset, ErrorKind, HashPartitioner, IntoDataset, Record, Result, Steps, StorageLevel,
 };
+use slackwater_tests::cluster;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// Name of an operation and a digest of the bytes it gave.
 type Digests = BTreeMap<String, String>;
@@ -187,10 +185,10 @@ fn same_bytes_for_any_number_of_workers_and_any_memory() {
     }
 }
 
-/// What a child process runs, if this process is one: see [`cluster`].
+/// What a child process runs, if this process is one: see [`cluster::run`].
 #[test]
 fn child() {
-    let Ok(task) = std::env::var("SLACKWATER_TEST_CHILD") else { return };
+    let Some(task) = cluster::task() else { return };
     let cx = Context::from_env().unwrap();
     let process = cx.topology().process;
     let answer = match task.as_str() {
@@ -227,49 +225,14 @@ fn child() {
         }
         other => panic!("unknown task {other}"),
     };
-    println!("ANSWER {}", answer.replace('\n', "\u{1}"));
-}
-
-/// Runs `task` in `processes` processes of this test binary; the answer of each.
-fn cluster(task: &str, processes: usize, workers: usize) -> Vec<String> {
-    let meeting = Rendezvous::start(processes).unwrap();
-    let children: Vec<_> = (0..processes)
-        .map(|i| {
-            Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", "child", "--nocapture"])
-                .envs(meeting.membership(i, processes).variables())
-                .env("SLACKWATER_WORKERS", workers.to_string())
-                .env("SLACKWATER_TEST_CHILD", task)
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .unwrap()
-        })
-        .collect();
-    let deadline = Instant::now() + Duration::from_secs(120);
-    let mut answers = vec![];
-    for mut child in children {
-        while child.try_wait().unwrap().is_none() {
-            if Instant::now() > deadline {
-                child.kill().unwrap();
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        let out = child.wait_with_output().unwrap();
-        let text = String::from_utf8_lossy(&out.stdout).into_owned();
-        let found = text.lines().find_map(|l| l.split_once("ANSWER ").map(|(_, a)| a.replace('\u{1}', "\n")));
-        answers.push(
-            found.unwrap_or_else(|| panic!("{task}: {text}\n{}", String::from_utf8_lossy(&out.stderr))),
-        );
-    }
-    answers
+    cluster::answer(&answer);
 }
 
 #[test]
 fn same_bytes_in_two_processes() {
     let want = program(&Context::local(2).unwrap(), ROWS).unwrap();
     for workers in [1, 2] {
-        for answer in cluster("program", 2, workers) {
+        for answer in cluster::run("program", 2, workers) {
             let got = answer.lines().map(|l| l.split_once(": ").unwrap());
             let got: Digests = got.map(|(k, v)| (k.to_string(), v.to_string())).collect();
             compare(&format!("2 processes x {workers} workers"), &want, &got);
@@ -279,7 +242,7 @@ fn same_bytes_in_two_processes() {
 
 #[test]
 fn processes_that_disagree_are_told_so() {
-    let answers = cluster("differ", 2, 1);
+    let answers = cluster::run("differ", 2, 1);
     assert_eq!(answers[0], answers[1]);
     let text = &answers[0];
     assert!(
@@ -290,7 +253,7 @@ fn processes_that_disagree_are_told_so() {
 
 #[test]
 fn who_leaves_is_heard() {
-    let answers = cluster("leave", 3, 2);
+    let answers = cluster::run("leave", 3, 2);
     for process in [0, 2] {
         assert!(answers[process].contains("process 1 has left the cluster: its disk is full"), "{answers:?}");
     }
@@ -299,7 +262,7 @@ fn who_leaves_is_heard() {
 
 #[test]
 fn an_error_is_the_same_in_all_processes() {
-    let answers = cluster("fail", 2, 1);
+    let answers = cluster::run("fail", 2, 1);
     assert_eq!(answers[0], answers[1]);
     assert!(answers[0].contains("failed 4 times") && answers[0].contains("row 77"), "{}", answers[0]);
 }

@@ -49,6 +49,7 @@ fn layers_hold() {
             &[],
         ),
         ("loaders/src", &["slackwater_mllib", "slackwater_paramstore", "slackwater::"], &[]),
+        ("paramstore/src", &["slackwater_mllib", "slackwater_loaders", "slackwater::"], &[]),
         ("mllib/src", &["slackwater_loaders", "slackwater::"], &[]),
     ];
     let driver_only = ["clap", "indicatif", "anyhow", "comfy_table"].map(|c| format!("{c}::"));
@@ -95,7 +96,7 @@ fn no_unsafe() {
 
 #[test]
 fn modules_say_what_they_are() {
-    for folder in ["dataflow/src", "loaders/src", "mllib"] {
+    for folder in ["dataflow/src", "loaders/src", "paramstore/src", "mllib"] {
         for (path, content) in files(folder, "rs") {
             assert!(content.starts_with("//!"), "{path} does not begin with its documentation");
         }

@@ -22,7 +22,7 @@ use crate::exec::stage::JobControl;
 use crate::store::BlockStore;
 use crate::store::memory::Memory;
 use crate::store::spill::SpillDir;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
@@ -53,8 +53,12 @@ impl Topology {
     pub fn owns(&self, partition: usize) -> bool {
         self.owner(partition) == self.process
     }
+    /// Workers of all processes.
+    pub fn workers_in_all(&self) -> usize {
+        self.workers * self.processes
+    }
     /// The worker, of all workers of all processes, that receives blocks of `partition`.
-    pub(crate) fn worker_of(&self, partition: usize) -> usize {
+    pub fn worker_of(&self, partition: usize) -> usize {
         self.owner(partition) * self.workers + partition / self.processes % self.workers
     }
     /// How many workers receive a parcel of this kind.
@@ -86,6 +90,7 @@ pub struct Engine {
     pub(crate) accumulators: accumulator::Accumulators,
     pub(crate) bad: bad::BadRecords,
     running: Mutex<BTreeMap<u64, Weak<JobControl>>>,
+    names: Mutex<BTreeSet<String>>,
     ids: AtomicU64,
     spilled: AtomicU64,
 }
@@ -107,6 +112,25 @@ impl Engine {
     }
     pub(crate) fn unregister_running(&self, number: u64) {
         lock(&self.running).remove(&number);
+    }
+}
+
+/// A name that nothing else of the same context has, until this is dropped.
+pub struct Name {
+    engine: Arc<Engine>,
+    name: String,
+}
+
+impl Name {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Drop for Name {
+    fn drop(&mut self) {
+        lock(&self.engine.names).remove(&self.name);
     }
 }
 
@@ -186,6 +210,7 @@ impl Context {
             accumulators: Default::default(),
             bad: Default::default(),
             running: Mutex::default(),
+            names: Mutex::default(),
             ids: AtomicU64::new(1),
             spilled: AtomicU64::new(0),
             config,
@@ -246,6 +271,17 @@ impl Context {
         if self.topology().processes > 1 {
             self.0.leave(why);
         }
+    }
+    /// Takes a name, such as that of a parameter table, for whoever holds the result.
+    ///
+    /// # Errors
+    /// Config, if the name is taken.
+    pub fn claim_name(&self, name: &str) -> Result<Name> {
+        let engine = self.engine().clone();
+        if !lock(&engine.names).insert(name.to_string()) {
+            return Err(Error::config("name", format!("`{name}` is in use already: give it another name")));
+        }
+        Ok(Name { engine, name: name.to_string() })
     }
     /// Runs `f` in one process only, the lowest; for printing and the like. It must not call actions.
     pub fn on_driver<R>(&self, f: impl FnOnce() -> R) -> Option<R> {

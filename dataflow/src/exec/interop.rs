@@ -16,6 +16,7 @@ use crate::dataset::lineage::{
 };
 use crate::dataset::node::NewNode;
 use crate::error::{Error, ErrorKind, Result};
+use crate::store::Stored;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -45,9 +46,77 @@ impl<T: Data> AnyDataset for Dataset<T> {
     }
 }
 
-/// What `to_stream` needs inside the closure of [`Context::timely`].
+/// What `to_stream` needs inside the closure of [`Context::timely`]. Cheap to clone, so that operators can keep one.
+#[derive(Clone)]
 pub struct Bridge {
     state: Arc<StageState>,
+}
+
+impl Bridge {
+    /// All records of a partition, of a dataset that was named as an input. What is persisted in memory is shared and not
+    /// copied. `None` if it cannot be had: the call of [`Context::timely`] then ends with the reason.
+    pub fn records<T: Data>(&self, dataset: &Dataset<T>, partition: usize) -> Option<Arc<Vec<T>>> {
+        let (node, engine) = (dataset.lineage().clone(), &self.state.job.engine);
+        let kept = || match engine.store.get(node.info().id, partition) {
+            Some(Stored::Memory(block)) => block.downcast::<Vec<T>>().ok(),
+            _ => None,
+        };
+        if let Some(records) = kept() {
+            return Some(records);
+        }
+        for attempt in 0.. {
+            let task = TaskContext::new(&self.state, partition, attempt);
+            let result = guarded(&task, || {
+                let (mut records, mut cursor) = (vec![], node.clone().open(partition, &task)?);
+                while let Some(chunk) = cursor.next()? {
+                    // Reading it has perhaps made it persistent, as a whole.
+                    if let Some(records) = kept() {
+                        return Ok(records);
+                    }
+                    chunk.append_to(&mut records);
+                }
+                task.publish()?;
+                Ok(kept().unwrap_or(Arc::new(records)))
+            });
+            match result {
+                Ok(records) => return Some(records),
+                Err(Stop::Failed(_)) if attempt + 1 < engine.config.task_attempts => {}
+                Err(stop) => {
+                    self.state.fail(partition, failure(stop));
+                    break;
+                }
+            }
+        }
+        None
+    }
+    /// Runs user code on behalf of a partition; `None` if it panicked: the call of [`Context::timely`] then ends with the
+    /// panic's message.
+    pub fn guard<R>(&self, partition: usize, f: impl FnOnce() -> R) -> Option<R> {
+        let task = TaskContext::new(&self.state, partition, 0);
+        match guarded(&task, || Ok(f())) {
+            Ok(result) => Some(result),
+            Err(stop) => {
+                self.state.fail(partition, failure(stop));
+                None
+            }
+        }
+    }
+    /// Ends the call of [`Context::timely`] with an error; that of the lowest partition wins.
+    pub fn fail(&self, partition: usize, error: &Error) {
+        self.state.fail(partition, Failure::Error(error.kind().clone()));
+    }
+    /// What the call has failed with, if it has.
+    pub fn failure(&self) -> Option<Error> {
+        self.state.failure().map(|failure| match failure {
+            Failure::Cancelled => Error::new(ErrorKind::Cancelled),
+            Failure::Missing(what) => Error::new(ErrorKind::Lost(what)),
+            Failure::Error(kind) => Error::new(kind),
+        })
+    }
+    /// True if the call has failed or was cancelled, so that further work is in vain.
+    pub fn must_stop(&self) -> bool {
+        self.state.failure().is_some() || self.state.must_stop(0)
+    }
 }
 
 /// Depends on all inputs, so that planning it computes their shuffles.
@@ -295,11 +364,6 @@ impl Context {
                 .0;
         }
         engine.unregister_running(0);
-        match state.failure() {
-            None => Ok(()),
-            Some(Failure::Cancelled) => Err(Error::new(ErrorKind::Cancelled)),
-            Some(Failure::Missing(what)) => Err(Error::new(ErrorKind::Lost(what))),
-            Some(Failure::Error(kind)) => Err(Error::new(kind)),
-        }
+        Bridge { state }.failure().map_or(Ok(()), Err)
     }
 }

@@ -1,0 +1,165 @@
+//! What travels between workers: a block of (element, value) pairs, deltas on their way to a shard or fresh values on
+//! their way to a replica.
+//!
+//! The columns are written and read as they lie in memory. A block goes as a whole to the worker that it names.
+
+use crate::value::Value;
+use bytemuck::Pod;
+use slackwater_dataflow::{Error, ErrorKind};
+use std::io::Write;
+use timely::Accountable;
+use timely::bytes::arc::Bytes;
+use timely::communication::Push;
+use timely::dataflow::channels::pushers::exchange::Distributor;
+use timely::dataflow::channels::{ContainerBytes, Message};
+use timely::progress::Stamp;
+
+/// `version` of deltas that ask for nothing.
+pub(crate) const NO_PULL: u64 = u64::MAX;
+
+/// Values of a refresh are added to those of the replica.
+pub(crate) const ADD: u32 = 0;
+/// Values of a refresh take the place of those of the replica.
+pub(crate) const OVERWRITE: u32 = 1;
+/// The run has failed in the process that sends this; `elements` spell the error, a byte each.
+pub(crate) const ABORT: u32 = 2;
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Block<V> {
+    /// The worker that receives it.
+    pub dest: u32,
+    /// The worker that sent it.
+    pub source: u32,
+    /// The table's place in the run.
+    pub table: u32,
+    /// Of refreshes: [`ADD`] or [`OVERWRITE`]; of what goes to a shard: [`ADD`] or [`ABORT`].
+    pub how: u32,
+    /// Deltas: the version that the sender waits for, or [`NO_PULL`]. Refreshes: the version of the shard.
+    pub version: u64,
+    /// Whose deltas follow: (partition, number of elements), so that the shard can apply them by partition.
+    pub segments: Vec<[u32; 2]>,
+    pub elements: Vec<u32>,
+    pub values: Vec<V>,
+}
+
+impl<V: Value> Block<V> {
+    /// Tells worker `dest` that the run has failed.
+    pub fn abort(dest: u32, source: u32, error: &Error) -> Self {
+        let bytes = postcard::to_stdvec(error.kind()).unwrap_or_default();
+        // As many values as elements: that is how a block is read.
+        let values = vec![V::default(); bytes.len()];
+        let elements = bytes.into_iter().map(u32::from).collect();
+        Block { dest, source, how: ABORT, version: NO_PULL, elements, values, ..Block::default() }
+    }
+    /// The error of a block that tells one.
+    pub fn error(&self) -> Error {
+        let bytes: Vec<u8> = self.elements.iter().map(|b| *b as u8).collect();
+        let unknown = |_| ErrorKind::Cluster("the run has failed in another process".to_string());
+        Error::new(postcard::from_bytes(&bytes).unwrap_or_else(unknown))
+    }
+}
+
+impl<V: Value> Accountable for Block<V> {
+    /// A block counts as one record also when it is empty: timely does not track what counts nothing, and the frontier
+    /// could overtake a request.
+    fn record_count(&self) -> i64 {
+        1
+    }
+}
+
+const HEAD_WORDS: usize = 5;
+
+/// Copies `count` values from the front of `bytes`, which need not be aligned.
+fn take<T: Pod>(bytes: &mut &[u8], count: usize) -> Vec<T> {
+    let (front, rest) = bytes.split_at(count * size_of::<T>());
+    *bytes = rest;
+    let mut values = vec![T::zeroed(); count];
+    bytemuck::cast_slice_mut::<T, u8>(&mut values).copy_from_slice(front);
+    values
+}
+
+impl<V: Value> ContainerBytes for Block<V> {
+    fn from_bytes(bytes: Bytes) -> Self {
+        let mut rest = &bytes[..];
+        let head: Vec<u64> = take(&mut rest, HEAD_WORDS);
+        let (low, high) = (|w: u64| w as u32, |w: u64| (w >> 32) as u32);
+        let (segments, elements) = (head[3] as usize, head[4] as usize);
+        Block {
+            dest: low(head[0]),
+            source: high(head[0]),
+            table: low(head[1]),
+            how: high(head[1]),
+            version: head[2],
+            segments: take(&mut rest, segments),
+            elements: take(&mut rest, elements),
+            values: take(&mut rest, elements),
+        }
+    }
+    fn length_in_bytes(&self) -> usize {
+        8 * (HEAD_WORDS + self.segments.len()) + (4 + size_of::<V>()) * self.elements.len()
+    }
+    fn into_bytes<W: Write>(&self, writer: &mut W) {
+        let two = |low: u32, high: u32| low as u64 | (high as u64) << 32;
+        let head = [
+            two(self.dest, self.source),
+            two(self.table, self.how),
+            self.version,
+            self.segments.len() as u64,
+            self.elements.len() as u64,
+        ];
+        for part in [
+            bytemuck::cast_slice::<_, u8>(&head),
+            bytemuck::cast_slice(&self.segments),
+            bytemuck::cast_slice(&self.elements),
+            bytemuck::cast_slice(&self.values),
+        ] {
+            writer.write_all(part).expect("timely lends a buffer of the asked length");
+        }
+    }
+}
+
+/// Sends each block to the worker that it names.
+pub(crate) struct ByDest;
+
+impl<V: Value> Distributor<Block<V>> for ByDest {
+    fn partition<T: Clone, P: Push<Message<T, Block<V>>>>(
+        &mut self,
+        block: &mut Block<V>,
+        stamp: &Stamp<T>,
+        to: &mut [P],
+    ) {
+        let block = std::mem::take(block);
+        let dest = block.dest as usize;
+        to[dest].push(&mut Some(Message::new(stamp.clone(), block)));
+    }
+    fn flush<T: Clone, P: Push<Message<T, Block<V>>>>(&mut self, _: &Stamp<T>, _: &mut [P]) {}
+    fn relax(&mut self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use timely::bytes::arc::BytesMut;
+
+    #[test]
+    fn blocks_survive_the_wire() {
+        let block = Block {
+            dest: 3,
+            source: 1,
+            table: 2,
+            how: OVERWRITE,
+            version: NO_PULL,
+            segments: vec![[7, 2], [9, 1]],
+            elements: vec![1, 5, 6],
+            values: vec![0.5f64, -1.0, f64::MAX],
+        };
+        let mut bytes = vec![0u8; 3];
+        block.into_bytes(&mut bytes);
+        assert_eq!(bytes.len(), 3 + block.length_in_bytes());
+        let mut bytes = BytesMut::from(bytes);
+        let _ = bytes.extract_to(3);
+        let length = bytes.len();
+        let back = Block::<f64>::from_bytes(bytes.extract_to(length));
+        assert_eq!(format!("{block:?}"), format!("{back:?}"));
+    }
+}

@@ -1,0 +1,335 @@
+//! The operator that trains: one clock is one minibatch of each of the worker's partitions.
+//!
+//! The capability of its output is the worker's clock. Its input carries no data, only a frontier: with `f` the
+//! frontier at the end of the loop, which adds one, everything of clocks below `f - 1` has been applied and installed.
+//! The end of a run is one more read, of everything.
+
+use crate::block::{Block, NO_PULL};
+use crate::consistency::Refresh;
+use crate::replica::DeltaLog;
+use crate::report::{EpochLoss, Histogram, WorkerReport};
+use crate::run::{Run, TableRun};
+use crate::value::Value;
+use crate::view::{Clock, TableView};
+use slackwater_dataflow::{Bridge, Data};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use timely::container::NoopBuilder;
+use timely::dataflow::Stream;
+use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::operators::Capability;
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+
+/// A worker computes no longer than this (or one minibatch) before its shards and the progress protocol get the thread.
+const SLICE: Duration = Duration::from_millis(1);
+/// Witnesses of `f32` tables count exactly up to here.
+const WITNESS_MAX: u64 = 1 << 24;
+
+/// One of the worker's partitions.
+struct Lane<T> {
+    partition: usize,
+    records: Arc<Vec<T>>,
+    epoch: EpochLoss,
+    losses: Vec<EpochLoss>,
+}
+
+/// Where the worker stands within its clock.
+enum Phase {
+    /// Before the gate, since when.
+    Waiting(Instant),
+    /// In the minibatch of this lane.
+    Working(usize),
+}
+
+/// One worker in one run.
+pub(crate) struct WorkerState<T: Data, V: Value> {
+    run: Arc<Run<T, V>>,
+    index: usize,
+    bridge: Bridge,
+    /// Filled at the first activation.
+    lanes: Option<Vec<Lane<T>>>,
+    clock: u64,
+    phase: Phase,
+    logs: Vec<DeltaLog<V>>,
+    /// By table and shard: deltas of this clock.
+    blocks: Vec<Vec<Block<V>>>,
+    report: WorkerReport,
+}
+
+/// What an activation has come to.
+enum Step {
+    /// Nothing to do until the frontier moves or a refresh arrives; perhaps tables to ask for: (table, version).
+    Wait(Vec<(usize, u64)>),
+    /// More to do, in another activation.
+    Again,
+    /// The clock is done.
+    Clock,
+    /// The run is over.
+    End,
+}
+
+impl<T: Data, V: Value> WorkerState<T, V> {
+    pub fn new(run: &Arc<Run<T, V>>, index: usize, bridge: Bridge) -> Self {
+        let shards = run.topology.workers_in_all();
+        let elements = |t: &TableRun<V>| t.rows * t.columns + run.dataset.num_partitions();
+        let none = vec![Histogram::default(); run.tables.len()];
+        WorkerState {
+            index,
+            bridge,
+            lanes: None,
+            clock: 0,
+            phase: Phase::Waiting(Instant::now()),
+            logs: run.tables.iter().map(|t| DeltaLog::new(elements(t))).collect(),
+            blocks: run.tables.iter().map(|_| vec![Block::default(); shards]).collect(),
+            report: WorkerReport {
+                worker: index,
+                proven: none.clone(),
+                observed: none,
+                ..Default::default()
+            },
+            run: run.clone(),
+        }
+    }
+    /// Loads the worker's partitions; false if that failed.
+    fn load(&mut self) -> bool {
+        let (run, bridge) = (&self.run, &self.bridge);
+        let own = (0..run.dataset.num_partitions()).filter(|p| run.topology.worker_of(*p) == self.index);
+        let lane = |partition| {
+            let records = bridge.records(&run.dataset, partition)?;
+            let epoch = EpochLoss { epoch: run.epochs_before, loss: 0.0 };
+            Some(Lane { partition, records, epoch, losses: vec![] })
+        };
+        self.lanes = own.map(lane).collect();
+        self.phase = Phase::Waiting(Instant::now());
+        self.lanes.is_some()
+    }
+    /// Whether the clock may begin, given the frontier at the input.
+    fn gate(&mut self, frontier: u64, since: Instant) -> Option<Step> {
+        let (is_over, mut ask, mut waits) = (self.clock == self.run.clocks, vec![], false);
+        let mut visible = vec![];
+        for (i, table) in self.run.tables.iter().enumerate() {
+            let pulls = table.consistency.refresh() == Refresh::Pull;
+            // Another replica's answers say nothing about this one, so the version comes with the answer.
+            let there = if pulls { table.replica.version() } else { frontier.saturating_sub(1) };
+            let bound = if is_over { 0 } else { table.consistency.staleness() };
+            let needed = self.clock.saturating_sub(bound);
+            if there < needed {
+                waits = true;
+                if pulls && table.replica.claim_pull(needed) {
+                    ask.push((i, needed));
+                }
+            }
+            visible.push(there.min(self.clock));
+        }
+        if waits {
+            return Some(Step::Wait(ask));
+        }
+        if is_over {
+            return Some(Step::End);
+        }
+        self.report.waited_us += since.elapsed().as_micros() as u64;
+        self.measure(&visible);
+        None
+    }
+    /// Counts the staleness of the reads of this clock, and checks what the gate has promised.
+    fn measure(&mut self, visible: &[u64]) {
+        let own = self.lanes.as_ref().map_or(0, Vec::len) as u64;
+        let WorkerState { run, report, clock, .. } = self;
+        for (i, (table, visible)) in run.tables.iter().zip(visible).enumerate() {
+            report.proven[i].count((*clock - visible) as i64, own);
+            for partition in 0..run.dataset.num_partitions() {
+                let seen = table.seen(partition);
+                assert!(
+                    seen >= *visible || *visible >= WITNESS_MAX,
+                    "clock {clock}: {visible} clocks are proven, but {seen} of partition {partition} are seen",
+                );
+                report.observed[i].count(*clock as i64 - seen as i64, own);
+            }
+        }
+    }
+    /// One minibatch of one lane; false if the user's function panicked.
+    fn minibatch(&mut self, lane: usize) -> bool {
+        let WorkerState { run, index, bridge, lanes, clock, logs, blocks, .. } = self;
+        let lane = &mut lanes.as_mut().expect("loaded before the first clock")[lane];
+        let per_epoch = run.clocks_per_epoch as u128;
+        // An equal share of the partition a clock, so that all partitions take part in every clock.
+        let (step, n) = ((*clock % run.clocks_per_epoch) as u128, lane.records.len() as u128);
+        let range = (n * step / per_epoch) as usize..(n * (step + 1) / per_epoch) as usize;
+        let mut now = Clock {
+            number: run.clocks_before + *clock,
+            epoch: lane.epoch.epoch,
+            partition: lane.partition,
+            worker: *index,
+            seed: run.seed,
+            loss: 0.0,
+        };
+        let mut views: Vec<TableView<'_, V>> = run
+            .tables
+            .iter()
+            .zip(logs.iter_mut())
+            .map(|(table, log)| TableView {
+                replica: &table.replica,
+                log,
+                rows: table.rows,
+                columns: table.columns,
+                deferred: table.consistency.defers_writes(),
+            })
+            .collect();
+        let records = &lane.records[range];
+        if bridge.guard(lane.partition, || (run.update)(records, &mut views, &mut now)).is_none() {
+            return false;
+        }
+        for (i, table) in run.tables.iter().enumerate() {
+            let witness = table.witness(lane.partition);
+            logs[i].add(witness, V::ONE);
+            if !table.consistency.defers_writes() {
+                table.replica.add(witness, V::ONE);
+            }
+            bucket(lane.partition, table, &mut logs[i], &mut blocks[i]);
+        }
+        lane.epoch.loss += now.loss;
+        if (*clock + 1).is_multiple_of(run.clocks_per_epoch) {
+            lane.losses.push(lane.epoch);
+            lane.epoch = EpochLoss { epoch: lane.epoch.epoch + 1, loss: 0.0 };
+        }
+        true
+    }
+    /// Works for about one slice.
+    fn step(&mut self, frontier: u64) -> Step {
+        if self.lanes.is_none() && !self.load() {
+            return Step::Wait(vec![]);
+        }
+        if let Phase::Waiting(since) = self.phase {
+            if let Some(step) = self.gate(frontier, since) {
+                return step;
+            }
+            self.phase = Phase::Working(0);
+        }
+        let Phase::Working(mut lane) = self.phase else { unreachable!("the gate was just passed") };
+        let (start, lanes) = (Instant::now(), self.lanes.as_ref().map_or(0, Vec::len));
+        while lane < lanes && start.elapsed() < SLICE {
+            if !self.minibatch(lane) {
+                return Step::Wait(vec![]);
+            }
+            lane += 1;
+        }
+        self.report.computed_us += start.elapsed().as_micros() as u64;
+        self.phase = Phase::Working(lane);
+        if lane < lanes { Step::Again } else { Step::Clock }
+    }
+    /// Hands in what the worker has to tell.
+    fn finish(&mut self) {
+        fn lock<X>(mutex: &std::sync::Mutex<X>) -> std::sync::MutexGuard<'_, X> {
+            mutex.lock().unwrap_or_else(|e| e.into_inner())
+        }
+        self.report.clocks = self.clock;
+        lock(&self.run.reports).insert(self.index, std::mem::take(&mut self.report));
+        let mut losses = lock(&self.run.losses);
+        for lane in self.lanes.take().into_iter().flatten() {
+            losses.insert(lane.partition, lane.losses);
+        }
+    }
+}
+
+/// Moves a partition's deltas into the blocks of the shards that own them.
+fn bucket<V: Value>(partition: usize, table: &TableRun<V>, log: &mut DeltaLog<V>, blocks: &mut [Block<V>]) {
+    let before: Vec<usize> = blocks.iter().map(|b| b.elements.len()).collect();
+    log.drain(|element, delta| {
+        let block = &mut blocks[table.map.place(element).0];
+        block.elements.push(element);
+        block.values.push(delta);
+    });
+    for (block, before) in blocks.iter_mut().zip(before) {
+        let added = block.elements.len() - before;
+        if added > 0 {
+            block.segments.push([partition as u32, added as u32]);
+        }
+    }
+}
+
+/// The worker as an operator.
+pub(crate) fn compute<'scope, T: Data, V: Value>(
+    applied: Stream<'scope, u64, Vec<()>>,
+    mut state: WorkerState<T, V>,
+) -> Stream<'scope, u64, Block<V>> {
+    let scope = applied.scope();
+    let mut builder = OperatorBuilder::new("compute".to_string(), scope);
+    let (output, deltas) = builder.new_output::<Block<V>>();
+    let mut output = OutputBuilder::<_, NoopBuilder<Block<V>>>::from(output);
+    // Not connected to the output: what comes in makes the operator send nothing it had no capability for.
+    let mut input = builder.new_input_connection(applied, Pipeline, []);
+    let address: Rc<[usize]> = builder.operator_info().address;
+    let again = scope.activator_for(address.clone());
+    for table in &state.run.tables {
+        table.replica.wake_on_refresh(scope.worker().sync_activator_for(address.to_vec()));
+    }
+    builder.build(move |mut capabilities| {
+        let mut capability: Option<Capability<u64>> = capabilities.pop();
+        move |frontiers| {
+            input.for_each(|_, _: &mut Vec<()>| {});
+            let Some(at) = &mut capability else { return };
+            if state.bridge.must_stop() {
+                return;
+            }
+            let frontier = frontiers[0].frontier().first().copied().unwrap_or(u64::MAX);
+            let step = state.step(frontier);
+            let source = state.index as u32;
+            if let Some(error) = state.bridge.failure() {
+                // The other processes would wait for this one for ever.
+                let topology = state.run.topology;
+                let mut output = output.activate();
+                let mut session = output.session_with_builder(&*at);
+                for process in (0..topology.processes).filter(|p| *p != topology.process) {
+                    let dest = (process * topology.workers) as u32;
+                    session.give_container(&mut Block::abort(dest, source, &error));
+                }
+                return;
+            }
+            match step {
+                Step::Wait(ask) => {
+                    let mut output = output.activate();
+                    let mut session = output.session_with_builder(&*at);
+                    for (table, version) in ask {
+                        for dest in 0..state.run.topology.workers_in_all() as u32 {
+                            let table = table as u32;
+                            session.give_container(&mut Block {
+                                dest,
+                                source,
+                                table,
+                                version,
+                                ..Block::default()
+                            });
+                        }
+                    }
+                }
+                Step::Again => again.activate(),
+                Step::Clock => {
+                    let mut output = output.activate();
+                    let mut session = output.session_with_builder(&*at);
+                    for (table, blocks) in state.blocks.iter_mut().enumerate() {
+                        for (dest, block) in
+                            blocks.iter_mut().enumerate().filter(|(_, b)| !b.elements.is_empty())
+                        {
+                            (block.dest, block.source, block.table) = (dest as u32, source, table as u32);
+                            block.version = NO_PULL;
+                            session.give_container(block);
+                            *block = Block::default();
+                        }
+                    }
+                    drop(session);
+                    state.clock += 1;
+                    at.downgrade(&state.clock);
+                    state.phase = Phase::Waiting(Instant::now());
+                    again.activate();
+                }
+                Step::End => {
+                    state.finish();
+                    capability = None;
+                }
+            }
+        }
+    });
+    deltas
+}

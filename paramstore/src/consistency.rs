@@ -1,0 +1,120 @@
+//! Consistency models, as data: what a read may miss, when fresh rows travel, where an own increment goes.
+//!
+//! BSP, SSP: Ho et al. 2013, More effective distributed ML via a stale synchronous parallel parameter server. ESSP: Dai
+//! et al. 2015, High-performance distributed ML at scale through parameter server consistency models.
+
+use serde::{Deserialize, Serialize};
+use slackwater_dataflow::Error;
+use std::fmt;
+use std::str::FromStr;
+
+/// Clocks that a worker may be ahead of the slowest under [`Consistency::Async`]: what bounds the memory of updates
+/// that are under way.
+pub const ASYNC_LEAD_MAX: u64 = 256;
+
+/// What a read of clock `c` may miss.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum Consistency {
+    /// Nothing of the clocks before `c`, and it sees nothing else: the same bits for any number of workers.
+    #[default]
+    Bsp,
+    /// Updates of the last `s` clocks. A worker whose copy is older asks for fresh rows, and waits.
+    Ssp(u64),
+    /// The same bound as SSP, but fresh rows are sent whenever there are any, whether or not somebody waits.
+    Essp(u64),
+    /// No bound, but that no worker is more than [`ASYNC_LEAD_MAX`] clocks ahead; rows are sent as updates arrive.
+    Async,
+}
+
+/// When a shard sends fresh rows to the replicas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refresh {
+    /// When all workers have finished a clock.
+    Frontier,
+    /// When a replica asks.
+    Pull,
+    /// When deltas arrive.
+    Arrival,
+}
+
+impl Consistency {
+    /// How many clocks of others a read may miss.
+    pub fn staleness(self) -> u64 {
+        match self {
+            Consistency::Bsp => 0,
+            Consistency::Ssp(s) | Consistency::Essp(s) => s,
+            Consistency::Async => ASYNC_LEAD_MAX,
+        }
+    }
+    pub(crate) fn refresh(self) -> Refresh {
+        match self {
+            Consistency::Bsp | Consistency::Essp(_) => Refresh::Frontier,
+            Consistency::Ssp(_) => Refresh::Pull,
+            Consistency::Async => Refresh::Arrival,
+        }
+    }
+    /// True if own increments stay out of the shared replica until they come back with those of all others: otherwise
+    /// what a partition reads would depend on which others share its process, and on how far they are.
+    pub(crate) fn defers_writes(self) -> bool {
+        self == Consistency::Bsp
+    }
+}
+
+impl fmt::Display for Consistency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Consistency::Bsp => f.write_str("bsp"),
+            Consistency::Ssp(s) => write!(f, "ssp:{s}"),
+            Consistency::Essp(s) => write!(f, "essp:{s}"),
+            Consistency::Async => f.write_str("async"),
+        }
+    }
+}
+
+impl FromStr for Consistency {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let wrong = || {
+            let message = format!("`{text}` is none of bsp, ssp:S, essp:S, async (S: staleness in clocks)");
+            Error::config("consistency", message)
+        };
+        let (name, bound) = text.split_once(':').map_or((text, None), |(n, b)| (n, Some(b)));
+        let bound = bound.map(|b| b.parse::<u64>().map_err(|_| wrong())).transpose()?;
+        match (name, bound) {
+            ("bsp", None) => Ok(Consistency::Bsp),
+            ("ssp", Some(s)) => Ok(Consistency::Ssp(s)),
+            ("essp", Some(s)) => Ok(Consistency::Essp(s)),
+            ("async", None) => Ok(Consistency::Async),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+impl From<Consistency> for String {
+    fn from(c: Consistency) -> String {
+        c.to_string()
+    }
+}
+
+impl TryFrom<String> for Consistency {
+    type Error = Error;
+    fn try_from(text: String) -> Result<Self, Error> {
+        text.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_back() {
+        for c in [Consistency::Bsp, Consistency::Ssp(0), Consistency::Essp(12), Consistency::Async] {
+            assert_eq!(c.to_string().parse::<Consistency>().unwrap(), c);
+        }
+        for wrong in ["", "ssp", "ssp:", "ssp:-1", "bsp:1", "async:3", "SSP:1"] {
+            assert!(wrong.parse::<Consistency>().unwrap_err().to_string().contains("essp:S"), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The iterative scope: training on a dataset, epoch by epoch, in one long-lived dataflow.
+
+use crate::report::{EpochLoss, Progress, Report, WorkerReport};
+use crate::run::{Run, TableRun, Update};
+use crate::table::Table;
+use crate::value::Value;
+use crate::view::{Clock, TableView};
+use serde::{Deserialize, Serialize};
+use slackwater_dataflow::{Context, Data, Dataset, Error, ErrorKind, Result};
+use std::iter::once_with;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+/// Records of a partition in a minibatch unless said.
+const BATCH: usize = 1024;
+
+/// Training on a dataset.
+pub trait EpochsExt<T: Data> {
+    /// Passes over the dataset, `epochs` at most.
+    ///
+    /// The records are held in memory while training runs: persist the dataset in memory, and they are shared with it.
+    fn epochs(&self, epochs: u64) -> Epochs<T>;
+}
+
+impl<T: Data> EpochsExt<T> for Dataset<T> {
+    fn epochs(&self, epochs: u64) -> Epochs<T> {
+        Epochs { dataset: self.clone(), epochs, batch: BATCH, seed: None }
+    }
+}
+
+/// How to pass over a dataset.
+pub struct Epochs<T: Data> {
+    dataset: Dataset<T>,
+    epochs: u64,
+    batch: usize,
+    seed: Option<u64>,
+}
+
+impl<T: Data> Epochs<T> {
+    /// Records of each partition in a clock, at most. A partition is cut into equal minibatches, as many as the largest
+    /// partition needs, so that all partitions take part in every clock.
+    pub fn batch(mut self, records: usize) -> Self {
+        self.batch = records.max(1);
+        self
+    }
+    /// Seed of [`Clock::rng`]; that of the context unless said.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+    /// Calls `update` for each partition in each clock, with a minibatch (in the order of the partition), the table,
+    /// and the clock.
+    ///
+    /// What `update` does must depend on nothing else. It runs for one minibatch without interruption, and during that
+    /// time its worker serves nobody: keep a minibatch below some milliseconds.
+    pub fn update<V: Value>(
+        self,
+        table: &Table<V>,
+        update: impl Fn(&[T], &mut TableView<'_, V>, &mut Clock) + Send + Sync + 'static,
+    ) -> Training<T, V> {
+        self.update_all(&[table], move |batch, views, clock| update(batch, &mut views[0], clock))
+    }
+    /// As [`Epochs::update`], for several tables, each with its own consistency.
+    pub fn update_all<V: Value>(
+        self,
+        tables: &[&Table<V>],
+        update: impl Fn(&[T], &mut [TableView<'_, V>], &mut Clock) + Send + Sync + 'static,
+    ) -> Training<T, V> {
+        Training {
+            epochs: self,
+            tables: tables.iter().map(|t| (*t).clone()).collect(),
+            update: Arc::new(update),
+            until: None,
+        }
+    }
+}
+
+type Until = Box<dyn FnMut(&Progress<'_>) -> bool>;
+
+/// A training, ready to run.
+#[must_use = "nothing happens before `run`"]
+pub struct Training<T: Data, V: Value> {
+    epochs: Epochs<T>,
+    tables: Vec<Table<V>>,
+    update: Arc<Update<T, V>>,
+    until: Option<Until>,
+}
+
+/// What a process tells the others about a partition and a worker.
+#[derive(Clone, Serialize, Deserialize)]
+struct Told {
+    worker: Option<WorkerReport>,
+    losses: Vec<EpochLoss>,
+}
+
+impl<T: Data, V: Value> Training<T, V> {
+    /// Ends the training after an epoch for which `until` is true. It is called after every epoch, in every process
+    /// with the same figures; workers wait for each other at that point.
+    pub fn until(mut self, until: impl FnMut(&Progress<'_>) -> bool + 'static) -> Self {
+        self.until = Some(Box::new(until));
+        self
+    }
+    /// Trains. Collective: every process calls it.
+    ///
+    /// # Errors
+    /// Input, if there are no records; usage, if a table is given twice; numerical, if a loss is not finite; whatever
+    /// computing the dataset fails with; the message of a panic of `update`. Tables then keep the values that they had
+    /// before the run, or with [`until`](Training::until) those at the end of the last epoch that went well.
+    pub fn run(mut self) -> Result<Report> {
+        let (start, cx) = (Instant::now(), self.epochs.dataset.context().clone());
+        self.check()?;
+        let sizes = self.epochs.dataset.map_partitions(|records| once_with(move || records.count() as u64));
+        let sizes = sizes.collect()?;
+        let largest = sizes.iter().copied().max().unwrap_or(0);
+        if largest == 0 {
+            return Err(Error::input("there is nothing to train on: the dataset has no records", ""));
+        }
+        let clocks_per_epoch = largest.div_ceil(self.epochs.batch as u64);
+        let mut report = Report::default();
+        let segment = if self.until.is_some() { 1 } else { self.epochs.epochs };
+        while report.epochs < self.epochs.epochs && !report.stopped {
+            let epochs = segment.min(self.epochs.epochs - report.epochs);
+            self.segment(&cx, epochs, clocks_per_epoch, &mut report)?;
+            if let Some(until) = &mut self.until {
+                let progress = Progress {
+                    epochs: report.epochs,
+                    epochs_max: self.epochs.epochs,
+                    losses: &report.losses,
+                };
+                report.stopped = until(&progress);
+            }
+        }
+        report.wall_us = start.elapsed().as_micros() as u64;
+        Ok(report)
+    }
+    fn check(&self) -> Result<()> {
+        for (i, table) in self.tables.iter().enumerate() {
+            if self.tables[..i].iter().any(|t| t.name() == table.name()) {
+                return Err(Error::usage(format!("{} is given twice", table.name())));
+            }
+        }
+        if self.tables.is_empty() {
+            return Err(Error::usage("a training needs a table"));
+        }
+        Ok(())
+    }
+    /// Some epochs in one dataflow.
+    fn segment(&self, cx: &Context, epochs: u64, clocks_per_epoch: u64, report: &mut Report) -> Result<()> {
+        let (dataset, topology) = (&self.epochs.dataset, cx.topology());
+        let partitions = dataset.num_partitions();
+        let table = |t: &Table<V>| {
+            TableRun::new(t.consistency(), t.rows(), t.columns(), t.values(), partitions, topology)
+        };
+        let run = Arc::new(Run {
+            dataset: dataset.clone(),
+            topology,
+            tables: self.tables.iter().map(table).collect(),
+            update: self.update.clone(),
+            clocks: epochs * clocks_per_epoch,
+            clocks_per_epoch,
+            clocks_before: report.clocks,
+            epochs_before: report.epochs,
+            seed: self.epochs.seed.unwrap_or(cx.config().seed),
+            reports: Mutex::default(),
+            losses: Mutex::default(),
+        });
+        let build = run.clone();
+        cx.timely(&[dataset], move |worker, bridge| build.build(worker, bridge))?;
+        // Each process knows what its own workers did.
+        let (told, workers) = (run.clone(), topology.workers_in_all());
+        let slots = partitions.max(workers);
+        let told = cx.range(0..slots as u64, slots).map(move |slot| {
+            let slot = slot as usize;
+            let lock = |e: std::sync::PoisonError<_>| e.into_inner();
+            let worker = (slot < workers).then(|| topology.worker_of(slot));
+            let reports = told.reports.lock().unwrap_or_else(lock);
+            let worker = worker.and_then(|w| reports.get(&w).cloned());
+            let losses = told.losses.lock().unwrap_or_else(|e| e.into_inner()).get(&slot).cloned();
+            Told { worker, losses: losses.unwrap_or_default() }
+        });
+        let told = told.collect()?;
+        let mut losses = vec![0.0; epochs as usize];
+        for loss in told.iter().flat_map(|t| &t.losses) {
+            losses[(loss.epoch - report.epochs) as usize] += loss.loss;
+        }
+        if let Some(epoch) = losses.iter().position(|l| !l.is_finite()) {
+            let (epoch, loss) = (report.epochs + epoch as u64 + 1, losses[epoch]);
+            let message = format!(
+                "the loss of epoch {epoch} is {loss}: the step may be too large, or the data not scaled"
+            );
+            return Err(Error::new(ErrorKind::Numerical(message)));
+        }
+        report.losses.extend(losses);
+        told.iter().filter_map(|t| t.worker.as_ref()).for_each(|w| report.add_worker(w));
+        report.epochs += epochs;
+        report.clocks += run.clocks;
+        for (table, run) in self.tables.iter().zip(&run.tables) {
+            table.set(run.replica.to_vec(table.rows() * table.columns()));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,40 @@
+//! The operator that puts refreshed values into the replica of its process.
+
+use crate::block::{Block, ByDest, OVERWRITE};
+use crate::consistency::Refresh;
+use crate::run::Run;
+use crate::value::Value;
+use slackwater_dataflow::Data;
+use std::sync::Arc;
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::Stream;
+use timely::dataflow::channels::pact::DistributorPact;
+use timely::dataflow::operators::Operator;
+
+/// Installs refreshes; only the frontier of what it returns means something.
+pub(crate) fn install<'scope, T: Data, V: Value>(
+    refreshes: Stream<'scope, u64, Block<V>>,
+    run: Arc<Run<T, V>>,
+    _worker: usize,
+) -> Stream<'scope, u64, Vec<()>> {
+    refreshes.unary::<CapacityContainerBuilder<Vec<()>>, _, _, _>(
+        DistributorPact(|_| ByDest),
+        "install",
+        move |_, _| {
+            move |input, _| {
+                input.for_each(|_, block: &mut Block<V>| {
+                    let table = &run.tables[block.table as usize];
+                    for (element, value) in block.elements.iter().zip(&block.values) {
+                        match block.how {
+                            OVERWRITE => table.replica.set(*element as usize, *value),
+                            _ => table.replica.add(*element as usize, *value),
+                        }
+                    }
+                    if table.consistency.refresh() == Refresh::Pull {
+                        table.replica.raise_version(block.source as usize, block.version);
+                    }
+                });
+            }
+        },
+    )
+}

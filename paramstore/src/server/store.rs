@@ -1,0 +1,142 @@
+//! The operator that owns a shard of every table: it applies deltas when their clock is closed, and sends refreshes.
+
+use super::Shard;
+use crate::block::{ABORT, ADD, Block, ByDest, NO_PULL, OVERWRITE};
+use crate::consistency::Refresh;
+use crate::run::Run;
+use crate::value::Value;
+use slackwater_dataflow::{Bridge, Data};
+use std::sync::Arc;
+use timely::container::NoopBuilder;
+use timely::dataflow::Stream;
+use timely::dataflow::channels::pact::DistributorPact;
+use timely::dataflow::operators::Capability;
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+
+/// A replica that waits for a version of a table.
+struct Pull {
+    version: u64,
+    table: usize,
+    replica: usize,
+    capability: Capability<u64>,
+}
+
+/// The shards of worker `index`.
+pub(crate) fn store<'scope, T: Data, V: Value>(
+    deltas: Stream<'scope, u64, Block<V>>,
+    run: Arc<Run<T, V>>,
+    index: usize,
+    bridge: Bridge,
+) -> Stream<'scope, u64, Block<V>> {
+    let mut builder = OperatorBuilder::new("store".to_string(), deltas.scope());
+    let mut input = builder.new_input(deltas, DistributorPact(|_| ByDest));
+    let (output, refreshes) = builder.new_output::<Block<V>>();
+    let mut output = OutputBuilder::<_, NoopBuilder<Block<V>>>::from(output);
+
+    builder.build(move |mut capabilities| {
+        let replicas = run.topology.processes;
+        let shard = |table: &crate::run::TableRun<V>| {
+            let values = table.map.shards[index].iter().map(|e| table.initial(*e)).collect();
+            Shard::new(values, replicas, table.consistency.defers_writes())
+        };
+        let mut shards: Vec<Shard<V>> = run.tables.iter().map(shard).collect();
+        let mut pulls: Vec<Pull> = vec![];
+        // For the values at the end. It stands at a time that no gate waits for.
+        let mut last = capabilities.pop();
+        if let Some(last) = &mut last {
+            last.downgrade(&run.clocks);
+        }
+
+        move |frontiers| {
+            let mut arrived: Vec<Option<Capability<u64>>> = vec![None; shards.len()];
+            input.for_each(|capability, block: &mut Block<V>| {
+                let block = std::mem::take(block);
+                if block.how == ABORT {
+                    return bridge.fail(0, &block.error());
+                }
+                let (table, replica) = (block.table as usize, run.process_of(block.source as usize));
+                let capability = capability.retain_least(0).expect("deltas are stamped with one clock");
+                if block.version != NO_PULL {
+                    pulls.push(Pull {
+                        version: block.version,
+                        table,
+                        replica,
+                        capability: capability.clone(),
+                    });
+                }
+                if block.segments.is_empty() {
+                    return;
+                }
+                if arrived[table].as_ref().is_none_or(|least| capability.time() < least.time()) {
+                    arrived[table] = Some(capability.clone());
+                }
+                shards[table].hold(capability, block, &run.tables[table].map, replica);
+            });
+
+            let frontier = frontiers[0].frontier().first().copied();
+            let mut output = output.activate();
+            let mut send =
+                |table: usize, replica: usize, how: u32, mut block: Block<V>, at: &Capability<u64>| {
+                    block.source = index as u32;
+                    block.dest = run.installer(replica, index) as u32;
+                    (block.table, block.how) = (table as u32, how);
+                    block.version = frontier.unwrap_or(run.clocks);
+                    output.session_with_builder(at).give_container(&mut block);
+                };
+            for (table, shard) in shards.iter_mut().enumerate() {
+                let TableParts { map, elements, how, refresh } = parts(&run, table, index);
+                let closed = shard.close(frontier.unwrap_or(u64::MAX), map);
+                let news = match refresh {
+                    Refresh::Frontier => closed,
+                    Refresh::Arrival => arrived[table].take(),
+                    Refresh::Pull => None,
+                };
+                for (at, replica) in news.iter().flat_map(|at| (0..replicas).map(move |r| (at, r))) {
+                    let block = shard.refresh(replica, elements);
+                    if !block.elements.is_empty() {
+                        send(table, replica, how, block, at);
+                    }
+                }
+            }
+            pulls.retain(|pull| {
+                if frontier.is_some_and(|f| pull.version > f) {
+                    return true;
+                }
+                let TableParts { elements, how, .. } = parts(&run, pull.table, index);
+                // Also an empty answer is sent: it carries the version.
+                let block = shards[pull.table].refresh(pull.replica, elements);
+                send(pull.table, pull.replica, how, block, &pull.capability);
+                false
+            });
+            if let (None, Some(at)) = (frontier, last.take_if(|_| frontier.is_none())) {
+                // Every replica ends with the same bits.
+                for (table, shard) in shards.iter().enumerate() {
+                    for replica in 0..replicas {
+                        let whole = shard.whole(parts(&run, table, index).elements);
+                        send(table, replica, OVERWRITE, whole, &at);
+                    }
+                }
+            }
+        }
+    });
+    refreshes
+}
+
+struct TableParts<'a> {
+    map: &'a super::ShardMap,
+    /// Those of this shard.
+    elements: &'a [u32],
+    how: u32,
+    refresh: Refresh,
+}
+
+fn parts<T: Data, V: Value>(run: &Run<T, V>, table: usize, index: usize) -> TableParts<'_> {
+    let table = &run.tables[table];
+    TableParts {
+        map: &table.map,
+        elements: &table.map.shards[index],
+        how: if table.consistency.defers_writes() { OVERWRITE } else { ADD },
+        refresh: table.consistency.refresh(),
+    }
+}

@@ -1,0 +1,141 @@
+//! Tables, as the main program sees them.
+
+use crate::consistency::Consistency;
+use crate::value::Value;
+use slackwater_dataflow::{Context, Error, Name, Result};
+use std::sync::{Arc, RwLock, RwLockReadGuard};
+
+/// Elements that a table can have: an element has a number of 32 bits, and a few are the engine's own.
+const ELEMENTS_MAX: u64 = (1 << 32) - (1 << 20);
+
+/// What a new table is like.
+pub struct TableSpec<V> {
+    rows: usize,
+    columns: usize,
+    consistency: Consistency,
+    init: Box<dyn Fn(usize, usize) -> V>,
+}
+
+impl<V: Value> TableSpec<V> {
+    /// Rows of equal length, all zero. `rows` x `columns` must be below 2^32 - 2^20.
+    pub fn dense(rows: usize, columns: usize) -> Self {
+        TableSpec { rows, columns, consistency: Consistency::Bsp, init: Box::new(|_, _| V::default()) }
+    }
+    /// How old a read may be; BSP unless said.
+    pub fn consistency(mut self, consistency: Consistency) -> Self {
+        self.consistency = consistency;
+        self
+    }
+    /// First values, by row and column. Must give the same in every process.
+    pub fn init(mut self, init: impl Fn(usize, usize) -> V + 'static) -> Self {
+        self.init = Box::new(init);
+        self
+    }
+}
+
+struct Inner<V> {
+    name: Name,
+    rows: usize,
+    columns: usize,
+    consistency: Consistency,
+    /// As of the end of the last run that went well; the same bits in every process.
+    values: RwLock<Arc<Vec<V>>>,
+}
+
+/// A matrix of numbers that training reads and adds to. Cloning clones a handle.
+///
+/// Between runs every process has all values, and they have the same bits. A run that fails leaves them as they were.
+pub struct Table<V>(Arc<Inner<V>>);
+
+impl<V> Clone for Table<V> {
+    fn clone(&self) -> Self {
+        Table(self.0.clone())
+    }
+}
+
+impl<V: Value> Table<V> {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        self.0.name.as_str()
+    }
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.0.rows
+    }
+    /// Number of columns.
+    pub fn columns(&self) -> usize {
+        self.0.columns
+    }
+    /// How old a read may be.
+    pub fn consistency(&self) -> Consistency {
+        self.0.consistency
+    }
+    fn lock(&self) -> RwLockReadGuard<'_, Arc<Vec<V>>> {
+        self.0.values.read().unwrap_or_else(|e| e.into_inner())
+    }
+    /// All values, row by row, as of the end of the last run.
+    pub fn values(&self) -> Arc<Vec<V>> {
+        self.lock().clone()
+    }
+    /// One value, as of the end of the last run.
+    ///
+    /// # Panics
+    /// If there is no such row or column.
+    pub fn get(&self, row: usize, column: usize) -> V {
+        assert!(row < self.0.rows && column < self.0.columns, "{}: no ({row}, {column})", self.name());
+        self.lock()[row * self.0.columns + column]
+    }
+    /// One row, as of the end of the last run.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn row(&self, row: usize) -> Vec<V> {
+        self.lock()[row * self.0.columns..][..self.0.columns].to_vec()
+    }
+    /// Overwrites all values, between runs. Must be given the same in every process.
+    ///
+    /// # Errors
+    /// Usage, if the number of values is wrong.
+    pub fn put(&self, values: Vec<V>) -> Result<()> {
+        if values.len() != self.0.rows * self.0.columns {
+            let (rows, columns) = (self.0.rows, self.0.columns);
+            let message =
+                format!("table `{}` has {rows} x {columns} values, not {}", self.name(), values.len());
+            return Err(Error::usage(message));
+        }
+        self.set(values);
+        Ok(())
+    }
+    pub(crate) fn set(&self, values: Vec<V>) {
+        *self.0.values.write().unwrap_or_else(|e| e.into_inner()) = Arc::new(values);
+    }
+}
+
+/// Makes tables.
+pub trait TableExt {
+    /// A table with a name that no other living table of this context has.
+    ///
+    /// # Errors
+    /// Config, if the name is taken or the table has too many elements.
+    fn table<V: Value>(&self, name: &str, spec: TableSpec<V>) -> Result<Table<V>>;
+}
+
+impl TableExt for Context {
+    fn table<V: Value>(&self, name: &str, spec: TableSpec<V>) -> Result<Table<V>> {
+        let (rows, columns) = (spec.rows, spec.columns);
+        if (rows as u64).checked_mul(columns as u64).is_none_or(|n| n > ELEMENTS_MAX) {
+            let message = format!("{rows} x {columns} is more than {ELEMENTS_MAX} elements");
+            return Err(Error::config(format!("table {name}"), message));
+        }
+        let values = (0..rows).flat_map(|r| (0..columns).map(move |c| (r, c)));
+        let values = values.map(|(r, c)| (spec.init)(r, c)).collect();
+        let name = self.claim_name(&format!("table {name}"))?;
+        Ok(Table(Arc::new(Inner {
+            name,
+            rows,
+            columns,
+            consistency: spec.consistency,
+            values: RwLock::new(Arc::new(values)),
+        })))
+    }
+}

@@ -1,0 +1,142 @@
+//! What a minibatch reads and writes.
+
+use crate::replica::{DeltaLog, Replica};
+use crate::value::Value;
+use slackwater_dataflow::rng;
+
+/// A table as one partition sees it in one clock: the process's replica, with the partition's own increments.
+///
+/// Reading and writing never wait: the gate before the clock has made sure that what is read is fresh enough.
+/// Increments are sent when the clock ends, each element once. Costs: a read is one load (BSP: two); an increment an
+/// add to the log, and but for BSP an atomic add.
+pub struct TableView<'a, V: Value> {
+    pub(crate) replica: &'a Replica<V>,
+    pub(crate) log: &'a mut DeltaLog<V>,
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    /// Own increments stay in the log (BSP) instead of going to the replica as well.
+    pub(crate) deferred: bool,
+}
+
+impl<V: Value> TableView<'_, V> {
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+    /// Number of columns.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+    #[inline(always)]
+    fn element(&self, row: usize, column: usize) -> usize {
+        assert!(row < self.rows && column < self.columns, "the table has no ({row}, {column})");
+        row * self.columns + column
+    }
+    /// One value.
+    ///
+    /// # Panics
+    /// If there is no such row or column.
+    #[inline(always)]
+    pub fn get(&self, row: usize, column: usize) -> V {
+        let element = self.element(row, column);
+        let shared = self.replica.get(element);
+        if self.deferred { shared.plus(self.log.get(element)) } else { shared }
+    }
+    /// Reads a row into `to`, whose length must be that of a row.
+    ///
+    /// # Panics
+    /// If there is no such row, or `to` has another length.
+    #[inline]
+    pub fn read_row(&self, row: usize, to: &mut [V]) {
+        assert_eq!(to.len(), self.columns, "a row has {} values", self.columns);
+        if self.columns == 0 {
+            return;
+        }
+        let start = self.element(row, 0);
+        let shared = self.replica.range(start..start + self.columns);
+        to.iter_mut().zip(shared).for_each(|(to, cell)| *to = V::load(cell));
+        if self.deferred {
+            to.iter_mut().enumerate().for_each(|(i, to)| *to = to.plus(self.log.get(start + i)));
+        }
+    }
+    /// A row.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn row(&self, row: usize) -> Vec<V> {
+        let mut values = vec![V::default(); self.columns];
+        self.read_row(row, &mut values);
+        values
+    }
+    #[inline(always)]
+    fn add(&mut self, element: usize, delta: V) {
+        self.log.add(element, delta);
+        if !self.deferred {
+            self.replica.add(element, delta);
+        }
+    }
+    /// Adds to one value.
+    ///
+    /// # Panics
+    /// If there is no such row or column.
+    #[inline(always)]
+    pub fn inc(&mut self, row: usize, column: usize, delta: V) {
+        let element = self.element(row, column);
+        self.add(element, delta);
+    }
+    /// Adds to some values of a row: (column, delta).
+    ///
+    /// # Panics
+    /// If there is no such row or column.
+    pub fn inc_batch(&mut self, row: usize, deltas: impl IntoIterator<Item = (usize, V)>) {
+        deltas.into_iter().for_each(|(column, delta)| self.inc(row, column, delta));
+    }
+    /// Adds to the values of a row from column `start` on.
+    ///
+    /// # Panics
+    /// If there is no such row or column.
+    pub fn inc_dense(&mut self, row: usize, start: usize, deltas: &[V]) {
+        if let Some(last) = deltas.len().checked_sub(1) {
+            let from = self.element(row, start);
+            self.element(row, start + last);
+            deltas.iter().enumerate().for_each(|(i, delta)| self.add(from + i, *delta));
+        }
+    }
+}
+
+/// Where a minibatch stands, and what it reports.
+pub struct Clock {
+    pub(crate) number: u64,
+    pub(crate) epoch: u64,
+    pub(crate) partition: usize,
+    pub(crate) worker: usize,
+    pub(crate) seed: u64,
+    pub(crate) loss: f64,
+}
+
+impl Clock {
+    /// Number of the clock in this run, from 0.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+    /// Number of the epoch in this run, from 0.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+    /// The partition that the minibatch is from.
+    pub fn partition(&self) -> usize {
+        self.partition
+    }
+    /// The worker that computes, of all workers of all processes. Results must not depend on it.
+    pub fn worker(&self) -> usize {
+        self.worker
+    }
+    /// Random numbers of this clock and partition: the same for any number of workers.
+    pub fn rng(&self) -> rng::Stream {
+        rng::partition_stream(self.seed, self.number, self.partition)
+    }
+    /// Adds to the loss of the epoch, which [`Progress`](crate::Progress) tells.
+    pub fn loss(&mut self, loss: f64) {
+        self.loss += loss;
+    }
+}

@@ -1,0 +1,54 @@
+//! Tests in several processes: a test binary starts itself again, and its test `child` does what [`task`] says.
+
+use slackwater_dataflow::cluster::Rendezvous;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+const TASK: &str = "SLACKWATER_TEST_CHILD";
+/// Stands for a line break in an answer.
+const BREAK: char = '\u{1}';
+
+/// What this process is to do, if it is a child.
+pub fn task() -> Option<String> {
+    std::env::var(TASK).ok()
+}
+
+/// What a child has found out.
+pub fn answer(text: &str) {
+    println!("ANSWER {}", text.replace('\n', &BREAK.to_string()));
+}
+
+/// Runs `task` in `processes` processes of this test binary; the answer of each.
+pub fn run(task: &str, processes: usize, workers: usize) -> Vec<String> {
+    let meeting = Rendezvous::start(processes).unwrap();
+    let children: Vec<_> = (0..processes)
+        .map(|i| {
+            Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "child", "--nocapture"])
+                .envs(meeting.membership(i, processes).variables())
+                .env("SLACKWATER_WORKERS", workers.to_string())
+                .env(TASK, task)
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    let deadline = Instant::now() + Duration::from_secs(120);
+    let mut answers = vec![];
+    for mut child in children {
+        while child.try_wait().unwrap().is_none() {
+            if Instant::now() > deadline {
+                child.kill().unwrap();
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let out = child.wait_with_output().unwrap();
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        let found = text.lines().find_map(|l| l.split_once("ANSWER ").map(|(_, a)| a.replace(BREAK, "\n")));
+        answers.push(
+            found.unwrap_or_else(|| panic!("{task}: {text}\n{}", String::from_utf8_lossy(&out.stderr))),
+        );
+    }
+    answers
+}

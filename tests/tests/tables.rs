@@ -1,0 +1,285 @@
+//! Parameter tables: no increment is lost, no read is older than it may be, BSP has the same bits for any number of
+//! workers and processes, and what cannot be is refused.
+
+use slackwater_dataflow::{Context, ErrorKind, Result, rng};
+use slackwater_paramstore::{Consistency, EpochsExt, Report, Table, TableExt, TableSpec};
+use slackwater_tests::{cluster, contexts};
+use std::time::Duration;
+
+const MODES: [Consistency; 7] = [
+    Consistency::Bsp,
+    Consistency::Ssp(0),
+    Consistency::Ssp(3),
+    Consistency::Essp(0),
+    Consistency::Essp(1),
+    Consistency::Essp(10),
+    Consistency::Async,
+];
+
+/// Rows of a small regression problem: (features, label).
+fn rows(cx: &Context, n: u64, partitions: usize) -> slackwater_dataflow::Dataset<([f64; 5], f64)> {
+    let row = |i: u64| {
+        let mut r = rng::stream(5, i);
+        let x: [f64; 5] = std::array::from_fn(|_| rng::normal(&mut r));
+        (x, x.iter().zip([1.0, -2.0, 0.5, 0.0, 3.0]).map(|(a, b)| a * b).sum::<f64>())
+    };
+    cx.range(0..n, partitions).map(row).cache()
+}
+
+/// Stochastic gradient descent for least squares, with steps of random length if `busy`.
+fn descend(
+    cx: &Context,
+    name: &str,
+    mode: Consistency,
+    epochs: u64,
+    busy: bool,
+) -> Result<(Vec<f64>, Report)> {
+    let weights = cx.table(name, TableSpec::<f64>::dense(5, 1).consistency(mode))?;
+    let report = rows(cx, 600, 7)
+        .epochs(epochs)
+        .batch(10)
+        .seed(3)
+        .update(&weights, move |batch, w, clock| {
+            for (x, y) in batch {
+                let wx: f64 = (0..5).map(|j| w.get(j, 0) * x[j]).sum();
+                let error = wx - y;
+                clock.loss(error * error);
+                (0..5).for_each(|j| w.inc(j, 0, -0.02 * error * x[j]));
+            }
+            if busy && rng::below(&mut clock.rng(), 20) == 0 {
+                std::thread::sleep(Duration::from_micros(300));
+            }
+        })
+        .run()?;
+    Ok((weights.values().to_vec(), report))
+}
+
+/// Adds ones from every record; the sums are known.
+fn count(cx: &Context, name: &str, mode: Consistency) -> Result<(Vec<i64>, Report)> {
+    let table = cx.table(name, TableSpec::<i64>::dense(16, 3).consistency(mode))?;
+    let report = cx
+        .range(0..3000, 5)
+        .epochs(3)
+        .batch(50)
+        .update(&table, |batch, t, clock| {
+            for n in batch {
+                let before = t.get((n % 16) as usize, 1);
+                t.inc((n % 16) as usize, 1, 1);
+                // What a task has written it reads, in every mode.
+                assert!(t.get((n % 16) as usize, 1) > before - 1);
+                t.inc_dense((n % 16) as usize, 1, &[0, 2]);
+            }
+            clock.loss(batch.len() as f64);
+        })
+        .run()?;
+    Ok((table.values().to_vec(), report))
+}
+
+fn expected_counts() -> Vec<i64> {
+    let ones = |row: i64| 3 * (0..3000).filter(|n| n % 16 == row).count() as i64;
+    (0..16).flat_map(|row| [0, ones(row), 2 * ones(row)]).collect()
+}
+
+#[test]
+fn no_increment_is_lost() {
+    for (i, cx) in contexts().iter().enumerate() {
+        for mode in MODES {
+            let (values, report) = count(cx, "counts", mode).unwrap();
+            assert_eq!(values, expected_counts(), "{mode}, context {i}");
+            assert_eq!(report.losses, [3000.0; 3]);
+            assert_eq!((report.epochs, report.clocks), (3, 36));
+        }
+    }
+}
+
+#[test]
+fn no_read_is_older_than_it_may_be() {
+    for cx in contexts() {
+        for mode in MODES {
+            let (values, report) = descend(cx, "bounded", mode, 12, true).unwrap();
+            let (proven, observed) = (report.proven(0), report.observed(0));
+            let bound = mode.staleness() as i64;
+            assert!(proven.max().unwrap() <= bound, "{mode}: {proven:?}");
+            assert!(observed.max().unwrap() <= bound, "{mode}: {observed:?}");
+            // One read a clock and partition; seven of them see seven partitions.
+            assert_eq!((proven.reads(), observed.reads()), (7 * 9 * 12, 49 * 9 * 12));
+            if mode == Consistency::Bsp {
+                assert_eq!(proven.max(), Some(0));
+                assert!(observed.iter().eq([(0, 49 * 9 * 12)]));
+            }
+            let error = (values[4] - 3.0).abs();
+            assert!(error < 1e-2, "{mode}: {values:?}");
+        }
+    }
+}
+
+#[test]
+fn bsp_has_the_same_bits_for_any_number_of_workers() {
+    let all: Vec<_> = contexts()
+        .iter()
+        .map(|cx| {
+            let (values, report) = descend(cx, "bits", Consistency::Bsp, 4, true).unwrap();
+            (values.iter().map(|v| v.to_bits()).collect::<Vec<_>>(), report.losses)
+        })
+        .collect();
+    assert!(all.windows(2).all(|w| w[0] == w[1]), "{all:?}");
+    assert!(all[0].1[3] < all[0].1[0] / 10.0, "it learns: {:?}", all[0].1);
+}
+
+#[test]
+fn until_stops_and_tells() {
+    let cx = &contexts()[1];
+    let table = cx.table("until", TableSpec::<f32>::dense(1, 1).consistency(Consistency::Essp(2))).unwrap();
+    let report = cx
+        .range(0..100, 3)
+        .epochs(50)
+        .update(&table, |batch, t, clock| {
+            t.inc(0, 0, batch.len() as f32);
+            clock.loss(1000.0 / (clock.epoch() + 1) as f64);
+        })
+        .until(|p| p.loss_change() < 0.3)
+        .run()
+        .unwrap();
+    // 3000 / k: it falls by 1/2, 1/3, then 1/4.
+    assert_eq!((report.epochs, report.stopped, report.losses.len()), (4, true, 4));
+    assert_eq!(table.get(0, 0), 400.0);
+}
+
+#[test]
+fn tables_of_one_training_have_consistencies_of_their_own() {
+    for cx in contexts() {
+        let make =
+            |name: &str, mode| cx.table(name, TableSpec::<i32>::dense(4, 2).consistency(mode)).unwrap();
+        let (a, b, c) =
+            (make("a", Consistency::Ssp(5)), make("b", Consistency::Bsp), make("c", Consistency::Async));
+        let report = cx
+            .range(0..400, 6)
+            .epochs(2)
+            .batch(5)
+            .update_all(&[&a, &b, &c], |batch, tables, _| {
+                for (i, table) in tables.iter_mut().enumerate() {
+                    table.inc_batch(3, [(0, batch.len() as i32), (1, i as i32)]);
+                }
+            })
+            .run()
+            .unwrap();
+        let clocks = 6 * report.clocks as i32;
+        for (i, table) in [&a, &b, &c].into_iter().enumerate() {
+            assert_eq!(table.row(3), [800, clocks * i as i32]);
+            assert!(report.proven(i).max().unwrap() <= table.consistency().staleness() as i64);
+        }
+        assert_eq!(report.proven(1).max(), Some(0));
+    }
+}
+
+#[test]
+fn what_cannot_be_is_refused() {
+    let cx = &contexts()[1];
+    let table: Table<f64> =
+        cx.table("refused", TableSpec::dense(2, 2).init(|r, c| (r * 2 + c) as f64)).unwrap();
+    let again = cx.table::<f32>("refused", TableSpec::dense(1, 1)).map(drop).unwrap_err();
+    assert!(again.to_string().contains("`table refused` is in use"), "{again}");
+    assert!(cx.table::<f32>("huge", TableSpec::dense(1 << 20, 1 << 20)).is_err());
+    let wrong = table.put(vec![1.0; 3]).unwrap_err();
+    assert!(wrong.to_string().contains("2 x 2 values, not 3"), "{wrong}");
+    let numbers = cx.range(0..100, 4);
+    let twice = numbers.epochs(1).update_all(&[&table, &table], |_, _, _| ()).run().unwrap_err();
+    assert!(twice.to_string().contains("given twice"), "{twice}");
+    let nothing = cx.range(0..0, 4).epochs(1).update(&table, |_, _, _| ()).run().unwrap_err();
+    assert!(nothing.to_string().contains("no records"), "{nothing}");
+    // A step that diverges, a panic, an index outside: an error, and the values stay.
+    let nan = numbers.epochs(2).batch(5).update(&table, |_, t, clock| {
+        t.inc(0, 0, 1.0);
+        clock.loss(if clock.epoch() == 1 { f64::NAN } else { 1.0 });
+    });
+    let error = nan.run().unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Numerical(_)), "{error}");
+    assert!(error.to_string().contains("loss of epoch 2 is NaN"), "{error}");
+    let panics = numbers.epochs(1).batch(5).update(&table, |batch, t, _| {
+        t.inc(0, 0, 1.0);
+        assert!(!batch.contains(&77), "77 is too many");
+    });
+    let error = panics.run().unwrap_err();
+    assert!(error.to_string().contains("77 is too many"), "{error}");
+    let outside = numbers.epochs(1).update(&table, |_, t, _| t.inc(0, 2, 1.0)).run().unwrap_err();
+    assert!(outside.to_string().contains("has no (0, 2)"), "{outside}");
+    assert_eq!(*table.values(), [0.0, 1.0, 2.0, 3.0]);
+    // The context and the table are usable, and a name is free when its table is gone.
+    numbers.epochs(1).update(&table, |batch, t, _| t.inc(1, 1, batch.len() as f64)).run().unwrap();
+    assert_eq!(table.get(1, 1), 103.0);
+    drop(table);
+    cx.table::<f64>("refused", TableSpec::dense(1, 1)).unwrap();
+}
+
+#[test]
+fn a_table_is_filled_from_a_dataset_and_read_in_one() {
+    let cx = &contexts()[2];
+    let table = cx.table("filled", TableSpec::<f64>::dense(10, 1)).unwrap();
+    let mut sums = vec![0.0; 10];
+    for (key, sum) in
+        cx.range(0..100, 4).map(|n| (n % 10, n as f64)).reduce_by_key(|a, b| *a += b).collect().unwrap()
+    {
+        sums[key as usize] = sum;
+    }
+    table.put(sums).unwrap();
+    let values = table.values();
+    let read = cx.range(0..10, 3).map(move |n| values[n as usize]).collect().unwrap();
+    assert_eq!(read, (0..10).map(|n| 450.0 + 10.0 * n as f64).collect::<Vec<_>>());
+}
+
+/// What a child process runs, if this process is one: see [`cluster::run`].
+#[test]
+fn child() {
+    let Some(task) = cluster::task() else { return };
+    let cx = Context::from_env().unwrap();
+    let answer = match task.as_str() {
+        "train" => {
+            let mut text = String::new();
+            for mode in MODES {
+                let (counts, report) = count(&cx, "counts", mode).unwrap();
+                assert_eq!(counts, expected_counts(), "{mode}");
+                assert_eq!(report.workers.len(), cx.topology().workers_in_all());
+                let (values, report) = descend(&cx, "bits", mode, 4, true).unwrap();
+                assert!(report.proven(0).max().unwrap() <= mode.staleness() as i64, "{mode}");
+                assert!(report.observed(0).max().unwrap() <= mode.staleness() as i64, "{mode}");
+                text += &format!("{mode} {values:?} {:?}\n", report.losses);
+            }
+            text
+        }
+        // A panic in one process is an error in both; then all goes on.
+        "fail" => {
+            let table =
+                cx.table("fails", TableSpec::<f64>::dense(1, 1).consistency(Consistency::Ssp(2))).unwrap();
+            let training = cx.range(0..1000, 4).epochs(3).batch(10).update(&table, |batch, t, _| {
+                t.inc(0, 0, 1.0);
+                assert!(!batch.contains(&777), "777 is too many");
+            });
+            let error = training.run().unwrap_err();
+            assert_eq!(*table.values(), [0.0]);
+            cx.range(0..8, 4).epochs(1).update(&table, |_, t, _| t.inc(0, 0, 1.0)).run().unwrap();
+            format!("{} {error}\n", table.get(0, 0))
+        }
+        other => panic!("unknown task {other}"),
+    };
+    cluster::answer(&answer);
+}
+
+#[test]
+fn processes_train_together() {
+    let (values, report) = descend(&contexts()[0], "alone", Consistency::Bsp, 4, true).unwrap();
+    let want = format!("bsp {values:?} {:?}", report.losses);
+    for workers in [1, 2] {
+        let answers = cluster::run("train", 2, workers);
+        // In every mode both processes end with the same bits; under BSP with those of one process.
+        assert_eq!(answers[0], answers[1]);
+        assert_eq!(answers[0].lines().next(), Some(want.as_str()));
+    }
+}
+
+#[test]
+fn a_panic_in_one_process_is_an_error_in_all() {
+    let answers = cluster::run("fail", 2, 2);
+    for answer in answers {
+        assert!(answer.starts_with("4 ") && answer.contains("777 is too many"), "{answer}");
+    }
+}
