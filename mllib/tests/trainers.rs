@@ -415,3 +415,30 @@ fn damaged_models_are_refused() {
     std::fs::create_dir(&other).unwrap();
     assert!(save(&model, &other, Overwrite::Replace).unwrap_err().to_string().contains("no model"));
 }
+
+#[test]
+fn minibatches_come_near_the_optimum() {
+    use slackwater_dataflow::Context;
+    use slackwater_mllib::linear::TableParams;
+    use slackwater_paramstore::Consistency;
+    let Some(rows) = libsvm("a1a/a1a.gz", 123) else { return };
+    for workers in [1, 2] {
+        let cx = Context::local(workers).unwrap();
+        let blocks =
+            cx.from_partitions((0..4).map(|p| vec![rows.block(p * 1605 / 4, (p + 1) * 1605 / 4)]).collect());
+        for consistency in [Consistency::Bsp, Consistency::Ssp(3), Consistency::Essp(3), Consistency::Async] {
+            let training = TrainingParams {
+                solver: Some(Solver::Minibatch),
+                iterations_max: Some(60),
+                step_size: 1.0,
+                table: TableParams { batch: 10, decay: 0.95, consistency },
+                ..TrainingParams::cost(1.0)
+            };
+            let model = LogisticRegressionParams { training, ..Default::default() }.fit(&blocks).unwrap();
+            // The optimum of the same problem, known from LIBLINEAR and scikit-learn.
+            let above = model.summary().objective / 516.343890 - 1.0;
+            assert!((0.0..0.01).contains(&above), "{consistency}: {above}");
+            assert_eq!(model.summary().report.objective_history.len(), 60);
+        }
+    }
+}

@@ -161,6 +161,8 @@ impl<T: Data, V: Value> WorkerState<T, V> {
             number: run.clocks_before + *clock,
             epoch: lane.epoch.epoch,
             partition: lane.partition,
+            partitions: run.dataset.num_partitions(),
+            clocks_per_epoch: run.clocks_per_epoch,
             worker: *index,
             seed: run.seed,
             loss: 0.0,

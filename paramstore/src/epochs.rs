@@ -57,7 +57,7 @@ impl<T: Data> Epochs<T> {
         self,
         table: &Table<V>,
         update: impl Fn(&[T], &mut TableView<'_, V>, &mut Clock) + Send + Sync + 'static,
-    ) -> Training<T, V> {
+    ) -> Training<'static, T, V> {
         self.update_all(&[table], move |batch, views, clock| update(batch, &mut views[0], clock))
     }
     /// As [`Epochs::update`], for several tables, each with its own consistency.
@@ -65,7 +65,7 @@ impl<T: Data> Epochs<T> {
         self,
         tables: &[&Table<V>],
         update: impl Fn(&[T], &mut [TableView<'_, V>], &mut Clock) + Send + Sync + 'static,
-    ) -> Training<T, V> {
+    ) -> Training<'static, T, V> {
         Training {
             epochs: self,
             tables: tables.iter().map(|t| (*t).clone()).collect(),
@@ -75,15 +75,15 @@ impl<T: Data> Epochs<T> {
     }
 }
 
-type Until = Box<dyn FnMut(&Progress<'_>) -> bool>;
+type Until<'u> = Box<dyn FnMut(&Progress<'_>) -> bool + 'u>;
 
 /// A training, ready to run.
 #[must_use = "nothing happens before `run`"]
-pub struct Training<T: Data, V: Value> {
+pub struct Training<'u, T: Data, V: Value> {
     epochs: Epochs<T>,
     tables: Vec<Table<V>>,
     update: Arc<Update<T, V>>,
-    until: Option<Until>,
+    until: Option<Until<'u>>,
 }
 
 /// What a process tells the others about a partition and a worker.
@@ -93,12 +93,12 @@ struct Told {
     losses: Vec<EpochLoss>,
 }
 
-impl<T: Data, V: Value> Training<T, V> {
+impl<T: Data, V: Value> Training<'_, T, V> {
     /// Ends the training after an epoch for which `until` is true. It is called after every epoch, in every process
     /// with the same figures; workers wait for each other at that point.
-    pub fn until(mut self, until: impl FnMut(&Progress<'_>) -> bool + 'static) -> Self {
-        self.until = Some(Box::new(until));
-        self
+    pub fn until<'n>(self, until: impl FnMut(&Progress<'_>) -> bool + 'n) -> Training<'n, T, V> {
+        let Training { epochs, tables, update, .. } = self;
+        Training { epochs, tables, update, until: Some(Box::new(until)) }
     }
     /// Trains. Collective: every process calls it.
     ///

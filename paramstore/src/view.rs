@@ -109,6 +109,8 @@ pub struct Clock {
     pub(crate) number: u64,
     pub(crate) epoch: u64,
     pub(crate) partition: usize,
+    pub(crate) partitions: usize,
+    pub(crate) clocks_per_epoch: u64,
     pub(crate) worker: usize,
     pub(crate) seed: u64,
     pub(crate) loss: f64,
@@ -126,6 +128,14 @@ impl Clock {
     /// The partition that the minibatch is from.
     pub fn partition(&self) -> usize {
         self.partition
+    }
+    /// Partitions of the dataset; each has a minibatch in every clock.
+    pub fn partitions(&self) -> usize {
+        self.partitions
+    }
+    /// Clocks of an epoch.
+    pub fn clocks_per_epoch(&self) -> u64 {
+        self.clocks_per_epoch
     }
     /// The worker that computes, of all workers of all processes. Results must not depend on it.
     pub fn worker(&self) -> usize {

@@ -20,6 +20,7 @@
 pub use slackwater_dataflow as dataflow;
 pub use slackwater_loaders as loaders;
 pub use slackwater_mllib as mllib;
+pub use slackwater_paramstore as paramstore;
 
 /// What most programs use.
 pub mod prelude {
@@ -33,9 +34,10 @@ pub mod prelude {
     };
     pub use slackwater_mllib::evaluation::{BinaryMetrics, MulticlassMetrics, RegressionMetrics};
     pub use slackwater_mllib::feature::StandardScaler;
-    pub use slackwater_mllib::linear::{Features, ScoreRows, Solver, TrainingParams};
+    pub use slackwater_mllib::linear::{Features, ScoreRows, Solver, TableParams, TrainingParams};
     pub use slackwater_mllib::model::Overwrite;
     pub use slackwater_mllib::objective::{DatasetRows, Scaling};
     pub use slackwater_mllib::regression::{LinearRegressionModel, LinearRegressionParams};
     pub use slackwater_mllib::tuning::{CrossValidation, Direction, Grid};
+    pub use slackwater_paramstore::{Consistency, EpochsExt, Table, TableExt, TableSpec};
 }

@@ -40,6 +40,8 @@ impl Trainer {
                 Trainer::Svm(LinearSvmParams { loss: svm.loss.unwrap_or(default), training })
             }
             Algorithm::LogisticRegression(logistic) => {
+                let table = logistic.table.params(training.solver == Some(Solver::Minibatch))?;
+                let training = TrainingParams { table, ..training };
                 Trainer::Logistic(LogisticRegressionParams { family: logistic.family, training })
             }
             Algorithm::LinearRegression(_) => Trainer::Linear(LinearRegressionParams { training }),
@@ -82,7 +84,7 @@ impl Trainer {
     pub fn fit(&self, rows: &DatasetRows, observer: &mut Observer<'_>) -> Result<Model> {
         Ok(match self {
             Trainer::Svm(p) => Model::Svm(p.train(rows, observer)?),
-            Trainer::Logistic(p) => Model::Logistic(p.train(rows, observer)?),
+            Trainer::Logistic(p) => Model::Logistic(p.fit_observed(rows, observer)?),
             Trainer::Linear(p) => Model::Linear(p.train(rows, observer)?),
         })
     }
@@ -147,5 +149,6 @@ fn training_params(args: &TrainingArgs, is_linear: bool, seed: u64) -> TrainingP
         step_size: args.step_size,
         mini_batch_fraction: args.mini_batch_fraction,
         seed,
+        ..Default::default()
     }
 }

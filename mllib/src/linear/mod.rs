@@ -3,6 +3,7 @@
 mod export;
 mod features;
 mod labels;
+pub mod minibatch;
 mod params;
 mod score;
 mod solve;
@@ -13,7 +14,7 @@ mod weights;
 pub(crate) use export::liblinear_text;
 pub use features::Features;
 pub use labels::{Binary, binary_classes, class_labels};
-pub use params::{Solver, TrainingParams};
+pub use params::{Solver, TableParams, TrainingParams};
 pub use score::{RowRef, ScoreRows};
 pub(crate) use solve::{Smooth, gradient_descent, standardization_of};
 pub use summary::TrainingSummary;

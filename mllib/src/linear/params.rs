@@ -3,6 +3,7 @@
 use crate::objective::Scaling;
 use serde::{Deserialize, Serialize};
 use slackwater_dataflow::{Error, Result};
+use slackwater_paramstore::Consistency;
 use std::fmt;
 use std::str::FromStr;
 
@@ -20,15 +21,18 @@ pub enum Solver {
     Dual,
     /// Normal equations (regression).
     Normal,
+    /// Stochastic gradient descent by minibatches on a parameter table ([`super::minibatch`]).
+    Minibatch,
 }
 
 impl Solver {
-    const NAMES: [(&'static str, Solver); 5] = [
+    const NAMES: [(&'static str, Solver); 6] = [
         ("sgd", Solver::Sgd),
         ("lbfgs", Solver::Lbfgs),
         ("newton", Solver::Newton),
         ("dual", Solver::Dual),
         ("normal", Solver::Normal),
+        ("minibatch", Solver::Minibatch),
     ];
 }
 
@@ -46,6 +50,23 @@ impl FromStr for Solver {
             let names = Self::NAMES.map(|(n, _)| n).join(", ");
             Error::config("solver", format!("`{name}` is none of {names}"))
         })
+    }
+}
+
+/// Parameters of training on a parameter table.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct TableParams {
+    /// Rows of each partition in a minibatch.
+    pub batch: usize,
+    /// Factor of the step from epoch to epoch.
+    pub decay: f64,
+    /// How old the weights may be that a minibatch reads.
+    pub consistency: Consistency,
+}
+
+impl Default for TableParams {
+    fn default() -> Self {
+        TableParams { batch: 100, decay: 0.95, consistency: Consistency::Bsp }
     }
 }
 
@@ -73,6 +94,9 @@ pub struct TrainingParams {
     pub step_size: f64,
     /// Share of rows in a batch of `sgd`.
     pub mini_batch_fraction: f64,
+    /// What `minibatch` needs besides.
+    #[serde(default)]
+    pub table: TableParams,
     /// Seed of whatever is random: batches of `sgd`, order of rows in `dual`.
     pub seed: u64,
 }
@@ -89,6 +113,7 @@ impl Default for TrainingParams {
             tolerance: None,
             step_size: 1.0,
             mini_batch_fraction: 1.0,
+            table: TableParams::default(),
             seed: 42,
         }
     }
@@ -135,6 +160,11 @@ impl TrainingParams {
         require(self.tolerance.is_none_or(|t| t >= 0.0), "tolerance", || "must be at least 0".into())?;
         require(self.iterations_max != Some(0), "iterations_max", || "must be at least 1".into())?;
         require(self.step_size > 0.0, "step_size", || format!("must be positive, not {}", self.step_size))?;
+        let TableParams { batch, decay, .. } = self.table;
+        require(batch > 0, "batch", || "must be at least 1".into())?;
+        require(decay > 0.0 && decay <= 1.0, "decay", || {
+            format!("must be above 0 and at most 1, not {decay}")
+        })?;
         let fraction = self.mini_batch_fraction;
         require(fraction > 0.0 && within(fraction), "mini_batch_fraction", || {
             format!("must be above 0 and at most 1, not {fraction}")
@@ -155,7 +185,7 @@ impl TrainingParams {
             Solver::Lbfgs | Solver::Newton if !smooth => {
                 refuse("needs a smooth loss: use `squared-hinge`, or the solver `dual`")
             }
-            Solver::Newton | Solver::Dual | Solver::Normal if self.has_l1() => {
+            Solver::Newton | Solver::Dual | Solver::Normal | Solver::Minibatch if self.has_l1() => {
                 refuse("takes no L1 penalty: use `lbfgs`")
             }
             Solver::Sgd if self.has_l1() && self.l1_ratio < 1.0 => {
@@ -165,7 +195,7 @@ impl TrainingParams {
                 refuse("works on means: give `regularization` instead of `c`")
             }
             Solver::Dual if self.scaling.penalty_factor() == 0.0 => refuse("needs a penalty"),
-            Solver::Sgd | Solver::Dual if self.standardize => {
+            Solver::Sgd | Solver::Dual | Solver::Minibatch if self.standardize => {
                 refuse("does not standardise: scale the data before")
             }
             _ => Ok(()),

@@ -15,15 +15,33 @@
 
 use super::sweep::{Partial, Sweep};
 use serde::{Deserialize, Serialize};
-use slackwater_dataflow::block::{LabeledBlock, LabeledPoint, pack};
+use slackwater_dataflow::block::{LabeledBlock, LabeledPoint, Row, pack};
 use slackwater_dataflow::{Dataset, Error, ErrorKind, Result, StorageLevel};
 use std::iter::once_with;
+use std::ops::Range;
+use std::sync::Arc;
 
 /// The rows of one partition.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct RowPartition {
     partition: usize,
-    blocks: Vec<LabeledBlock>,
+    blocks: Arc<Vec<LabeledBlock>>,
+}
+
+/// Some neighbouring rows of a partition. Cloning clones a handle.
+#[derive(Debug, Clone)]
+pub struct RowSlice {
+    blocks: Arc<Vec<LabeledBlock>>,
+    block: usize,
+    rows: Range<usize>,
+}
+
+impl RowSlice {
+    /// Label and features of each row.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (f64, Row<'_>)> + '_ {
+        let block = &self.blocks[self.block];
+        self.rows.clone().map(|i| (block.labels[i], block.features.row(i)))
+    }
 }
 
 /// Rows of a dataset, ready for sweeps. Cloning clones a handle.
@@ -39,18 +57,32 @@ impl DatasetRows {
     /// The rows of blocks.
     pub fn from_blocks(blocks: &Dataset<LabeledBlock>) -> Self {
         Self::persisted(blocks.map_partitions_with_index(|partition, blocks| {
-            once_with(move || RowPartition { partition, blocks: blocks.collect() })
+            once_with(move || RowPartition { partition, blocks: Arc::new(blocks.collect()) })
         }))
     }
     /// The rows of points, which are packed into blocks.
     pub fn from_points(points: &Dataset<LabeledPoint>) -> Self {
         Self::persisted(points.map_partitions_with_index(|partition, points| {
-            once_with(move || RowPartition { partition, blocks: pack(points).collect() })
+            once_with(move || RowPartition { partition, blocks: Arc::new(pack(points).collect()) })
         }))
     }
     /// The rows as blocks, for whatever follows training on the same rows.
     pub fn blocks(&self) -> Dataset<LabeledBlock> {
         self.partitions.expand(|rows: &RowPartition, out| out.extend_from_slice(&rows.blocks))
+    }
+    /// The rows in slices of at most `rows`, for solvers that go from one few rows to the next.
+    pub fn slices(&self, rows: usize) -> Dataset<RowSlice> {
+        let rows = rows.max(1);
+        self.partitions.expand(move |partition: &RowPartition, out| {
+            for (block, of) in partition.blocks.iter().enumerate() {
+                let cuts = (0..of.rows()).step_by(rows);
+                out.extend(cuts.map(|from| RowSlice {
+                    blocks: partition.blocks.clone(),
+                    block,
+                    rows: from..(from + rows).min(of.rows()),
+                }));
+            }
+        })
     }
     /// What `f` makes of each partition, in one record a partition. `f` is given its number and its rows.
     pub(crate) fn map<R: slackwater_dataflow::Data>(
@@ -68,7 +100,7 @@ impl DatasetRows {
             let mut kept = keep(partition);
             let filter = |b: &LabeledBlock| b.filter(|_| kept.next().unwrap_or(false));
             let blocks = blocks.iter().map(filter).collect();
-            RowPartition { partition, blocks }
+            RowPartition { partition, blocks: Arc::new(blocks) }
         }))
     }
 }

@@ -31,7 +31,7 @@ mod softmax;
 mod standardization;
 mod sweep;
 
-pub use dataset_rows::DatasetRows;
+pub use dataset_rows::{DatasetRows, RowSlice};
 pub(crate) use kernel::check_width;
 pub use kernel::{RowKernel, Target};
 pub use loss::{Hinge, Logistic, Loss, LossAt, SquaredError, SquaredHinge};

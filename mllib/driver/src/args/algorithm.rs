@@ -11,7 +11,7 @@ use std::str::FromStr;
 pub struct SolverChoice(pub Option<Solver>);
 
 fn solver() -> impl TypedValueParser<Value = SolverChoice> {
-    PossibleValuesParser::new(["auto", "sgd", "lbfgs", "newton", "dual", "normal"])
+    PossibleValuesParser::new(["auto", "sgd", "lbfgs", "newton", "dual", "normal", "minibatch"])
         .map(|name| SolverChoice(name.parse().ok()))
 }
 
@@ -46,7 +46,7 @@ pub struct TrainingArgs {
     #[arg(long, value_name = "NAME", default_value = "auto", value_parser = solver(), help_heading = "Algorithm")]
     pub solver: SolverChoice,
 
-    /// Iterations at most [default: the solver's: 100; dual: 300 passes]
+    /// Iterations at most [default: the solver's: 100; dual: 300 passes; minibatch: 20 epochs]
     ///
     /// Also: --max-iter, --max_iter, --maxIter, --numIterations.
     #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = "Algorithm")]
@@ -56,7 +56,7 @@ pub struct TrainingArgs {
     /// When to stop [default: the solver's: newton, dual, sgd 1e-3; lbfgs 1e-6]
     ///
     /// What is compared depends on the solver: newton: the gradient's norm relative to that at the start; dual: the
-    /// duality gap relative to the objective; lbfgs: the fall of the objective; sgd: the change of weights. Also: --tol,
+    /// duality gap relative to the objective; lbfgs: the fall of the objective; sgd: the change of weights; minibatch: the fall of the loss from epoch to epoch. Also: --tol,
     /// --convergenceTol.
     #[arg(long, value_name = "X", value_parser = finite, help_heading = "Algorithm")]
     #[arg(aliases = ["tol", "convergence-tol", "convergenceTol"])]
@@ -103,7 +103,7 @@ pub struct TrainingArgs {
     #[arg(alias = "standardization", help_heading = "Algorithm")]
     pub standardize: Option<bool>,
 
-    /// First step of sgd; the i-th is this over the square root of i
+    /// First step of sgd, the i-th is this over the square root of i; of minibatch, see --decay
     ///
     /// Also: --stepSize, --eta0.
     #[arg(long, value_name = "X", value_parser = finite, default_value = "1", help_heading = "Algorithm")]

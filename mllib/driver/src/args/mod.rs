@@ -8,6 +8,7 @@ mod cluster;
 mod global;
 mod input;
 mod other;
+mod table;
 mod train;
 mod values;
 

@@ -2,6 +2,7 @@
 
 use super::algorithm::TrainingArgs;
 use super::input::{InputArgs, SplitArgs};
+use super::table::TableArgs;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use slackwater_mllib::classification::{Family, SvmLoss};
@@ -14,6 +15,7 @@ Solvers:
   dual    dual coordinate descent: the default of the hinge loss
   normal  normal equations: the default of linear regression up to 4096 columns
   sgd     Spark's gradient descent, to have Spark's numbers; --reg 0.01, no intercept, the hinge loss for svm
+  minibatch  stochastic gradient descent on a parameter table, with a --consistency (logistic regression)
 
 Examples:
   slackwater train svm
@@ -27,7 +29,8 @@ Examples:
 const LOGISTIC_EXAMPLES: &str = "\
 Examples:
   slackwater train logistic-regression --data 'parts/*.svm.gz' --grid C=0.1,1,10 --folds 5
-  slackwater train logistic-regression --data a9a.svm --reg 0.001 --l1-ratio 1 --intercept";
+  slackwater train logistic-regression --data a9a.svm --reg 0.001 --l1-ratio 1 --intercept
+  slackwater train logistic-regression --data a9a.svm --solver minibatch --consistency ssp:3 --iterations 10";
 
 const LINEAR_EXAMPLES: &str = "\
 Examples:
@@ -89,6 +92,10 @@ pub struct LogisticRegressionArgs {
     #[arg(long, value_name = "NAME", value_parser = family(), default_value = "auto")]
     #[arg(hide_possible_values = true, help_heading = "Algorithm")]
     pub family: Family,
+
+    /// The parameter table of `minibatch`.
+    #[command(flatten)]
+    pub table: TableArgs,
 
     /// Options of all algorithms.
     #[command(flatten)]

@@ -250,3 +250,49 @@ fn input_of_every_kind() {
     place.write("zero.svm", "1 0:1 4:2\n-1 0:-1\n");
     assert_eq!(place.json(&["inspect", "zero.svm", "--index-base", "0"])["columns"], 5);
 }
+
+#[test]
+fn minibatches_on_a_table() {
+    let place = Place::new();
+    place.write("rows.svm", three_classes());
+    for consistency in ["bsp", "ssp:2", "essp:0", "async"] {
+        let trained = place.json(&[
+            "train",
+            "logistic-regression",
+            "--data=rows.svm",
+            "--solver=minibatch",
+            "--batch=5",
+            "--partitions=3",
+            "--workers=2",
+            "--iterations=60",
+            "--intercept",
+            "--model=m",
+            "--overwrite",
+            "--consistency",
+            consistency,
+        ]);
+        assert_eq!(trained["parameters"]["training"]["table"]["consistency"], consistency);
+        assert_eq!(trained["iterations"], 60);
+        assert!(trained["metrics"]["accuracy"].as_f64().unwrap() > 0.9, "{trained}");
+        let evaluated = place.json(&["evaluate", "--model=m", "--data=rows.svm"]);
+        assert_eq!(evaluated["metrics"], trained["metrics"]);
+        let csv = place.ok(&["predict", "--model=m", "--data=rows.svm", "--proba"]);
+        assert_eq!(csv.lines().count(), 91);
+        assert!(place.ok(&["inspect", "m"]).contains("minibatch"));
+    }
+    let train = ["train", "logistic-regression", "--data=rows.svm", "--model=n"];
+    for (wrong, says) in [
+        (&["--consistency=ssp"][..], "essp:S"),
+        (&["--consistency=ssp:1"], "`--solver minibatch` only"),
+        (&["--solver=minibatch", "--batch=0"], "at least 1"),
+        (&["--solver=minibatch", "--decay=1.5"], "decay"),
+        (&["--solver=minibatch", "--l1-ratio=1"], "no L1 penalty"),
+        (&["--solver=minibatch", "--step-size=100"], "must be below 90"),
+    ] {
+        let ran = place.run(&[&train[..], wrong].concat());
+        assert!(ran.code == Some(2) && ran.stderr.contains(says), "{wrong:?}: {}", ran.stderr);
+    }
+    let ran = place.run(&[&train[..], &["--solver=minibatch", "--reg=0", "--step-size=1e200"]].concat());
+    assert!(ran.code == Some(4) && ran.stderr.contains("a smaller step size"), "{}", ran.stderr);
+    assert!(!place.path("n").exists(), "nothing is stored of a run that failed");
+}

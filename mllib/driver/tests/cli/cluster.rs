@@ -25,6 +25,7 @@ fn the_same_bytes_by_workers_and_processes() {
         ("svm", &["--loss=hinge"][..]),
         ("svm", &["--solver=sgd", "--split=0.6,0.4", "--seed=3", "--iterations=20"]),
         ("logistic-regression", &["--intercept", "--grid=C=0.1,1", "--folds=2"]),
+        ("logistic-regression", &["--solver=minibatch", "--intercept", "--iterations=3", "--batch=200"]),
         ("linear-regression", &["--reg=0.01"]),
         ("linear-regression", &["--reg=0.01", "--l1-ratio=0.5"]),
     ] {

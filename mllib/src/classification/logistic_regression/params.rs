@@ -26,8 +26,8 @@ pub struct LogisticRegressionParams {
     pub training: TrainingParams,
 }
 
-const BINARY: [Solver; 4] = [Solver::Newton, Solver::Lbfgs, Solver::Dual, Solver::Sgd];
-const MULTINOMIAL: [Solver; 2] = [Solver::Lbfgs, Solver::Newton];
+const BINARY: [Solver; 5] = [Solver::Newton, Solver::Lbfgs, Solver::Dual, Solver::Sgd, Solver::Minibatch];
+const MULTINOMIAL: [Solver; 3] = [Solver::Lbfgs, Solver::Newton, Solver::Minibatch];
 
 impl LogisticRegressionParams {
     /// Spark's `LogisticRegression` with `regParam` and `elasticNetParam`, other parameters at their defaults there.
@@ -58,7 +58,7 @@ impl LogisticRegressionParams {
         if multinomial && !MULTINOMIAL.contains(&solver) {
             return Err(Error::config(
                 "solver",
-                format!("`{solver}` takes two classes only: use `lbfgs` or `newton`"),
+                format!("`{solver}` takes two classes only: use `lbfgs`, `newton` or `minibatch`"),
             ));
         }
         self.training.check_solver(solver, &BINARY, true)?;

@@ -1,15 +1,16 @@
 //! Training of logistic regression.
 
 use super::{Family, LogisticRegressionModel, LogisticRegressionParams};
+use crate::linear::minibatch::{Minibatch, Outputs};
 use crate::linear::{
     Smooth, Solver, Survey, TrainingSummary, WeightTable, binary_classes, class_labels, gradient_descent,
     standardization_of,
 };
 use crate::objective::{
-    DatasetRows, Logistic, MarginKernel, Penalty, RowKernel, SoftmaxKernel, Sweep, Target,
+    DatasetRows, Logistic, MarginKernel, Objective, Penalty, RowKernel, SoftmaxKernel, Sweep, Target,
 };
 use crate::optimization::{DualCoordinateDescent, LogisticDual, Observer, Solution, silent};
-use slackwater_dataflow::Result;
+use slackwater_dataflow::{Error, Result};
 
 impl LogisticRegressionParams {
     /// [`train`](LogisticRegressionParams::train) on a dataset of points or blocks, or on [`DatasetRows`] that serve several runs.
@@ -17,7 +18,19 @@ impl LogisticRegressionParams {
     /// # Errors
     /// As `train`.
     pub fn fit(&self, data: impl Into<DatasetRows>) -> Result<LogisticRegressionModel> {
-        self.train(&data.into(), &mut silent)
+        self.fit_observed(&data.into(), &mut silent)
+    }
+    /// [`fit`](LogisticRegressionParams::fit) with an observer. The only one that knows the solver `minibatch`, which
+    /// needs the engine.
+    ///
+    /// # Errors
+    /// As `train`.
+    pub fn fit_observed(
+        &self,
+        rows: &DatasetRows,
+        observer: &mut Observer<'_>,
+    ) -> Result<LogisticRegressionModel> {
+        self.fit_with(rows, observer, |fit, outputs, observer| fit.minibatch(rows, outputs, observer))
     }
     /// Fits a model to rows whose labels are whole numbers (for [`Family::Binary`]: 0 and 1, or -1 and +1).
     ///
@@ -28,6 +41,16 @@ impl LogisticRegressionParams {
         rows: &S,
         observer: &mut Observer<'_>,
     ) -> Result<LogisticRegressionModel> {
+        self.fit_with(rows, observer, |_, _, _| {
+            Err(Error::config("solver", "`minibatch` trains on datasets: call `fit` or `fit_observed`"))
+        })
+    }
+    fn fit_with<S: Sweep + Clone>(
+        &self,
+        rows: &S,
+        observer: &mut Observer<'_>,
+        minibatch: impl FnOnce(&Fit<'_, S>, Outputs, &mut Observer<'_>) -> Result<Solution>,
+    ) -> Result<LogisticRegressionModel> {
         self.check()?;
         let survey = Survey::new(rows, self.training.standardize)?;
         let classes = match self.family {
@@ -37,7 +60,13 @@ impl LogisticRegressionParams {
         let multinomial = self.family == Family::Multinomial || classes.len() > 2;
         let solver = self.solver(multinomial)?;
         let fit = Fit { params: self, rows, survey: &survey };
-        let solution = if multinomial {
+        let solution = if solver == Solver::Minibatch {
+            let outputs = match multinomial {
+                true => Outputs::Classes(classes.as_slice().into()),
+                false => Outputs::Positive(classes[1]),
+            };
+            minibatch(&fit, outputs, observer)?
+        } else if multinomial {
             let kernel = SoftmaxKernel::new(&classes, survey.columns, self.training.intercept);
             let mut solution = fit.smooth(kernel).minimize(solver, &self.training, observer)?;
             self.center(&mut solution.weights, survey.columns, classes.len());
@@ -66,6 +95,13 @@ impl LogisticRegressionParams {
     }
 }
 
+/// Value and norm of the gradient.
+fn value_at(objective: &mut impl Objective, w: &[f64]) -> Result<(f64, f64)> {
+    let mut gradient = vec![0.0; objective.dimension()];
+    let value = objective.value_and_gradient(w, &mut gradient)?;
+    Ok((value, gradient.iter().map(|g| g * g).sum::<f64>().sqrt()))
+}
+
 /// A training run.
 struct Fit<'a, S> {
     params: &'a LogisticRegressionParams,
@@ -74,6 +110,32 @@ struct Fit<'a, S> {
 }
 
 impl<S: Sweep + Clone> Fit<'_, S> {
+    fn minibatch(
+        &self,
+        rows: &DatasetRows,
+        outputs: Outputs,
+        observer: &mut Observer<'_>,
+    ) -> Result<Solution> {
+        let (columns, intercept) = (self.survey.columns, self.params.training.intercept);
+        let objective = |w: &[f64]| match &outputs {
+            Outputs::Positive(positive) => {
+                let target = Target::Positive(*positive);
+                let kernel = MarginKernel::new(Logistic, target, columns, intercept);
+                value_at(&mut self.smooth(kernel).objective(), w)
+            }
+            Outputs::Classes(classes) => {
+                let kernel = SoftmaxKernel::new(classes, columns, intercept);
+                value_at(&mut self.smooth(kernel).objective(), w)
+            }
+        };
+        let minibatch = Minibatch {
+            params: &self.params.training,
+            outputs: outputs.clone(),
+            columns,
+            rows: self.survey.rows,
+        };
+        minibatch.minimize(rows, objective, observer)
+    }
     fn smooth<K: RowKernel>(&self, kernel: K) -> Smooth<S, K> {
         let p = &self.params.training;
         Smooth {

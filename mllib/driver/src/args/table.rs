@@ -1,0 +1,55 @@
+//! Options of trainers that keep their parameters in a table.
+
+use super::values::{at_least_one, finite};
+use clap::Args;
+use slackwater_dataflow::{Error, Result};
+use slackwater_mllib::linear::TableParams;
+use slackwater_paramstore::Consistency;
+
+/// How a parameter table is trained.
+#[derive(Debug, Clone, Args)]
+pub struct TableArgs {
+    /// How old the parameters may be that a minibatch reads: bsp, ssp:S, essp:S, async [default: bsp]
+    ///
+    /// bsp: as of the clock before, the same bits for any number of workers. ssp:S: nothing older than S clocks; who
+    /// would read older asks and waits. essp:S: the same, but fresh values are sent at once. async: as they come. A
+    /// clock is a minibatch of each partition.
+    #[arg(long, value_name = "MODEL", help_heading = "Algorithm")]
+    pub consistency: Option<Consistency>,
+
+    /// Rows of each partition in a minibatch [default: 100]
+    ///
+    /// Also: --batch-size, --batch_size, --mini_batch_size.
+    #[arg(long, value_name = "ROWS", value_parser = at_least_one, help_heading = "Algorithm")]
+    #[arg(aliases = ["batch-size", "batch_size", "mini_batch_size"])]
+    pub batch: Option<usize>,
+
+    /// Factor of the step from epoch to epoch [default: 0.95]
+    ///
+    /// Also: --lr_decay_rate.
+    #[arg(long, value_name = "X", value_parser = finite, aliases = ["lr_decay_rate"], help_heading = "Algorithm")]
+    pub decay: Option<f64>,
+}
+
+impl TableArgs {
+    /// The parameters; `used` says whether the solver has a table at all.
+    ///
+    /// # Errors
+    /// Config, for an option that would do nothing.
+    pub fn params(&self, used: bool) -> Result<TableParams> {
+        let given = [
+            ("consistency", self.consistency.is_some()),
+            ("batch", self.batch.is_some()),
+            ("decay", self.decay.is_some()),
+        ];
+        if let Some((name, _)) = given.iter().find(|(_, given)| *given && !used) {
+            return Err(Error::config(*name, "is for `--solver minibatch` only"));
+        }
+        let default = TableParams::default();
+        Ok(TableParams {
+            batch: self.batch.unwrap_or(default.batch),
+            decay: self.decay.unwrap_or(default.decay),
+            consistency: self.consistency.unwrap_or(default.consistency),
+        })
+    }
+}
