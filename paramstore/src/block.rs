@@ -70,7 +70,7 @@ impl<V: Value> Accountable for Block<V> {
 const HEAD_WORDS: usize = 5;
 
 /// Copies `count` values from the front of `bytes`, which need not be aligned.
-fn take<T: Pod>(bytes: &mut &[u8], count: usize) -> Vec<T> {
+pub(crate) fn take<T: Pod>(bytes: &mut &[u8], count: usize) -> Vec<T> {
     let (front, rest) = bytes.split_at(count * size_of::<T>());
     *bytes = rest;
     let mut values = vec![T::zeroed(); count];

@@ -32,7 +32,6 @@ struct Lane<T> {
     partition: usize,
     records: Arc<Vec<T>>,
     epoch: EpochLoss,
-    losses: Vec<EpochLoss>,
 }
 
 /// Where the worker stands within its clock.
@@ -99,7 +98,7 @@ impl<T: Data, V: Value> WorkerState<T, V> {
         let lane = |partition| {
             let records = bridge.records(&run.dataset, partition)?;
             let epoch = EpochLoss { epoch: run.epochs_before, loss: 0.0 };
-            Some(Lane { partition, records, epoch, losses: vec![] })
+            Some(Lane { partition, records, epoch })
         };
         self.lanes = own.map(lane).collect();
         self.phase = Phase::Waiting(Instant::now());
@@ -193,7 +192,9 @@ impl<T: Data, V: Value> WorkerState<T, V> {
         }
         lane.epoch.loss += now.loss;
         if (*clock + 1).is_multiple_of(run.clocks_per_epoch) {
-            lane.losses.push(lane.epoch);
+            // Before the clock ends, so that a snapshot of the next one finds it.
+            let mut losses = run.losses.lock().unwrap_or_else(|e| e.into_inner());
+            losses.entry(lane.partition).or_default().push(lane.epoch);
             lane.epoch = EpochLoss { epoch: lane.epoch.epoch + 1, loss: 0.0 };
         }
         true
@@ -223,15 +224,10 @@ impl<T: Data, V: Value> WorkerState<T, V> {
     }
     /// Hands in what the worker has to tell.
     fn finish(&mut self) {
-        fn lock<X>(mutex: &std::sync::Mutex<X>) -> std::sync::MutexGuard<'_, X> {
-            mutex.lock().unwrap_or_else(|e| e.into_inner())
-        }
         self.report.clocks = self.clock;
-        lock(&self.run.reports).insert(self.index, std::mem::take(&mut self.report));
-        let mut losses = lock(&self.run.losses);
-        for lane in self.lanes.take().into_iter().flatten() {
-            losses.insert(lane.partition, lane.losses);
-        }
+        self.lanes = None;
+        let mut reports = self.run.reports.lock().unwrap_or_else(|e| e.into_inner());
+        reports.insert(self.index, std::mem::take(&mut self.report));
     }
 }
 

@@ -64,10 +64,10 @@ impl Consistency {
 impl fmt::Display for Consistency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Consistency::Bsp => f.write_str("bsp"),
-            Consistency::Ssp(s) => write!(f, "ssp:{s}"),
-            Consistency::Essp(s) => write!(f, "essp:{s}"),
-            Consistency::Async => f.write_str("async"),
+            Consistency::Bsp => f.pad("bsp"),
+            Consistency::Ssp(s) => f.pad(&format!("ssp:{s}")),
+            Consistency::Essp(s) => f.pad(&format!("essp:{s}")),
+            Consistency::Async => f.pad("async"),
         }
     }
 }

@@ -1,11 +1,13 @@
 //! The iterative scope: training on a dataset, epoch by epoch, in one long-lived dataflow.
 
 use crate::report::{EpochLoss, Progress, Report, WorkerReport};
-use crate::run::{Run, TableRun, Update};
+use crate::run::{Run, RunSnapshots, TableRun, Update};
+use crate::snapshot::{Manifest, Snapshots, TableShape, restore, write_manifest};
 use crate::table::Table;
 use crate::value::Value;
 use crate::view::{Clock, TableView};
 use serde::{Deserialize, Serialize};
+use slackwater_dataflow::event::Event;
 use slackwater_dataflow::{Context, Data, Dataset, Error, ErrorKind, Result};
 use std::iter::once_with;
 use std::sync::{Arc, Mutex};
@@ -71,6 +73,7 @@ impl<T: Data> Epochs<T> {
             tables: tables.iter().map(|t| (*t).clone()).collect(),
             update: Arc::new(update),
             until: None,
+            snapshots: None,
         }
     }
 }
@@ -84,6 +87,7 @@ pub struct Training<'u, T: Data, V: Value> {
     tables: Vec<Table<V>>,
     update: Arc<Update<T, V>>,
     until: Option<Until<'u>>,
+    snapshots: Option<Snapshots>,
 }
 
 /// What a process tells the others about a partition and a worker.
@@ -97,8 +101,13 @@ impl<T: Data, V: Value> Training<'_, T, V> {
     /// Ends the training after an epoch for which `until` is true. It is called after every epoch, in every process
     /// with the same figures; workers wait for each other at that point.
     pub fn until<'n>(self, until: impl FnMut(&Progress<'_>) -> bool + 'n) -> Training<'n, T, V> {
-        let Training { epochs, tables, update, .. } = self;
-        Training { epochs, tables, update, until: Some(Box::new(until)) }
+        let Training { epochs, tables, update, snapshots, .. } = self;
+        Training { epochs, tables, update, until: Some(Box::new(until)), snapshots }
+    }
+    /// Takes snapshots while training goes on, and may resume from one.
+    pub fn snapshots(mut self, snapshots: Snapshots) -> Self {
+        self.snapshots = Some(snapshots);
+        self
     }
     /// Trains. Collective: every process calls it.
     ///
@@ -117,10 +126,12 @@ impl<T: Data, V: Value> Training<'_, T, V> {
         }
         let clocks_per_epoch = largest.div_ceil(self.epochs.batch as u64);
         let mut report = Report::default();
+        let shape = self.shape(&cx, clocks_per_epoch);
+        self.restore(&cx, &shape, &mut report)?;
         let segment = if self.until.is_some() { 1 } else { self.epochs.epochs };
         while report.epochs < self.epochs.epochs && !report.stopped {
             let epochs = segment.min(self.epochs.epochs - report.epochs);
-            self.segment(&cx, epochs, clocks_per_epoch, &mut report)?;
+            self.segment(&cx, epochs, &shape, &mut report)?;
             if let Some(until) = &mut self.until {
                 let progress = Progress {
                     epochs: report.epochs,
@@ -144,13 +155,57 @@ impl<T: Data, V: Value> Training<'_, T, V> {
         }
         Ok(())
     }
+    fn seed(&self, cx: &Context) -> u64 {
+        self.epochs.seed.unwrap_or(cx.config().seed)
+    }
+    fn shape(&self, cx: &Context, clocks_per_epoch: u64) -> Manifest {
+        let table = |t: &Table<V>| TableShape {
+            name: t.name().to_string(),
+            rows: t.rows(),
+            columns: t.columns(),
+            value: std::any::type_name::<V>().to_string(),
+        };
+        let tables = self.tables.iter().map(table).collect();
+        let shards = cx.topology().workers_in_all();
+        Manifest::new(clocks_per_epoch, self.epochs.dataset.num_partitions(), self.seed(cx), shards, tables)
+    }
+    /// Goes back to the newest snapshot, if that is asked for and there is one.
+    fn restore(&self, cx: &Context, shape: &Manifest, report: &mut Report) -> Result<()> {
+        let Some(snapshots) = &self.snapshots else { return Ok(()) };
+        let Some(restored) = restore::<V>(&snapshots.dir, shape, cx.topology().process == 0)? else {
+            return Ok(());
+        };
+        if !snapshots.resume {
+            let message = format!("{} has snapshots already", snapshots.dir.display());
+            return Err(Error::input(message, "resume from them, or choose another folder"));
+        }
+        for refused in restored.refused {
+            let message = format!("{refused}: this snapshot is not used, but the one before");
+            cx.emit(|| Event::Warning { message });
+        }
+        (report.clocks, report.epochs) = (restored.clock, restored.epoch);
+        report.losses = restored.losses;
+        self.tables.iter().zip(restored.values).for_each(|(table, values)| table.set(values));
+        Ok(())
+    }
+    fn run_snapshots(&self, shape: &Manifest, epochs: u64, report: &Report) -> Option<RunSnapshots> {
+        let snapshots = self.snapshots.as_ref()?;
+        let due = (1..=epochs).filter(|e| (report.epochs + e).is_multiple_of(snapshots.every_epochs));
+        Some(RunSnapshots {
+            dir: snapshots.dir.clone(),
+            keep: snapshots.keep,
+            clocks: due.map(|e| e * shape.clocks_per_epoch).collect(),
+            shape: Manifest { losses_before: report.losses.clone(), ..shape.clone() },
+        })
+    }
     /// Some epochs in one dataflow.
-    fn segment(&self, cx: &Context, epochs: u64, clocks_per_epoch: u64, report: &mut Report) -> Result<()> {
+    fn segment(&self, cx: &Context, epochs: u64, shape: &Manifest, report: &mut Report) -> Result<()> {
         let (dataset, topology) = (&self.epochs.dataset, cx.topology());
         let partitions = dataset.num_partitions();
         let table = |t: &Table<V>| {
             TableRun::new(t.consistency(), t.rows(), t.columns(), t.values(), partitions, topology)
         };
+        let clocks_per_epoch = shape.clocks_per_epoch;
         let run = Arc::new(Run {
             dataset: dataset.clone(),
             topology,
@@ -160,12 +215,19 @@ impl<T: Data, V: Value> Training<'_, T, V> {
             clocks_per_epoch,
             clocks_before: report.clocks,
             epochs_before: report.epochs,
-            seed: self.epochs.seed.unwrap_or(cx.config().seed),
+            seed: self.seed(cx),
+            snapshots: self.run_snapshots(shape, epochs, report),
             reports: Mutex::default(),
             losses: Mutex::default(),
         });
         let build = run.clone();
         cx.timely(&[dataset], move |worker, bridge| build.build(worker, bridge))?;
+        // The last manifest, if the dataflow ended before it was written.
+        if let Some(snapshots) = run.snapshots.as_ref().filter(|_| topology.process == 0)
+            && let Some(clock) = snapshots.clocks.last()
+        {
+            write_manifest(&snapshots.dir, &run.manifest(snapshots, *clock), snapshots.keep)?;
+        }
         // Each process knows what its own workers did.
         let (told, workers) = (run.clone(), topology.workers_in_all());
         let slots = partitions.max(workers);

@@ -68,35 +68,32 @@ impl<V: Value> Replica<V> {
 
 /// Sums a partition's increments of one clock, each element once.
 pub(crate) struct DeltaLog<V> {
-    sums: Vec<V>,
-    is_touched: Vec<bool>,
+    /// Sum and whether the element was touched: side by side, since an increment needs both.
+    sums: Vec<(V, bool)>,
     touched: Vec<u32>,
 }
 
 impl<V: Value> DeltaLog<V> {
     pub fn new(elements: usize) -> Self {
-        DeltaLog {
-            sums: vec![V::default(); elements],
-            is_touched: vec![false; elements],
-            touched: Vec::new(),
-        }
+        DeltaLog { sums: vec![(V::default(), false); elements], touched: Vec::new() }
     }
     #[inline(always)]
     pub fn get(&self, element: usize) -> V {
-        self.sums[element]
+        self.sums[element].0
     }
     #[inline(always)]
     pub fn add(&mut self, element: usize, delta: V) {
-        if !std::mem::replace(&mut self.is_touched[element], true) {
+        let (sum, is_touched) = &mut self.sums[element];
+        *sum = sum.plus(delta);
+        if !std::mem::replace(is_touched, true) {
             self.touched.push(element as u32);
         }
-        self.sums[element] = self.sums[element].plus(delta);
     }
     /// Empties the log, in the order in which elements were first touched.
     pub fn drain(&mut self, mut each: impl FnMut(u32, V)) {
         for element in self.touched.drain(..) {
-            self.is_touched[element as usize] = false;
-            each(element, std::mem::take(&mut self.sums[element as usize]));
+            let (sum, _) = std::mem::take(&mut self.sums[element as usize]);
+            each(element, sum);
         }
     }
 }

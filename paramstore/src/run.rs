@@ -4,11 +4,13 @@ use crate::compute::{WorkerState, compute};
 use crate::consistency::Consistency;
 use crate::replica::Replica;
 use crate::report::{EpochLoss, WorkerReport};
-use crate::server::{ShardMap, install, store};
+use crate::server::{ShardMap, install, manifests, store};
+use crate::snapshot::Manifest;
 use crate::value::Value;
 use crate::view::{Clock, TableView};
 use slackwater_dataflow::{Bridge, Data, Dataset, Topology};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use timely::dataflow::operators::{ConnectLoop, Feedback};
 use timely::worker::Worker;
@@ -58,6 +60,15 @@ impl<V: Value> TableRun<V> {
     }
 }
 
+/// The snapshots of one run.
+pub(crate) struct RunSnapshots {
+    pub dir: PathBuf,
+    pub keep: usize,
+    /// Clocks of this run, ascending, none later than its last.
+    pub clocks: Vec<u64>,
+    pub shape: Manifest,
+}
+
 /// What the workers of a process share in one run.
 pub(crate) struct Run<T: Data, V: Value> {
     pub dataset: Dataset<T>,
@@ -71,6 +82,8 @@ pub(crate) struct Run<T: Data, V: Value> {
     pub clocks_before: u64,
     pub epochs_before: u64,
     pub seed: u64,
+    /// Where and when snapshots are taken.
+    pub snapshots: Option<RunSnapshots>,
     /// What the workers of this process have reported, by worker.
     pub reports: Mutex<BTreeMap<usize, WorkerReport>>,
     /// By partition of this process: its losses by epoch.
@@ -83,6 +96,21 @@ impl<T: Data, V: Value> Run<T, V> {
     pub fn installer(&self, process: usize, shard: usize) -> usize {
         process * self.topology.workers + shard % self.topology.workers
     }
+    /// What the snapshot of a clock of this run is of.
+    pub fn manifest(&self, snapshots: &RunSnapshots, clock: u64) -> Manifest {
+        Manifest {
+            clock: self.clocks_before + clock,
+            epoch: self.epochs_before + clock / self.clocks_per_epoch,
+            ..snapshots.shape.clone()
+        }
+    }
+    /// Losses of the partitions of this process up to a clock of this run that is closed.
+    pub fn losses_until(&self, clock: u64) -> Vec<(usize, Vec<EpochLoss>)> {
+        let epochs = self.epochs_before + clock / self.clocks_per_epoch;
+        let losses = self.losses.lock().unwrap_or_else(|e| e.into_inner());
+        let until = |l: &Vec<EpochLoss>| l.iter().copied().filter(|l| l.epoch < epochs).collect();
+        losses.iter().map(|(partition, losses)| (*partition, until(losses))).collect()
+    }
     pub fn process_of(&self, worker: usize) -> usize {
         worker / self.topology.workers
     }
@@ -93,7 +121,8 @@ impl<T: Data, V: Value> Run<T, V> {
         worker.dataflow_named::<u64, _, _>("training", move |scope| {
             let (handle, applied) = scope.feedback::<Vec<()>>(1);
             let deltas = compute(applied, WorkerState::new(&run, index, bridge.clone()));
-            let refreshes = store(deltas, run.clone(), index, bridge);
+            let (refreshes, durable) = store(deltas, run.clone(), index, bridge.clone());
+            manifests(durable, run.clone(), index, bridge);
             install(refreshes, run, index).connect_loop(handle);
         });
     }

@@ -4,7 +4,8 @@ use slackwater_dataflow::cluster::Rendezvous;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-const TASK: &str = "SLACKWATER_TEST_CHILD";
+/// Environment variable that says what a child does.
+pub const TASK: &str = "SLACKWATER_TEST_CHILD";
 /// Stands for a line break in an answer.
 const BREAK: char = '\u{1}';
 

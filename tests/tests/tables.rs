@@ -1,10 +1,14 @@
 //! Parameter tables: no increment is lost, no read is older than it may be, BSP has the same bits for any number of
 //! workers and processes, and what cannot be is refused.
 
+use slackwater_dataflow::event::Event;
 use slackwater_dataflow::{Context, ErrorKind, Result, rng};
-use slackwater_paramstore::{Consistency, EpochsExt, Report, Table, TableExt, TableSpec};
+use slackwater_paramstore::{Consistency, EpochsExt, Report, Snapshots, Table, TableExt, TableSpec};
 use slackwater_tests::{cluster, contexts};
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 const MODES: [Consistency; 7] = [
     Consistency::Bsp,
@@ -15,6 +19,40 @@ const MODES: [Consistency; 7] = [
     Consistency::Essp(10),
     Consistency::Async,
 ];
+
+/// Least squares with snapshots in `dir` after every epoch, each epoch taking a while.
+fn descend_with_snapshots(
+    cx: &Context,
+    dir: &Path,
+    resume: bool,
+    mode: Consistency,
+    pause: Duration,
+) -> Result<(Vec<u64>, Report)> {
+    let weights = cx.table("kept", TableSpec::<f64>::dense(5, 1).consistency(mode))?;
+    let report = rows(cx, 600, 7)
+        .epochs(12)
+        .batch(10)
+        .update(&weights, move |batch, w, clock| {
+            std::thread::sleep(pause);
+            for (x, y) in batch {
+                let error = (0..5).map(|j| w.get(j, 0) * x[j]).sum::<f64>() - y;
+                clock.loss(error * error);
+                (0..5).for_each(|j| w.inc(j, 0, -0.02 * error * x[j]));
+            }
+        })
+        .snapshots(Snapshots::new(dir).keep(3).resume(resume))
+        .run()?;
+    Ok((weights.values().iter().map(|v| v.to_bits()).collect(), report))
+}
+
+/// Folders of snapshots that are complete, oldest first.
+fn snapshots(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|e| e.path());
+    let named = |p: &PathBuf| p.file_name().unwrap().to_string_lossy().starts_with("clock-");
+    let mut all: Vec<_> = entries.filter(|p| named(p) && p.join("manifest.json").exists()).collect();
+    all.sort();
+    all
+}
 
 /// Rows of a small regression problem: (features, label).
 fn rows(cx: &Context, n: u64, partitions: usize) -> slackwater_dataflow::Dataset<([f64; 5], f64)> {
@@ -227,12 +265,126 @@ fn a_table_is_filled_from_a_dataset_and_read_in_one() {
     assert_eq!(read, (0..10).map(|n| 450.0 + 10.0 * n as f64).collect::<Vec<_>>());
 }
 
+#[test]
+fn a_killed_training_resumes_with_the_same_bytes() {
+    let cx = &contexts()[1];
+    let undisturbed = tempfile::tempdir().unwrap();
+    let (want, report) =
+        descend_with_snapshots(cx, undisturbed.path(), false, Consistency::Bsp, Duration::ZERO).unwrap();
+    assert_eq!(snapshots(undisturbed.path()).len(), 3, "the last three are kept");
+    // The child is killed in the middle, between snapshots.
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child", "--nocapture"])
+        .env(cluster::TASK, format!("to be killed:{}", dir.path().display()))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while snapshots(dir.path()).len() < 2 {
+        assert!(Instant::now() < deadline && child.try_wait().unwrap().is_none(), "it takes snapshots");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let refused =
+        descend_with_snapshots(cx, dir.path(), false, Consistency::Bsp, Duration::ZERO).unwrap_err();
+    assert!(refused.to_string().contains("has snapshots already"), "{refused}");
+    // With other numbers of workers, too; each goes on from a copy.
+    for cx in contexts() {
+        let copy = tempfile::tempdir().unwrap();
+        copy_tree(dir.path(), copy.path());
+        let (got, resumed) =
+            descend_with_snapshots(cx, copy.path(), true, Consistency::Bsp, Duration::ZERO).unwrap();
+        assert_eq!(got, want);
+        assert_eq!(
+            (resumed.epochs, resumed.losses, resumed.clocks),
+            (12, report.losses.clone(), report.clocks)
+        );
+        assert!(resumed.workers[0].clocks < report.clocks, "it did not begin anew");
+    }
+    // And in two processes, which write the snapshots that follow together.
+    let answers = cluster::run(&format!("snapshots:{}", dir.path().display()), 2, 2);
+    assert_eq!(answers, vec![format!("{want:?} {:?}\n", report.losses); 2]);
+    let newest = snapshots(dir.path()).pop().unwrap();
+    assert!(newest.join("part-00003-of-00004.table").exists());
+    let last = descend_with_snapshots(cx, dir.path(), true, Consistency::Bsp, Duration::ZERO).unwrap();
+    assert_eq!((last.0, last.1.losses), (want, report.losses));
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(|e| e.unwrap()) {
+        let target = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy_tree(&entry.path(), &target),
+            false => drop(std::fs::copy(entry.path(), target).unwrap()),
+        }
+    }
+}
+
+#[test]
+fn damaged_snapshots_are_refused_by_name() {
+    let cx = &contexts()[1];
+    let whole = tempfile::tempdir().unwrap();
+    let run = |dir: &Path| descend_with_snapshots(cx, dir, true, Consistency::Ssp(2), Duration::ZERO);
+    let (values, _) = run(whole.path()).unwrap();
+    // Nothing is left to do: the values are those of the snapshot.
+    let (again, report) = run(whole.path()).unwrap();
+    assert_eq!((again, report.workers.len()), (values, 0));
+    let damage: [(&str, fn(&mut Vec<u8>)); 4] = [
+        ("part-00001-of-00002.table", |bytes| bytes.truncate(bytes.len() / 2)),
+        ("part-00000-of-00002.table", |bytes| {
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 4;
+        }),
+        ("part-00000-of-00002.table", Vec::clear),
+        ("manifest.json", |bytes| bytes[10] ^= 1),
+    ];
+    for (file, damage) in damage {
+        let dir = tempfile::tempdir().unwrap();
+        copy_tree(whole.path(), dir.path());
+        let newest = snapshots(dir.path()).pop().unwrap();
+        let mut bytes = std::fs::read(newest.join(file)).unwrap();
+        damage(&mut bytes);
+        std::fs::write(newest.join(file), bytes).unwrap();
+        let warnings = Arc::new(Mutex::new(vec![]));
+        let heard = warnings.clone();
+        let listening = cx.events().subscribe(move |e| {
+            if let Event::Warning { message } = &e.event {
+                heard.lock().unwrap().push(message.clone());
+            }
+        });
+        let (_, report) = run(dir.path()).unwrap();
+        drop(listening);
+        let warnings = warnings.lock().unwrap();
+        assert!(warnings.len() == 1 && warnings[0].contains(file), "{warnings:?}");
+        // One epoch again, from the one before; what was damaged has made room for a new one.
+        assert_eq!((report.epochs, report.workers[0].clocks), (12, 9));
+        assert_eq!(snapshots(dir.path()).len(), 3);
+        assert_eq!(run(dir.path()).unwrap().1.workers.len(), 0);
+        // When all are damaged it does not begin anew in silence.
+        for snapshot in snapshots(dir.path()) {
+            std::fs::remove_file(snapshot.join("part-00001-of-00002.table")).unwrap();
+        }
+        let error = run(dir.path()).unwrap_err();
+        assert!(error.exit_code() == 3 && error.to_string().matches("part-00001").count() == 3, "{error}");
+    }
+    // Those of another training are refused.
+    let other = cx.table("kept", TableSpec::<f64>::dense(6, 1)).unwrap();
+    let training = rows(cx, 600, 7).epochs(1).batch(10).update(&other, |_, _, _| ());
+    let error = training.snapshots(Snapshots::new(whole.path()).resume(true)).run().unwrap_err();
+    assert!(error.to_string().contains("another training"), "{error}");
+}
+
 /// What a child process runs, if this process is one: see [`cluster::run`].
 #[test]
 fn child() {
     let Some(task) = cluster::task() else { return };
     let cx = Context::from_env().unwrap();
-    let answer = match task.as_str() {
+    let (task, dir) = task.split_once(':').unwrap_or((&task, ""));
+    let answer = match task {
         "train" => {
             let mut text = String::new();
             for mode in MODES {
@@ -258,6 +410,17 @@ fn child() {
             assert_eq!(*table.values(), [0.0]);
             cx.range(0..8, 4).epochs(1).update(&table, |_, t, _| t.inc(0, 0, 1.0)).run().unwrap();
             format!("{} {error}\n", table.get(0, 0))
+        }
+        "snapshots" => {
+            let dir = Path::new(dir);
+            let (values, report) =
+                descend_with_snapshots(&cx, dir, true, Consistency::Bsp, Duration::ZERO).unwrap();
+            format!("{values:?} {:?}\n", report.losses)
+        }
+        "to be killed" => {
+            descend_with_snapshots(&cx, Path::new(dir), false, Consistency::Bsp, Duration::from_millis(2))
+                .unwrap();
+            String::new()
         }
         other => panic!("unknown task {other}"),
     };

@@ -143,6 +143,10 @@ impl<V: Value> Shard<V> {
         }
         block
     }
+    /// Elements and values, for a snapshot.
+    pub fn copy(&self, elements: &[u32]) -> (Vec<u32>, Vec<V>) {
+        (elements.to_vec(), self.values.clone())
+    }
     /// All values.
     pub fn whole(&self, elements: &[u32]) -> Block<V> {
         Block { elements: elements.to_vec(), values: self.values.clone(), ..Block::default() }

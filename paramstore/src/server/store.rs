@@ -3,9 +3,11 @@
 use super::Shard;
 use crate::block::{ABORT, ADD, Block, ByDest, NO_PULL, OVERWRITE};
 use crate::consistency::Refresh;
-use crate::run::Run;
+use crate::run::{Run, RunSnapshots};
+use crate::snapshot::{Part, Writer};
 use crate::value::Value;
 use slackwater_dataflow::{Bridge, Data};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use timely::container::NoopBuilder;
 use timely::dataflow::Stream;
@@ -22,17 +24,52 @@ struct Pull {
     capability: Capability<u64>,
 }
 
-/// The shards of worker `index`.
+/// The snapshots of one worker's shards.
+struct Cuts {
+    /// Clocks to come.
+    next: VecDeque<u64>,
+    writer: Writer,
+    /// Stands at the least clock that is not on disk.
+    capability: Option<Capability<u64>>,
+}
+
+impl Cuts {
+    fn new(
+        snapshots: Option<&RunSnapshots>,
+        capability: Option<Capability<u64>>,
+        shard: usize,
+        shards: usize,
+    ) -> Self {
+        let dir = snapshots.map(|s| s.dir.clone()).unwrap_or_default();
+        let next = snapshots.map(|s| s.clocks.clone().into()).unwrap_or_default();
+        let mut cuts = Cuts { next, writer: Writer::new(&dir, shard, shards), capability };
+        cuts.advance();
+        cuts
+    }
+    fn advance(&mut self) {
+        match (self.writer.pending().or(self.next.front().copied()), &mut self.capability) {
+            (Some(clock), Some(capability)) => capability.downgrade(&clock),
+            (_, capability) => *capability = None,
+        }
+    }
+}
+
+/// The shards of worker `index`: refreshes, and a stream without data whose frontier says which snapshots are on disk.
 pub(crate) fn store<'scope, T: Data, V: Value>(
     deltas: Stream<'scope, u64, Block<V>>,
     run: Arc<Run<T, V>>,
     index: usize,
     bridge: Bridge,
-) -> Stream<'scope, u64, Block<V>> {
-    let mut builder = OperatorBuilder::new("store".to_string(), deltas.scope());
+) -> (Stream<'scope, u64, Block<V>>, Stream<'scope, u64, Vec<()>>) {
+    let scope = deltas.scope();
+    let mut builder = OperatorBuilder::new("store".to_string(), scope);
     let mut input = builder.new_input(deltas, DistributorPact(|_| ByDest));
     let (output, refreshes) = builder.new_output::<Block<V>>();
     let mut output = OutputBuilder::<_, NoopBuilder<Block<V>>>::from(output);
+    // Not connected to the input: a snapshot that is being written holds back nobody's clock.
+    let (_durable, durable) = builder.new_output_connection::<Vec<()>, _>([]);
+    let address = builder.operator_info().address;
+    let written = move || scope.worker().sync_activator_for(address.to_vec());
 
     builder.build(move |mut capabilities| {
         let replicas = run.topology.processes;
@@ -43,10 +80,15 @@ pub(crate) fn store<'scope, T: Data, V: Value>(
         let mut shards: Vec<Shard<V>> = run.tables.iter().map(shard).collect();
         let mut pulls: Vec<Pull> = vec![];
         // For the values at the end. It stands at a time that no gate waits for.
+        let for_snapshots = capabilities.pop();
         let mut last = capabilities.pop();
         if let Some(last) = &mut last {
             last.downgrade(&run.clocks);
         }
+
+        let shards_in_all = run.topology.workers_in_all();
+        let mut cuts = Cuts::new(run.snapshots.as_ref(), for_snapshots, index, shards_in_all);
+        let done = written();
 
         move |frontiers| {
             let mut arrived: Vec<Option<Capability<u64>>> = vec![None; shards.len()];
@@ -75,6 +117,36 @@ pub(crate) fn store<'scope, T: Data, V: Value>(
             });
 
             let frontier = frontiers[0].frontier().first().copied();
+            // Clocks are closed up to each snapshot, which is then of this clock and of nothing else.
+            let mut closed: Vec<Option<Capability<u64>>> = vec![None; shards.len()];
+            let reached = frontier.unwrap_or(u64::MAX);
+            loop {
+                let until = cuts.next.front().map_or(reached, |clock| reached.min(*clock));
+                for (table, shard) in shards.iter_mut().enumerate() {
+                    let least = shard.close(until, &run.tables[table].map);
+                    closed[table] = closed[table].take().or(least);
+                }
+                let Some(clock) = cuts.next.pop_front_if(|clock| *clock <= reached) else { break };
+                let copies = shards.iter().enumerate();
+                let part = Part {
+                    clock,
+                    clock_in_all: run.clocks_before + clock,
+                    tables: copies.map(|(t, s)| s.copy(&run.tables[t].map.shards[index])).collect(),
+                    // Once a process.
+                    losses: match index.is_multiple_of(run.topology.workers) {
+                        true => run.losses_until(clock),
+                        false => vec![],
+                    },
+                };
+                if let Err(e) = cuts.writer.begin(part, done.clone()) {
+                    bridge.fail(0, &e);
+                }
+            }
+            if let Err(e) = cuts.writer.collect() {
+                bridge.fail(0, &e);
+            }
+            cuts.advance();
+
             let mut output = output.activate();
             let mut send =
                 |table: usize, replica: usize, how: u32, mut block: Block<V>, at: &Capability<u64>| {
@@ -85,10 +157,9 @@ pub(crate) fn store<'scope, T: Data, V: Value>(
                     output.session_with_builder(at).give_container(&mut block);
                 };
             for (table, shard) in shards.iter_mut().enumerate() {
-                let TableParts { map, elements, how, refresh } = parts(&run, table, index);
-                let closed = shard.close(frontier.unwrap_or(u64::MAX), map);
+                let TableParts { elements, how, refresh } = parts(&run, table, index);
                 let news = match refresh {
-                    Refresh::Frontier => closed,
+                    Refresh::Frontier => closed[table].take(),
                     Refresh::Arrival => arrived[table].take(),
                     Refresh::Pull => None,
                 };
@@ -120,11 +191,10 @@ pub(crate) fn store<'scope, T: Data, V: Value>(
             }
         }
     });
-    refreshes
+    (refreshes, durable)
 }
 
 struct TableParts<'a> {
-    map: &'a super::ShardMap,
     /// Those of this shard.
     elements: &'a [u32],
     how: u32,
@@ -134,7 +204,6 @@ struct TableParts<'a> {
 fn parts<T: Data, V: Value>(run: &Run<T, V>, table: usize, index: usize) -> TableParts<'_> {
     let table = &run.tables[table];
     TableParts {
-        map: &table.map,
         elements: &table.map.shards[index],
         how: if table.consistency.defers_writes() { OVERWRITE } else { ADD },
         refresh: table.consistency.refresh(),

@@ -1,0 +1,140 @@
+//! The files of a snapshot.
+//!
+//! `DIR/clock-NNNNNNNNNN/part-SSSSS-of-TTTTT.table`: eight bytes `SLWTABL1`, the length of the header (u64), the header
+//! (JSON), then for each table the numbers of its elements (u32) and their values, all little-endian, and a CRC-32 of
+//! everything before. `manifest.json` beside the parts names them; its last line is its own checksum.
+
+use crate::block::take as columns;
+use crate::report::EpochLoss;
+use crate::value::Value;
+use serde::{Deserialize, Serialize};
+use slackwater_dataflow::{Error, Result};
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+pub(super) const MAGIC: &[u8; 8] = b"SLWTABL1";
+pub(super) const MANIFEST: &str = "manifest.json";
+const FORMAT: u32 = 1;
+
+/// What a table must be for a snapshot of it to fit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TableShape {
+    pub name: String,
+    pub rows: usize,
+    pub columns: usize,
+    pub value: String,
+}
+
+/// What a snapshot is of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Manifest {
+    pub format: u32,
+    /// Clocks and epochs done.
+    pub clock: u64,
+    pub epoch: u64,
+    pub clocks_per_epoch: u64,
+    pub partitions: usize,
+    pub seed: u64,
+    pub shards: usize,
+    pub tables: Vec<TableShape>,
+    /// Losses of the epochs before the run that took the snapshot.
+    pub losses_before: Vec<f64>,
+}
+
+impl Manifest {
+    pub fn new(
+        clocks_per_epoch: u64,
+        partitions: usize,
+        seed: u64,
+        shards: usize,
+        tables: Vec<TableShape>,
+    ) -> Self {
+        Manifest {
+            format: FORMAT,
+            clock: 0,
+            epoch: 0,
+            clocks_per_epoch,
+            partitions,
+            seed,
+            shards,
+            tables,
+            losses_before: vec![],
+        }
+    }
+    /// True if a training of shape `other` can go on from it; shards, clocks and losses do not matter.
+    pub fn fits(&self, other: &Manifest) -> bool {
+        let shape = |m: &Manifest| (m.format, m.clocks_per_epoch, m.partitions, m.seed, m.tables.clone());
+        shape(self) == shape(other)
+    }
+}
+
+/// The header of a part.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct PartHeader {
+    pub clock: u64,
+    pub shard: usize,
+    pub shards: usize,
+    /// Elements, by table.
+    pub elements: Vec<usize>,
+    /// Losses of this run's epochs, by partition; each partition is in one part.
+    pub losses: Vec<(usize, Vec<EpochLoss>)>,
+}
+
+pub(super) fn folder(dir: &Path, clock: u64) -> PathBuf {
+    dir.join(format!("clock-{clock:010}"))
+}
+
+pub(super) fn part_name(shard: usize, shards: usize) -> String {
+    format!("part-{shard:05}-of-{shards:05}.table")
+}
+
+/// Writes a file that is either whole or not there: other name, synchronise, rename.
+pub(super) fn write_whole(path: &Path, content: &[&[u8]]) -> Result<()> {
+    let hidden = path.with_extension("writing");
+    let write = || {
+        let mut file = File::create(&hidden)?;
+        content.iter().try_for_each(|bytes| file.write_all(bytes))?;
+        file.sync_all()?;
+        std::fs::rename(&hidden, path)?;
+        // The rename itself is on disk when the folder is.
+        File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+    };
+    write().map_err(|e| Error::io(path, "write", &e))
+}
+
+/// A part as bytes, but for its checksum.
+pub(super) fn encode<V: Value>(header: &PartHeader, tables: &[(Vec<u32>, Vec<V>)]) -> Vec<u8> {
+    let json = serde_json::to_vec(header).expect("numbers and names");
+    let mut bytes =
+        Vec::with_capacity(16 + json.len() + tables.iter().map(|t| t.0.len() * 12).sum::<usize>());
+    bytes.extend_from_slice(MAGIC);
+    bytes.extend_from_slice(&(json.len() as u64).to_le_bytes());
+    bytes.extend_from_slice(&json);
+    for (elements, values) in tables {
+        bytes.extend_from_slice(bytemuck::cast_slice(elements));
+        bytes.extend_from_slice(bytemuck::cast_slice(values));
+    }
+    bytes
+}
+
+/// Elements and values of a part, by table. What is wrong with it, if it is damaged.
+pub(super) fn decode<V: Value>(bytes: &[u8]) -> Result<(PartHeader, Vec<(Vec<u32>, Vec<V>)>), String> {
+    let (content, crc) = bytes.split_last_chunk::<4>().ok_or("is empty")?;
+    if crc32fast::hash(content) != u32::from_le_bytes(*crc) {
+        return Err("has a wrong checksum".to_string());
+    }
+    let short = || "is cut short".to_string();
+    let mut rest = content.strip_prefix(MAGIC).ok_or("is no part of a snapshot")?;
+    let mut take = |n: usize| rest.split_off(..n).ok_or_else(short);
+    let length = u64::from_le_bytes(take(8)?.try_into().expect("eight bytes"));
+    let header: PartHeader =
+        serde_json::from_slice(take(length as usize)?).map_err(|e| format!("has a wrong header: {e}"))?;
+    let mut tables = vec![];
+    for n in &header.elements {
+        let elements = columns(&mut take(n * 4)?, *n);
+        let values = columns(&mut take(n * size_of::<V>())?, *n);
+        tables.push((elements, values));
+    }
+    if rest.is_empty() { Ok((header, tables)) } else { Err("is too long".to_string()) }
+}

@@ -1,0 +1,145 @@
+//! Reading the newest snapshot that is whole.
+
+use super::files::{MANIFEST, Manifest, decode, folder, part_name};
+use crate::report::EpochLoss;
+use crate::value::Value;
+use slackwater_dataflow::{Error, Result};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// What a training goes on from.
+pub(crate) struct Restored<V> {
+    pub clock: u64,
+    pub epoch: u64,
+    pub losses: Vec<f64>,
+    /// By table.
+    pub values: Vec<Vec<V>>,
+    /// Newer snapshots that could not be used, and why.
+    pub refused: Vec<String>,
+}
+
+/// Snapshots that have a manifest, by clock, ascending.
+pub(super) fn listed(dir: &Path) -> Result<Vec<(u64, PathBuf)>> {
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
+        Err(e) => return Err(Error::io(dir, "read", &e)),
+    };
+    let clock = |name: &str| name.strip_prefix("clock-").and_then(|n| n.parse::<u64>().ok());
+    let mut all: Vec<_> = entries
+        .flatten()
+        .filter_map(|e| Some((clock(e.file_name().to_str()?)?, e.path())))
+        .filter(|(_, path)| path.join(MANIFEST).exists())
+        .collect();
+    all.sort();
+    Ok(all)
+}
+
+/// The newest whole snapshot of a training of this shape; `None` if there is none at all.
+///
+/// With `set_aside`, which one process says, damaged ones that are newer are renamed, so that they are not in the way.
+///
+/// # Errors
+/// Input, if a snapshot is of another training, or if there are some and all are damaged, by name.
+pub(crate) fn restore<V: Value>(
+    dir: &Path,
+    shape: &Manifest,
+    set_aside: bool,
+) -> Result<Option<Restored<V>>> {
+    let all = listed(dir)?;
+    let (mut refused, mut damaged, some) = (vec![], vec![], !all.is_empty());
+    for (clock, path) in all.into_iter().rev() {
+        match read(&path, dir, clock, shape)? {
+            Ok(restored) => {
+                for path in damaged.into_iter().filter(|_| set_aside) {
+                    let path: PathBuf = path;
+                    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                    std::fs::rename(&path, dir.join(format!("damaged-{name}")))
+                        .map_err(|e| Error::io(&path, "rename", &e))?;
+                }
+                return Ok(Some(Restored { refused, ..restored }));
+            }
+            Err(why) => {
+                refused.push(why);
+                damaged.push(path);
+            }
+        }
+    }
+    match some {
+        false => Ok(None),
+        true => Err(Error::input(
+            format!("no snapshot in {} is whole:\n  {}", dir.display(), refused.join("\n  ")),
+            "start anew in another folder",
+        )),
+    }
+}
+
+fn manifest(path: &Path) -> Result<Manifest, String> {
+    let file = path.join(MANIFEST);
+    let damaged = |why: &str| format!("{}: {why}", file.display());
+    let text = std::fs::read_to_string(&file).map_err(|e| damaged(&e.to_string()))?;
+    let (json, crc) = text.trim_end_matches('\n').rsplit_once('\n').ok_or_else(|| damaged("is cut short"))?;
+    if format!("{:08x}", crc32fast::hash(format!("{json}\n").as_bytes())) != crc {
+        return Err(damaged("has a wrong checksum"));
+    }
+    serde_json::from_str(json).map_err(|e| damaged(&e.to_string()))
+}
+
+/// Reads one snapshot; the inner error says what is damaged.
+fn read<V: Value>(
+    path: &Path,
+    dir: &Path,
+    clock: u64,
+    shape: &Manifest,
+) -> Result<Result<Restored<V>, String>> {
+    let manifest = match manifest(path) {
+        Ok(manifest) => manifest,
+        Err(why) => return Ok(Err(why)),
+    };
+    if !manifest.fits(shape) {
+        return Err(Error::input(
+            format!(
+                "the snapshots in {} are of another training: {manifest:?}, not {shape:?}",
+                dir.display()
+            ),
+            "resume with the data, partitions, seed, batch and tables that it began with",
+        ));
+    }
+    let sizes = manifest.tables.iter().map(|t| t.rows * t.columns);
+    let mut values: Vec<Vec<V>> = sizes.map(|n| vec![V::default(); n]).collect();
+    let mut losses: BTreeMap<usize, Vec<EpochLoss>> = BTreeMap::new();
+    for shard in 0..manifest.shards {
+        let file = folder(dir, clock).join(part_name(shard, manifest.shards));
+        let part = std::fs::read(&file).map_err(|e| e.to_string());
+        let part = part.and_then(|bytes| {
+            let (header, tables) = decode::<V>(&bytes)?;
+            match (header.clock, header.shard) == (clock, shard) {
+                true => Ok((header, tables)),
+                false => Err("belongs to another snapshot".to_string()),
+            }
+        });
+        let (header, tables) = match part {
+            Ok(part) => part,
+            Err(why) => return Ok(Err(format!("{}: {why}", file.display()))),
+        };
+        for (values, (elements, part)) in values.iter_mut().zip(tables) {
+            for (element, value) in elements.into_iter().zip(part) {
+                // Behind a table's own elements are those that count clocks; they begin anew with every run.
+                if let Some(place) = values.get_mut(element as usize) {
+                    *place = value;
+                }
+            }
+        }
+        losses.extend(header.losses);
+    }
+    let mut sums = manifest.losses_before.clone();
+    sums.resize(manifest.epoch as usize, 0.0);
+    // By partition, as in a run that was not interrupted.
+    for loss in losses.values().flatten() {
+        if let Some(sum) = sums.get_mut(loss.epoch as usize) {
+            *sum += loss.loss;
+        }
+    }
+    let Manifest { clock, epoch, .. } = manifest;
+    Ok(Ok(Restored { clock, epoch, losses: sums, values, refused: vec![] }))
+}
