@@ -6,7 +6,6 @@ use crate::progress;
 use slackwater_dataflow::event::{Event, Subscription};
 use slackwater_dataflow::{Config, Context, Error, ErrorKind, Result};
 use slackwater_mllib::optimization::Progress;
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::ops::ControlFlow;
@@ -96,6 +95,7 @@ pub struct Session {
     // The rest listens; dropping it ends that.
     events: Option<(Subscription, Arc<Mutex<BufWriter<File>>>)>,
     _progress: Option<progress::Shown>,
+    _warnings: Subscription,
 }
 
 impl Session {
@@ -117,7 +117,12 @@ impl Session {
         };
         let progress =
             if speaks && !globals.quiet { progress::Shown::start(&cx, globals.progress) } else { None };
-        Ok(Session { cx, output, interrupted, running, events, _progress: progress })
+        let warnings = cx.events().subscribe(move |event| {
+            if let Event::Warning { message } = &event.event {
+                output.note(&format!("warning: {message}"));
+            }
+        });
+        Ok(Session { cx, output, interrupted, running, events, _progress: progress, _warnings: warnings })
     }
     /// Fails if Ctrl-C was pressed.
     ///
@@ -138,14 +143,14 @@ impl Session {
         iterations_max: usize,
         progress: &Progress<'_>,
     ) -> ControlFlow<()> {
+        let values = [("objective", progress.objective), ("gradient_norm", progress.gradient_norm)];
+        // A solver that does not know the gradient's norm says so by NaN, which JSON cannot.
+        let values = values.into_iter().filter(|(_, v)| v.is_finite()).map(|(name, v)| (name.to_string(), v));
         self.cx.emit(|| Event::Iteration {
             algorithm: algorithm.to_string(),
             iteration: progress.iteration as u64,
             iterations_max: iterations_max as u64,
-            values: BTreeMap::from([
-                ("objective".to_string(), progress.objective),
-                ("gradient_norm".to_string(), progress.gradient_norm),
-            ]),
+            values: values.collect(),
         });
         if self.check().is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }

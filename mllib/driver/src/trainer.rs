@@ -9,6 +9,7 @@ use slackwater_mllib::linear::{Solver, TrainingParams};
 use slackwater_mllib::objective::{DatasetRows, Scaling};
 use slackwater_mllib::optimization::Observer;
 use slackwater_mllib::regression::LinearRegressionParams;
+use slackwater_paramstore::Snapshots;
 
 /// Spark's `regParam` of the trainers that run gradient descent.
 const SPARK_SGD_REGULARIZATION: f64 = 0.01;
@@ -80,11 +81,16 @@ impl Trainer {
             Trainer::Linear(_) => None,
         }
     }
-    /// Fits a model.
-    pub fn fit(&self, rows: &DatasetRows, observer: &mut Observer<'_>) -> Result<Model> {
+    /// Fits a model; `snapshots` are for trainers that take them.
+    pub fn fit(
+        &self,
+        rows: &DatasetRows,
+        snapshots: Option<Snapshots>,
+        observer: &mut Observer<'_>,
+    ) -> Result<Model> {
         Ok(match self {
             Trainer::Svm(p) => Model::Svm(p.train(rows, observer)?),
-            Trainer::Logistic(p) => Model::Logistic(p.fit_observed(rows, observer)?),
+            Trainer::Logistic(p) => Model::Logistic(p.fit_observed(rows, snapshots, observer)?),
             Trainer::Linear(p) => Model::Linear(p.train(rows, observer)?),
         })
     }

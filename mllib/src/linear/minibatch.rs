@@ -22,9 +22,8 @@ use crate::objective::{DatasetRows, RowSlice, softmax};
 use crate::optimization::{Observer, Progress, Report, Solution, Stop};
 use slackwater_dataflow::block::Row;
 use slackwater_dataflow::{Error, ErrorKind, Result};
-use slackwater_paramstore::{Clock, EpochsExt, TableExt, TableSpec, TableView};
+use slackwater_paramstore::{Clock, EpochsExt, Snapshots, TableExt, TableSpec, TableView};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Epochs unless said.
 const EPOCHS: usize = 20;
@@ -81,6 +80,7 @@ pub(crate) struct Minibatch<'a> {
     pub outputs: Outputs,
     pub columns: usize,
     pub rows: u64,
+    pub snapshots: Option<Snapshots>,
 }
 
 /// What a minibatch needs to know.
@@ -161,15 +161,12 @@ impl Minibatch<'_> {
         objective: impl FnOnce(&[f64]) -> Result<(f64, f64)>,
         observer: &mut Observer<'_>,
     ) -> Result<Solution> {
-        /// Trainings of a process are told apart by number; each process counts the same.
-        static TRAININGS: AtomicU64 = AtomicU64::new(0);
         let (params, table) = (self.params, self.params.table);
         let (factor, penalty) = (params.scaling.loss_factor(self.rows), params.scaling.penalty_factor());
         let n = self.rows as f64;
         let spec = TableSpec::dense(self.columns + usize::from(params.intercept), self.outputs.count());
         let slices = rows.slices(table.batch);
-        let name = format!("weights {}", TRAININGS.fetch_add(1, Ordering::Relaxed));
-        let weights = slices.context().table(&name, spec.consistency(table.consistency))?;
+        let weights = slices.context().table("weights", spec.consistency(table.consistency))?;
         let outputs = self.outputs.count() as f64;
         let descent = Descent {
             outputs: self.outputs,
@@ -187,15 +184,14 @@ impl Minibatch<'_> {
             return Err(Error::config("step_size", message));
         }
         let epochs = params.iterations_max.unwrap_or(EPOCHS);
-        let (mut stop, mut history) = (Stop::IterationLimit, vec![]);
-        slices
+        let mut stop = Stop::IterationLimit;
+        let training = slices
             .epochs(epochs as u64)
             .batch(1)
             .seed(params.seed)
             .update(&weights, move |batch, w, clock| descent.run(batch, w, clock))
             .until(|progress| {
                 let objective = progress.loss() * factor;
-                history.push(objective);
                 let iteration = progress.epochs as usize;
                 let note = Progress { iteration, objective, gradient_norm: f64::NAN, weights: &[] };
                 if observer(&note).is_break() {
@@ -204,8 +200,13 @@ impl Minibatch<'_> {
                     stop = Stop::Objective;
                 }
                 stop != Stop::IterationLimit
-            })
-            .run()?;
+            });
+        let report = match self.snapshots {
+            Some(snapshots) => training.snapshots(snapshots).run()?,
+            None => training.run()?,
+        };
+        // Also those of epochs before it was resumed.
+        let history: Vec<f64> = report.losses.iter().map(|loss| loss * factor).collect();
         let at_zero = n * outputs.max(2.0).ln();
         if history.last().is_some_and(|last| *last / factor > DIVERGED * at_zero) {
             let message = format!(

@@ -4,7 +4,8 @@ use super::values::{at_least_one, finite};
 use clap::Args;
 use slackwater_dataflow::{Error, Result};
 use slackwater_mllib::linear::TableParams;
-use slackwater_paramstore::Consistency;
+use slackwater_paramstore::{Consistency, Snapshots};
+use std::path::PathBuf;
 
 /// How a parameter table is trained.
 #[derive(Debug, Clone, Args)]
@@ -29,9 +30,29 @@ pub struct TableArgs {
     /// Also: --lr_decay_rate.
     #[arg(long, value_name = "X", value_parser = finite, aliases = ["lr_decay_rate"], help_heading = "Algorithm")]
     pub decay: Option<f64>,
+
+    /// Keep snapshots of the training in this folder, which all processes see
+    ///
+    /// The last two are kept. A training that was interrupted or killed goes on from the newest with --resume.
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    pub snapshots: Option<PathBuf>,
+
+    /// Epochs from one snapshot to the next [default: 1]
+    #[arg(long, value_name = "N", value_parser = at_least_one, requires = "snapshots", help_heading = "Output")]
+    pub snapshot_every: Option<usize>,
+
+    /// Go on from the newest whole snapshot; from the start if there is none
+    #[arg(long, requires = "snapshots", help_heading = "Output")]
+    pub resume: bool,
 }
 
 impl TableArgs {
+    /// Where snapshots are kept, if they are.
+    pub fn snapshots(&self) -> Option<Snapshots> {
+        let dir = self.snapshots.as_ref()?;
+        let every = self.snapshot_every.unwrap_or(1) as u64;
+        Some(Snapshots::new(dir).every(every).resume(self.resume))
+    }
     /// The parameters; `used` says whether the solver has a table at all.
     ///
     /// # Errors
@@ -41,6 +62,7 @@ impl TableArgs {
             ("consistency", self.consistency.is_some()),
             ("batch", self.batch.is_some()),
             ("decay", self.decay.is_some()),
+            ("snapshots", self.snapshots.is_some()),
         ];
         if let Some((name, _)) = given.iter().find(|(_, given)| *given && !used) {
             return Err(Error::config(*name, "is for `--solver minibatch` only"));

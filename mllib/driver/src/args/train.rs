@@ -6,6 +6,7 @@ use super::table::TableArgs;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use slackwater_mllib::classification::{Family, SvmLoss};
+use slackwater_paramstore::Snapshots;
 use std::path::PathBuf;
 
 const SOLVERS: &str = "\
@@ -151,6 +152,13 @@ impl Algorithm {
             Algorithm::Svm(_) => "svm",
             Algorithm::LogisticRegression(_) => "logistic-regression",
             Algorithm::LinearRegression(_) => "linear-regression",
+        }
+    }
+    /// Where snapshots of the training are kept, if they are.
+    pub fn snapshots(&self) -> Option<Snapshots> {
+        match self {
+            Algorithm::LogisticRegression(a) => a.table.snapshots(),
+            Algorithm::Svm(_) | Algorithm::LinearRegression(_) => None,
         }
     }
     /// Options that all have.

@@ -13,6 +13,7 @@ use slackwater_dataflow::block::LabeledBlock;
 use slackwater_dataflow::{Dataset, Error, Result, StorageLevel};
 use slackwater_mllib::objective::DatasetRows;
 use slackwater_mllib::tuning::{Candidate, CrossValidation};
+use slackwater_paramstore::Snapshots;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -140,7 +141,7 @@ impl Job<'_> {
         held_out: Option<Dataset<LabeledBlock>>,
     ) -> Result<(Model, Option<Search>, Evaluation, MeasuredOn)> {
         let (trainer, search) = self.search(rows)?;
-        let model = self.fit_one(&trainer, rows)?;
+        let model = self.fit_one(&trainer, rows, self.algorithm.snapshots())?;
         let (measured, on) = match (&self.test, held_out) {
             (Some(test), _) => {
                 let mut evaluation = Evaluation::new(&model, &test.blocks(&self.session.cx)?);
@@ -158,10 +159,11 @@ impl Job<'_> {
         Ok((model, search, measured, on))
     }
 
-    fn fit_one(&self, trainer: &Trainer, rows: &DatasetRows) -> Result<Model> {
+    fn fit_one(&self, trainer: &Trainer, rows: &DatasetRows, snapshots: Option<Snapshots>) -> Result<Model> {
         let name = self.algorithm.name();
         let limit = trainer.training().iterations_max.unwrap_or(0);
-        let model = trainer.fit(rows, &mut |progress| self.session.iteration(name, limit, progress))?;
+        let model =
+            trainer.fit(rows, snapshots, &mut |progress| self.session.iteration(name, limit, progress))?;
         self.session.check()?;
         Ok(model)
     }
@@ -182,7 +184,7 @@ impl Job<'_> {
             _ => "accuracy",
         }));
         let cv = CrossValidation { folds, direction };
-        let fit = |trainer: &Trainer, rows: &DatasetRows| self.fit_one(trainer, rows);
+        let fit = |trainer: &Trainer, rows: &DatasetRows| self.fit_one(trainer, rows, None);
         let evaluate = |model: &Model, fold: &Dataset<LabeledBlock>| {
             let evaluation = Evaluation::new(model, fold)?;
             let name = used.get_or_insert_with(|| evaluation.figures()[0].0.to_string());

@@ -296,3 +296,30 @@ fn minibatches_on_a_table() {
     assert!(ran.code == Some(4) && ran.stderr.contains("a smaller step size"), "{}", ran.stderr);
     assert!(!place.path("n").exists(), "nothing is stored of a run that failed");
 }
+
+#[test]
+fn minibatches_go_on_from_snapshots() {
+    let place = Place::new();
+    place.write("rows.svm", three_classes());
+    let train = |more: &[&str]| {
+        let common = ["train", "logistic-regression", "--data=rows.svm", "--solver=minibatch", "--batch=5"];
+        let rest = ["--partitions=3", "--iterations=20", "--model=m", "--overwrite", "--snapshots=kept"];
+        place.run(&[&common[..], &rest, more].concat())
+    };
+    let first = train(&["--workers=1"]);
+    assert_eq!(first.code, Some(0), "{}", first.stderr);
+    let weights = std::fs::read(place.path("m/data/part-00000.parquet")).unwrap();
+    let again = train(&["--workers=2"]);
+    assert!(again.code == Some(3) && again.stderr.contains("has snapshots already"), "{}", again.stderr);
+    // The newest is damaged: it is named, the last epoch is done again, and the model has the same bytes.
+    let newest = std::fs::read_dir(place.path("kept")).unwrap().map(|e| e.unwrap().path()).max().unwrap();
+    std::fs::write(newest.join("part-00000-of-00001.table"), "nothing").unwrap();
+    let resumed = train(&["--workers=2", "--resume", "--json"]);
+    assert_eq!(resumed.code, Some(0), "{}", resumed.stderr);
+    assert!(resumed.stderr.contains("part-00000-of-00001.table"), "{}", resumed.stderr);
+    let done: serde_json::Value = serde_json::from_str(&resumed.stdout).unwrap();
+    assert_eq!(done["iterations"], 20);
+    assert_eq!(std::fs::read(place.path("m/data/part-00000.parquet")).unwrap(), weights);
+    let ran = place.run(&["train", "logistic-regression", "--data=rows.svm", "--snapshots=other"]);
+    assert!(ran.code == Some(2) && ran.stderr.contains("minibatch"), "{}", ran.stderr);
+}

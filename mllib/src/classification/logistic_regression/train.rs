@@ -11,6 +11,7 @@ use crate::objective::{
 };
 use crate::optimization::{DualCoordinateDescent, LogisticDual, Observer, Solution, silent};
 use slackwater_dataflow::{Error, Result};
+use slackwater_paramstore::Snapshots;
 
 impl LogisticRegressionParams {
     /// [`train`](LogisticRegressionParams::train) on a dataset of points or blocks, or on [`DatasetRows`] that serve several runs.
@@ -18,19 +19,24 @@ impl LogisticRegressionParams {
     /// # Errors
     /// As `train`.
     pub fn fit(&self, data: impl Into<DatasetRows>) -> Result<LogisticRegressionModel> {
-        self.fit_observed(&data.into(), &mut silent)
+        self.fit_observed(&data.into(), None, &mut silent)
     }
-    /// [`fit`](LogisticRegressionParams::fit) with an observer. The only one that knows the solver `minibatch`, which
-    /// needs the engine.
+    /// [`fit`](LogisticRegressionParams::fit) with an observer, and for the solver `minibatch` with snapshots.
     ///
     /// # Errors
-    /// As `train`.
+    /// As `train`; config, if another solver is given snapshots; what reading or writing them reports.
     pub fn fit_observed(
         &self,
         rows: &DatasetRows,
+        snapshots: Option<Snapshots>,
         observer: &mut Observer<'_>,
     ) -> Result<LogisticRegressionModel> {
-        self.fit_with(rows, observer, |fit, outputs, observer| fit.minibatch(rows, outputs, observer))
+        if snapshots.is_some() && self.training.solver != Some(Solver::Minibatch) {
+            return Err(Error::config("snapshots", "are for the solver `minibatch` only"));
+        }
+        self.fit_with(rows, observer, |fit, outputs, observer| {
+            fit.minibatch(rows, outputs, snapshots, observer)
+        })
     }
     /// Fits a model to rows whose labels are whole numbers (for [`Family::Binary`]: 0 and 1, or -1 and +1).
     ///
@@ -114,6 +120,7 @@ impl<S: Sweep + Clone> Fit<'_, S> {
         &self,
         rows: &DatasetRows,
         outputs: Outputs,
+        snapshots: Option<Snapshots>,
         observer: &mut Observer<'_>,
     ) -> Result<Solution> {
         let (columns, intercept) = (self.survey.columns, self.params.training.intercept);
@@ -133,6 +140,7 @@ impl<S: Sweep + Clone> Fit<'_, S> {
             outputs: outputs.clone(),
             columns,
             rows: self.survey.rows,
+            snapshots,
         };
         minibatch.minimize(rows, objective, observer)
     }
