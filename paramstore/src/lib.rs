@@ -32,6 +32,7 @@
 mod block;
 mod compute;
 mod consistency;
+mod dataset;
 mod epochs;
 mod replica;
 mod report;
@@ -43,6 +44,7 @@ mod value;
 mod view;
 
 pub use consistency::{ASYNC_LEAD_MAX, Consistency};
+pub use dataset::{MapWithExt, TableValues};
 pub use epochs::{Epochs, EpochsExt, Training};
 pub use report::{Histogram, Progress, Report, WorkerReport};
 pub use snapshot::Snapshots;

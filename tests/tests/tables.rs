@@ -3,7 +3,9 @@
 
 use slackwater_dataflow::event::Event;
 use slackwater_dataflow::{Context, ErrorKind, Result, rng};
-use slackwater_paramstore::{Consistency, EpochsExt, Report, Snapshots, Table, TableExt, TableSpec};
+use slackwater_paramstore::{
+    Consistency, EpochsExt, MapWithExt, Report, Snapshots, Table, TableExt, TableSpec,
+};
 use slackwater_tests::{cluster, contexts};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -250,19 +252,27 @@ fn what_cannot_be_is_refused() {
 }
 
 #[test]
-fn a_table_is_filled_from_a_dataset_and_read_in_one() {
-    let cx = &contexts()[2];
-    let table = cx.table("filled", TableSpec::<f64>::dense(10, 1)).unwrap();
-    let mut sums = vec![0.0; 10];
-    for (key, sum) in
-        cx.range(0..100, 4).map(|n| (n % 10, n as f64)).reduce_by_key(|a, b| *a += b).collect().unwrap()
-    {
-        sums[key as usize] = sum;
+fn tables_and_datasets_are_made_of_each_other() {
+    for cx in contexts() {
+        let table = cx.table("filled", TableSpec::<f64>::dense(10, 2).init(|_, c| c as f64)).unwrap();
+        let sums = cx.range(0..90, 4).map(|n| (n % 9, n as f64)).reduce_by_key(|a, b| *a += b);
+        table.fill(&sums.map(|(key, sum)| (key, vec![sum, -sum]))).unwrap();
+        let sum = |n: u64| 405.0 + 10.0 * n as f64;
+        assert_eq!((table.row(3), table.row(9)), (vec![sum(3), -sum(3)], vec![0.0, 1.0]));
+        let read = cx.range(0..9, 3).map_with(&table, |n, t| t.get(n as usize, 1));
+        assert_eq!(read.collect().unwrap(), (0..9).map(|n| -sum(n)).collect::<Vec<_>>());
+        let rows = table.to_dataset(cx, 3).filter(|(n, _)| n % 2 == 1).collect().unwrap();
+        assert_eq!(rows.iter().map(|r| r.0).collect::<Vec<_>>(), [1, 3, 5, 7, 9]);
+        // A dataset keeps what it was made of.
+        table.put(vec![7.0; 20]).unwrap();
+        assert_eq!(read.reduce(|a, b| a + b).unwrap(), Some(-(0..9).map(sum).sum::<f64>()));
+        for (row, length) in [(10, 2), (1 << 40, 2), (1, 3)] {
+            let wrong = cx.parallelize(vec![(0, vec![1.0; 2]), (row, vec![1.0; length])], 2);
+            let error = table.fill(&wrong).unwrap_err();
+            assert!(error.exit_code() == 3 && error.to_string().contains("does not fit"), "{error}");
+        }
+        assert_eq!(*table.values(), [7.0; 20]);
     }
-    table.put(sums).unwrap();
-    let values = table.values();
-    let read = cx.range(0..10, 3).map(move |n| values[n as usize]).collect().unwrap();
-    assert_eq!(read, (0..10).map(|n| 450.0 + 10.0 * n as f64).collect::<Vec<_>>());
 }
 
 #[test]
@@ -326,7 +336,8 @@ fn copy_tree(from: &Path, to: &Path) {
 
 #[test]
 fn damaged_snapshots_are_refused_by_name() {
-    let cx = &contexts()[1];
+    // Of its own: snapshots know their tables by name, and others use that name.
+    let cx = &Context::local(2).unwrap();
     let whole = tempfile::tempdir().unwrap();
     let run = |dir: &Path| descend_with_snapshots(cx, dir, true, Consistency::Ssp(2), Duration::ZERO);
     let (values, _) = run(whole.path()).unwrap();

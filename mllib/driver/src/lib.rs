@@ -39,5 +39,7 @@ pub mod prelude {
     pub use slackwater_mllib::objective::{DatasetRows, Scaling};
     pub use slackwater_mllib::regression::{LinearRegressionModel, LinearRegressionParams};
     pub use slackwater_mllib::tuning::{CrossValidation, Direction, Grid};
-    pub use slackwater_paramstore::{Consistency, EpochsExt, Table, TableExt, TableSpec};
+    pub use slackwater_paramstore::{
+        Consistency, EpochsExt, MapWithExt, Snapshots, Table, TableExt, TableSpec,
+    };
 }

@@ -1,0 +1,106 @@
+//! Tables and datasets in one program: tables read inside dataset operations, filled from datasets, and as datasets.
+//!
+//! What is read outside a training is the table as of the end of the last one, the same bits in every process. A dataset
+//! that reads a table keeps the values that the table had when the dataset was made: training does not change it, so it
+//! may be computed again after a fault like any other.
+
+use crate::table::Table;
+use crate::value::Value;
+use slackwater_dataflow::{Context, Data, Dataset, Error, Result};
+use std::sync::Arc;
+
+/// All values of a table at one moment. Cloning clones a handle.
+#[derive(Debug)]
+pub struct TableValues<V> {
+    values: Arc<Vec<V>>,
+    rows: usize,
+    columns: usize,
+}
+
+impl<V> Clone for TableValues<V> {
+    fn clone(&self) -> Self {
+        TableValues { values: self.values.clone(), rows: self.rows, columns: self.columns }
+    }
+}
+
+impl<V: Value> TableValues<V> {
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+    /// Number of columns.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+    /// One row.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn row(&self, row: usize) -> &[V] {
+        assert!(row < self.rows, "the table has no row {row}");
+        &self.values[row * self.columns..][..self.columns]
+    }
+    /// One value.
+    ///
+    /// # Panics
+    /// If there is no such row or column.
+    pub fn get(&self, row: usize, column: usize) -> V {
+        self.row(row)[column]
+    }
+}
+
+impl<V: Value> Table<V> {
+    /// All values, as of the end of the last run.
+    pub fn snapshot(&self) -> TableValues<V> {
+        TableValues { values: self.values(), rows: self.rows(), columns: self.columns() }
+    }
+    /// The rows as a dataset of (number, values), as of the end of the last run.
+    #[track_caller]
+    pub fn to_dataset(&self, cx: &Context, partitions: usize) -> Dataset<(u64, Vec<V>)> {
+        let values = self.snapshot();
+        let rows = cx.range(0..self.rows() as u64, partitions);
+        rows.map(move |row| (row, values.row(row as usize).to_vec()))
+    }
+    /// Overwrites rows with those of a dataset of (number, values); rows that it does not have stay. Of a row that comes
+    /// twice the last one counts, in the order of partitions. Collective.
+    ///
+    /// # Errors
+    /// Input, for a row that the table does not have, or of another length: then nothing is overwritten; whatever
+    /// computing the dataset fails with.
+    pub fn fill(&self, rows: &Dataset<(u64, Vec<V>)>) -> Result<()> {
+        let mut values = self.values().to_vec();
+        for (row, new) in rows.collect()? {
+            let place = usize::try_from(row).ok().filter(|r| *r < self.rows());
+            let Some(place) = place.filter(|_| new.len() == self.columns()) else {
+                let (name, rows, columns) = (self.name(), self.rows(), self.columns());
+                let message =
+                    format!("row {row} of {} values does not fit {name} of {rows} x {columns}", new.len());
+                return Err(Error::input(message, ""));
+            };
+            values[place * self.columns()..][..self.columns()].copy_from_slice(&new);
+        }
+        self.put(values)
+    }
+}
+
+/// Dataset operations that read a table.
+pub trait MapWithExt<T: Data> {
+    /// Applies `f` to every record and the table's values.
+    fn map_with<V: Value, U: Data>(
+        &self,
+        table: &Table<V>,
+        f: impl Fn(T, &TableValues<V>) -> U + Send + Sync + 'static,
+    ) -> Dataset<U>;
+}
+
+impl<T: Data> MapWithExt<T> for Dataset<T> {
+    #[track_caller]
+    fn map_with<V: Value, U: Data>(
+        &self,
+        table: &Table<V>,
+        f: impl Fn(T, &TableValues<V>) -> U + Send + Sync + 'static,
+    ) -> Dataset<U> {
+        let values = table.snapshot();
+        self.map(move |record| f(record, &values))
+    }
+}
