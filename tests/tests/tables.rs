@@ -154,6 +154,38 @@ fn no_read_is_older_than_it_may_be() {
 }
 
 #[test]
+fn a_million_reads_in_a_thousand_interleavings() {
+    let cx = Context::local(4).unwrap();
+    let records = cx.range(0..160, 8).cache();
+    let mut reads = 0;
+    for seed in 0..1000u64 {
+        let mode = MODES[seed as usize % MODES.len()];
+        let table = cx.table("interleaved", TableSpec::<i32>::dense(8, 1).consistency(mode)).unwrap();
+        let report = records
+            .epochs(1)
+            .batch(1)
+            .seed(seed)
+            .update(&table, move |batch, t, clock| {
+                // Now and then a partition is slow, another one in every run.
+                match rng::below(&mut clock.rng(), 64) {
+                    0 => std::thread::sleep(Duration::from_micros(50)),
+                    n @ 1..8 => (0..n * 200).for_each(|_| std::hint::spin_loop()),
+                    _ => {}
+                }
+                t.inc(clock.partition(), 0, batch.len() as i32);
+            })
+            .run()
+            .unwrap();
+        let bound = mode.staleness() as i64;
+        assert!(report.proven(0).max().unwrap() <= bound, "seed {seed}, {mode}: {:?}", report.proven(0));
+        assert!(report.observed(0).max().unwrap() <= bound, "seed {seed}, {mode}: {:?}", report.observed(0));
+        assert_eq!(*table.values(), [20; 8], "seed {seed}, {mode}");
+        reads += report.observed(0).reads();
+    }
+    assert!(reads >= 1_000_000, "{reads}");
+}
+
+#[test]
 fn bsp_has_the_same_bits_for_any_number_of_workers() {
     let all: Vec<_> = contexts()
         .iter()

@@ -12,8 +12,8 @@ use timely::dataflow::operators::Capability;
 
 /// Which shard an element belongs to, and its place there. Rows go by our stable hash, whole.
 pub(crate) struct ShardMap {
-    columns: usize,
-    elements: usize,
+    columns: u32,
+    elements: u32,
     /// By row: its shard, and the place of its first element.
     rows: Vec<(u32, u32)>,
     /// By partition: shard and place of its witness.
@@ -35,17 +35,18 @@ impl ShardMap {
             .collect();
         let elements = rows * columns;
         let witnesses = (0..partitions).map(|p| put(p % shards, elements + p..elements + p + 1)).collect();
-        ShardMap { columns, elements, rows: by_row, witnesses, shards: of }
+        ShardMap { columns: columns as u32, elements: elements as u32, rows: by_row, witnesses, shards: of }
     }
     /// Shard and place of an element.
     #[inline]
     pub fn place(&self, element: u32) -> (usize, usize) {
-        let element = element as usize;
+        // Divisions of 32 bits, and none for tables of one column: this is done for every element that is sent.
         let ((shard, base), offset) = match element.checked_sub(self.elements) {
-            Some(witness) => (self.witnesses[witness], 0),
-            None => (self.rows[element / self.columns], element % self.columns),
+            Some(witness) => (self.witnesses[witness as usize], 0),
+            None if self.columns == 1 => (self.rows[element as usize], 0),
+            None => (self.rows[(element / self.columns) as usize], element % self.columns),
         };
-        (shard as usize, base as usize + offset)
+        (shard as usize, (base + offset) as usize)
     }
 }
 
