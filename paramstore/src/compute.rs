@@ -6,6 +6,7 @@
 
 use crate::block::{Block, NO_PULL};
 use crate::consistency::Refresh;
+use crate::local::Local;
 use crate::replica::DeltaLog;
 use crate::report::{EpochLoss, Histogram, WorkerReport};
 use crate::run::{Run, TableRun};
@@ -31,6 +32,7 @@ const WITNESS_MAX: u64 = 1 << 24;
 struct Lane<T> {
     partition: usize,
     records: Arc<Vec<T>>,
+    local: Local,
     epoch: EpochLoss,
 }
 
@@ -98,7 +100,12 @@ impl<T: Data, V: Value> WorkerState<T, V> {
         let lane = |partition| {
             let records = bridge.records(&run.dataset, partition)?;
             let epoch = EpochLoss { epoch: run.epochs_before, loss: 0.0 };
-            Some(Lane { partition, records, epoch })
+            let kept = run.locals.lock().unwrap_or_else(|e| e.into_inner()).remove(&partition);
+            let local = match kept {
+                Some(local) => local,
+                None => bridge.guard(partition, || (run.local.init)(partition, &records))?,
+            };
+            Some(Lane { partition, records, local, epoch })
         };
         self.lanes = own.map(lane).collect();
         self.phase = Phase::Waiting(Instant::now());
@@ -178,8 +185,8 @@ impl<T: Data, V: Value> WorkerState<T, V> {
                 deferred: table.consistency.defers_writes(),
             })
             .collect();
-        let records = &lane.records[range];
-        if bridge.guard(lane.partition, || (run.update)(records, &mut views, &mut now)).is_none() {
+        let (records, local) = (&lane.records[range], &mut *lane.local);
+        if bridge.guard(lane.partition, || (run.update)(local, records, &mut views, &mut now)).is_none() {
             return false;
         }
         for (i, table) in run.tables.iter().enumerate() {
@@ -222,10 +229,22 @@ impl<T: Data, V: Value> WorkerState<T, V> {
         self.phase = Phase::Working(lane);
         if lane < lanes { Step::Again } else { Step::Clock }
     }
+    /// Ends the clock; what a snapshot of the next one needs is there before.
+    fn end_clock(&mut self) {
+        self.clock += 1;
+        self.phase = Phase::Waiting(Instant::now());
+        let cut = self.run.snapshots.as_ref().is_some_and(|s| s.clocks.contains(&self.clock));
+        if let Some(lanes) = self.lanes.as_ref().filter(|_| cut) {
+            let states = lanes.iter().map(|lane| (lane.partition, (self.run.local.encode)(&*lane.local)));
+            let mut written = self.run.written.lock().unwrap_or_else(|e| e.into_inner());
+            written.entry(self.clock).or_default().extend(states);
+        }
+    }
     /// Hands in what the worker has to tell.
     fn finish(&mut self) {
         self.report.clocks = self.clock;
-        self.lanes = None;
+        let mut locals = self.run.locals.lock().unwrap_or_else(|e| e.into_inner());
+        locals.extend(self.lanes.take().into_iter().flatten().map(|lane| (lane.partition, lane.local)));
         let mut reports = self.run.reports.lock().unwrap_or_else(|e| e.into_inner());
         reports.insert(self.index, std::mem::take(&mut self.report));
     }
@@ -317,9 +336,8 @@ pub(crate) fn compute<'scope, T: Data, V: Value>(
                         }
                     }
                     drop(session);
-                    state.clock += 1;
+                    state.end_clock();
                     at.downgrade(&state.clock);
-                    state.phase = Phase::Waiting(Instant::now());
                     again.activate();
                 }
                 Step::End => {

@@ -1,5 +1,6 @@
 //! The iterative scope: training on a dataset, epoch by epoch, in one long-lived dataflow.
 
+use crate::local::{LocalKind, Locals};
 use crate::report::{EpochLoss, Progress, Report, WorkerReport};
 use crate::run::{Run, RunSnapshots, TableRun, Update};
 use crate::snapshot::{Manifest, Snapshots, TableShape, restore, write_manifest};
@@ -8,8 +9,10 @@ use crate::value::Value;
 use crate::view::{Clock, TableView};
 use serde::{Deserialize, Serialize};
 use slackwater_dataflow::event::Event;
-use slackwater_dataflow::{Context, Data, Dataset, Error, ErrorKind, Result};
+use slackwater_dataflow::{Context, Data, Dataset, Error, ErrorKind, Record, Result};
+use std::any::Any;
 use std::iter::once_with;
+use std::marker::PhantomData;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -50,6 +53,14 @@ impl<T: Data> Epochs<T> {
         self.seed = Some(seed);
         self
     }
+    /// Gives every partition a state of its own, which `init` makes of its number and records. It stays with the
+    /// partition, is not sent, and is kept in snapshots.
+    pub fn local<S: Record>(
+        self,
+        init: impl Fn(usize, &[T]) -> S + Send + Sync + 'static,
+    ) -> LocalEpochs<T, S> {
+        LocalEpochs { epochs: self, local: LocalKind::new(init), _state: PhantomData }
+    }
     /// Calls `update` for each partition in each clock, with a minibatch (in the order of the partition), the table,
     /// and the clock.
     ///
@@ -68,12 +79,38 @@ impl<T: Data> Epochs<T> {
         tables: &[&Table<V>],
         update: impl Fn(&[T], &mut [TableView<'_, V>], &mut Clock) + Send + Sync + 'static,
     ) -> Training<'static, T, V> {
+        let stateless = self.local(|_, _| ());
+        stateless.update_all(tables, move |_, batch, views, clock| update(batch, views, clock))
+    }
+}
+
+/// How to pass over a dataset whose partitions have states; see [`Epochs::local`].
+pub struct LocalEpochs<T: Data, S> {
+    epochs: Epochs<T>,
+    local: LocalKind<T>,
+    _state: PhantomData<fn() -> S>,
+}
+
+impl<T: Data, S: Record> LocalEpochs<T, S> {
+    /// As [`Epochs::update_all`]; `update` is also given the state of the partition.
+    pub fn update_all<V: Value>(
+        self,
+        tables: &[&Table<V>],
+        update: impl Fn(&mut S, &[T], &mut [TableView<'_, V>], &mut Clock) + Send + Sync + 'static,
+    ) -> Training<'static, T, V, S> {
+        let update =
+            move |local: &mut dyn Any, batch: &[T], views: &mut [TableView<'_, V>], clock: &mut Clock| {
+                update(local.downcast_mut().expect("states of a training have one type"), batch, views, clock)
+            };
         Training {
-            epochs: self,
+            epochs: self.epochs,
             tables: tables.iter().map(|t| (*t).clone()).collect(),
             update: Arc::new(update),
+            local: self.local,
+            locals: Locals::default(),
             until: None,
             snapshots: None,
+            _state: PhantomData,
         }
     }
 }
@@ -82,12 +119,15 @@ type Until<'u> = Box<dyn FnMut(&Progress<'_>) -> bool + 'u>;
 
 /// A training, ready to run.
 #[must_use = "nothing happens before `run`"]
-pub struct Training<'u, T: Data, V: Value> {
+pub struct Training<'u, T: Data, V: Value, S = ()> {
     epochs: Epochs<T>,
     tables: Vec<Table<V>>,
     update: Arc<Update<T, V>>,
+    local: LocalKind<T>,
+    locals: Locals,
     until: Option<Until<'u>>,
     snapshots: Option<Snapshots>,
+    _state: PhantomData<fn() -> S>,
 }
 
 /// What a process tells the others about a partition and a worker.
@@ -97,12 +137,12 @@ struct Told {
     losses: Vec<EpochLoss>,
 }
 
-impl<T: Data, V: Value> Training<'_, T, V> {
+impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
     /// Ends the training after an epoch for which `until` is true. It is called after every epoch, in every process
     /// with the same figures; workers wait for each other at that point.
-    pub fn until<'n>(self, until: impl FnMut(&Progress<'_>) -> bool + 'n) -> Training<'n, T, V> {
-        let Training { epochs, tables, update, snapshots, .. } = self;
-        Training { epochs, tables, update, until: Some(Box::new(until)), snapshots }
+    pub fn until<'n>(self, until: impl FnMut(&Progress<'_>) -> bool + 'n) -> Training<'n, T, V, S> {
+        let Training { epochs, tables, update, local, locals, snapshots, _state, .. } = self;
+        Training { epochs, tables, update, local, locals, until: Some(Box::new(until)), snapshots, _state }
     }
     /// Takes snapshots while training goes on, and may resume from one.
     pub fn snapshots(mut self, snapshots: Snapshots) -> Self {
@@ -116,6 +156,23 @@ impl<T: Data, V: Value> Training<'_, T, V> {
     /// computing the dataset fails with; the message of a panic of `update`. Tables then keep the values that they had
     /// before the run, or with [`until`](Training::until) those at the end of the last epoch that went well.
     pub fn run(mut self) -> Result<Report> {
+        self.train()
+    }
+    /// As [`Training::run`]; also returns the states of the partitions, one record a partition.
+    ///
+    /// # Errors
+    /// As [`Training::run`].
+    #[track_caller]
+    pub fn run_with_locals(mut self) -> Result<(Report, Dataset<S>)> {
+        let (report, cx) = (self.train()?, self.epochs.dataset.context().clone());
+        let mut locals = self.locals.lock().unwrap_or_else(|e| e.into_inner());
+        // Each process has those of its own partitions, and reads no others.
+        let state = |p| locals.remove(&p).and_then(|local| local.downcast::<S>().ok()).map(|s| *s);
+        let states = (0..self.epochs.dataset.num_partitions()).map(state);
+        let states = cx.from_partitions(states.map(|s| s.into_iter().collect()).collect());
+        Ok((report, states))
+    }
+    fn train(&mut self) -> Result<Report> {
         let (start, cx) = (Instant::now(), self.epochs.dataset.context().clone());
         self.check()?;
         let sizes = self.epochs.dataset.map_partitions(|records| once_with(move || records.count() as u64));
@@ -185,6 +242,13 @@ impl<T: Data, V: Value> Training<'_, T, V> {
         }
         (report.clocks, report.epochs) = (restored.clock, restored.epoch);
         report.losses = restored.losses;
+        let mut locals = self.locals.lock().unwrap_or_else(|e| e.into_inner());
+        for (partition, bytes) in restored.locals.iter().filter(|(p, _)| cx.topology().owns(**p)) {
+            let state = (self.local.decode)(bytes);
+            let state =
+                state.map_err(|e| Error::input(format!("state of partition {partition}: {e}"), ""))?;
+            locals.insert(*partition, state);
+        }
         self.tables.iter().zip(restored.values).for_each(|(table, values)| table.set(values));
         Ok(())
     }
@@ -211,6 +275,9 @@ impl<T: Data, V: Value> Training<'_, T, V> {
             topology,
             tables: self.tables.iter().map(table).collect(),
             update: self.update.clone(),
+            local: self.local.clone(),
+            locals: self.locals.clone(),
+            written: Mutex::default(),
             clocks: epochs * clocks_per_epoch,
             clocks_per_epoch,
             clocks_before: report.clocks,

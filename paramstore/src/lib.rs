@@ -34,6 +34,7 @@ mod compute;
 mod consistency;
 mod dataset;
 mod epochs;
+mod local;
 mod replica;
 mod report;
 mod run;
@@ -45,7 +46,7 @@ mod view;
 
 pub use consistency::{ASYNC_LEAD_MAX, Consistency};
 pub use dataset::{MapWithExt, TableValues};
-pub use epochs::{Epochs, EpochsExt, Training};
+pub use epochs::{Epochs, EpochsExt, LocalEpochs, Training};
 pub use report::{Histogram, Progress, Report, WorkerReport};
 pub use snapshot::Snapshots;
 pub use table::{Table, TableExt, TableSpec};

@@ -2,6 +2,7 @@
 
 use crate::compute::{WorkerState, compute};
 use crate::consistency::Consistency;
+use crate::local::{LocalKind, Locals};
 use crate::replica::Replica;
 use crate::report::{EpochLoss, WorkerReport};
 use crate::server::{ShardMap, install, manifests, store};
@@ -9,14 +10,15 @@ use crate::snapshot::Manifest;
 use crate::value::Value;
 use crate::view::{Clock, TableView};
 use slackwater_dataflow::{Bridge, Data, Dataset, Topology};
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use timely::dataflow::operators::{ConnectLoop, Feedback};
 use timely::worker::Worker;
 
-/// The user's function: a minibatch, the tables, the clock.
-pub(crate) type Update<T, V> = dyn Fn(&[T], &mut [TableView<'_, V>], &mut Clock) + Send + Sync;
+/// The user's function: the partition's state, a minibatch, the tables, the clock.
+pub(crate) type Update<T, V> = dyn Fn(&mut dyn Any, &[T], &mut [TableView<'_, V>], &mut Clock) + Send + Sync;
 
 /// A table in one run.
 ///
@@ -75,6 +77,11 @@ pub(crate) struct Run<T: Data, V: Value> {
     pub topology: Topology,
     pub tables: Vec<TableRun<V>>,
     pub update: Arc<Update<T, V>>,
+    pub local: LocalKind<T>,
+    /// States from the run before, and for the one that follows.
+    pub locals: Locals,
+    /// By clock of a snapshot: states of partitions of this process, written down when their clock ended.
+    pub written: Mutex<BTreeMap<u64, Vec<(usize, Vec<u8>)>>>,
     /// Clocks of this run.
     pub clocks: u64,
     pub clocks_per_epoch: u64,
@@ -111,6 +118,11 @@ impl<T: Data, V: Value> Run<T, V> {
         let until = |l: &Vec<EpochLoss>| l.iter().copied().filter(|l| l.epoch < epochs).collect();
         losses.iter().map(|(partition, losses)| (*partition, until(losses))).collect()
     }
+    /// The states of the partitions of this process as of a clock of a snapshot that is closed.
+    pub fn take_written(&self, clock: u64) -> Vec<(usize, Vec<u8>)> {
+        self.written.lock().unwrap_or_else(|e| e.into_inner()).remove(&clock).unwrap_or_default()
+    }
+    /// The process of a worker; also its replica.
     pub fn process_of(&self, worker: usize) -> usize {
         worker / self.topology.workers
     }

@@ -355,6 +355,55 @@ fn a_killed_training_resumes_with_the_same_bytes() {
     assert_eq!((last.0, last.1.losses), (want, report.losses));
 }
 
+/// A training whose partitions keep what they have read; snapshots in `dir` if there is one.
+fn remember(cx: &Context, epochs: u64, dir: Option<&Path>, until: bool) -> Result<(Vec<i64>, Vec<Vec<u64>>)> {
+    let table = cx.table("remembered", TableSpec::<i64>::dense(1, 1))?;
+    let training = cx
+        .range(0..100, 5)
+        .epochs(epochs)
+        .batch(7)
+        .local(|partition, records: &[u64]| vec![partition as u64, records.len() as u64])
+        .update_all(&[&table], |state: &mut Vec<u64>, batch, tables, _| {
+            state.push(tables[0].get(0, 0) as u64 + batch.iter().sum::<u64>());
+            tables[0].inc(0, 0, state.len() as i64);
+        });
+    let training = match dir {
+        Some(dir) => training.snapshots(Snapshots::new(dir).resume(true)),
+        None => training,
+    };
+    let (report, states) = match until {
+        true => training.until(|_| false).run_with_locals()?,
+        false => training.run_with_locals()?,
+    };
+    assert_eq!(report.epochs, epochs);
+    Ok((table.values().to_vec(), states.collect()?))
+}
+
+#[test]
+fn partitions_keep_states_of_their_own() {
+    let mut all = vec![];
+    for workers in [1, 2, 3] {
+        let cx = Context::local(workers).unwrap();
+        all.push(remember(&cx, 4, None, false).unwrap());
+        all.push(remember(&cx, 4, None, true).unwrap());
+        // In two pieces, the second after a restart with another number of workers.
+        let dir = tempfile::tempdir().unwrap();
+        remember(&cx, 2, Some(dir.path()), false).unwrap();
+        let cx = Context::local(4 - workers).unwrap();
+        all.push(remember(&cx, 4, Some(dir.path()), false).unwrap());
+    }
+    let (values, states) = &all[0];
+    assert!(all.iter().all(|a| a == &all[0]), "{all:?}");
+    assert_eq!(states.len(), 5);
+    assert!(
+        states.iter().enumerate().all(|(p, s)| s.len() == 2 + 12 && s[..2] == [p as u64, 20]),
+        "{states:?}"
+    );
+    assert_eq!(values[0], 5 * (3..=14).sum::<i64>());
+    let answers = cluster::run("remember", 2, 2);
+    assert_eq!(answers, vec![format!("{:?}\n", all[0]); 2]);
+}
+
 fn copy_tree(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap().map(|e| e.unwrap()) {
@@ -460,6 +509,7 @@ fn child() {
                 descend_with_snapshots(&cx, dir, true, Consistency::Bsp, Duration::ZERO).unwrap();
             format!("{values:?} {:?}\n", report.losses)
         }
+        "remember" => format!("{:?}\n", remember(&cx, 4, None, true).unwrap()),
         "to be killed" => {
             descend_with_snapshots(&cx, Path::new(dir), false, Consistency::Bsp, Duration::from_millis(2))
                 .unwrap();

@@ -89,6 +89,8 @@ pub(crate) fn store<'scope, T: Data, V: Value>(
         let shards_in_all = run.topology.workers_in_all();
         let mut cuts = Cuts::new(run.snapshots.as_ref(), for_snapshots, index, shards_in_all);
         let done = written();
+        // What a process has to tell is in the part of its first worker.
+        let speaks = index.is_multiple_of(run.topology.workers);
 
         move |frontiers| {
             let mut arrived: Vec<Option<Capability<u64>>> = vec![None; shards.len()];
@@ -132,11 +134,8 @@ pub(crate) fn store<'scope, T: Data, V: Value>(
                     clock,
                     clock_in_all: run.clocks_before + clock,
                     tables: copies.map(|(t, s)| s.copy(&run.tables[t].map.shards[index])).collect(),
-                    // Once a process.
-                    losses: match index.is_multiple_of(run.topology.workers) {
-                        true => run.losses_until(clock),
-                        false => vec![],
-                    },
+                    losses: if speaks { run.losses_until(clock) } else { vec![] },
+                    locals: if speaks { run.take_written(clock) } else { vec![] },
                 };
                 if let Err(e) = cuts.writer.begin(part, done.clone()) {
                     bridge.fail(0, &e);

@@ -1,8 +1,8 @@
 //! The files of a snapshot.
 //!
 //! `DIR/clock-NNNNNNNNNN/part-SSSSS-of-TTTTT.table`: eight bytes `SLWTABL1`, the length of the header (u64), the header
-//! (JSON), then for each table the numbers of its elements (u32) and their values, all little-endian, and a CRC-32 of
-//! everything before. `manifest.json` beside the parts names them; its last line is its own checksum.
+//! (JSON), then for each table the numbers of its elements (u32) and their values, then states of
+//! partitions (postcard), all little-endian, and a CRC-32 of everything before. `manifest.json` beside the parts names them; its last line is its own checksum.
 
 use crate::block::take as columns;
 use crate::report::EpochLoss;
@@ -79,6 +79,16 @@ pub(super) struct PartHeader {
     pub elements: Vec<usize>,
     /// Losses of this run's epochs, by partition; each partition is in one part.
     pub losses: Vec<(usize, Vec<EpochLoss>)>,
+    /// States of partitions, and their bytes; each partition is in one part.
+    pub locals: Vec<(usize, usize)>,
+}
+
+/// What a part holds.
+pub(super) struct PartContent<V> {
+    /// Elements and values, by table.
+    pub tables: Vec<(Vec<u32>, Vec<V>)>,
+    /// By partition.
+    pub locals: Vec<(usize, Vec<u8>)>,
 }
 
 pub(super) fn folder(dir: &Path, clock: u64) -> PathBuf {
@@ -104,10 +114,12 @@ pub(super) fn write_whole(path: &Path, content: &[&[u8]]) -> Result<()> {
 }
 
 /// A part as bytes, but for its checksum.
-pub(super) fn encode<V: Value>(header: &PartHeader, tables: &[(Vec<u32>, Vec<V>)]) -> Vec<u8> {
+pub(super) fn encode<V: Value>(header: &PartHeader, content: &PartContent<V>) -> Vec<u8> {
     let json = serde_json::to_vec(header).expect("numbers and names");
-    let mut bytes =
-        Vec::with_capacity(16 + json.len() + tables.iter().map(|t| t.0.len() * 12).sum::<usize>());
+    let PartContent { tables, locals } = content;
+    let size = tables.iter().map(|t| t.0.len() * (4 + size_of::<V>())).sum::<usize>()
+        + locals.iter().map(|l| l.1.len()).sum::<usize>();
+    let mut bytes = Vec::with_capacity(16 + json.len() + size);
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(&(json.len() as u64).to_le_bytes());
     bytes.extend_from_slice(&json);
@@ -115,11 +127,12 @@ pub(super) fn encode<V: Value>(header: &PartHeader, tables: &[(Vec<u32>, Vec<V>)
         bytes.extend_from_slice(bytemuck::cast_slice(elements));
         bytes.extend_from_slice(bytemuck::cast_slice(values));
     }
+    locals.iter().for_each(|(_, local)| bytes.extend_from_slice(local));
     bytes
 }
 
-/// Elements and values of a part, by table. What is wrong with it, if it is damaged.
-pub(super) fn decode<V: Value>(bytes: &[u8]) -> Result<(PartHeader, Vec<(Vec<u32>, Vec<V>)>), String> {
+/// Header and content of a part. What is wrong with it, if it is damaged.
+pub(super) fn decode<V: Value>(bytes: &[u8]) -> Result<(PartHeader, PartContent<V>), String> {
     let (content, crc) = bytes.split_last_chunk::<4>().ok_or("is empty")?;
     if crc32fast::hash(content) != u32::from_le_bytes(*crc) {
         return Err("has a wrong checksum".to_string());
@@ -136,5 +149,13 @@ pub(super) fn decode<V: Value>(bytes: &[u8]) -> Result<(PartHeader, Vec<(Vec<u32
         let values = columns(&mut take(n * size_of::<V>())?, *n);
         tables.push((elements, values));
     }
-    if rest.is_empty() { Ok((header, tables)) } else { Err("is too long".to_string()) }
+    let mut locals = vec![];
+    for (partition, n) in &header.locals {
+        locals.push((*partition, take(*n)?.to_vec()));
+    }
+    if rest.is_empty() {
+        Ok((header, PartContent { tables, locals }))
+    } else {
+        Err("is too long".to_string())
+    }
 }

@@ -14,6 +14,8 @@ pub(crate) struct Restored<V> {
     pub losses: Vec<f64>,
     /// By table.
     pub values: Vec<Vec<V>>,
+    /// States, by partition.
+    pub locals: BTreeMap<usize, Vec<u8>>,
     /// Newer snapshots that could not be used, and why.
     pub refused: Vec<String>,
 }
@@ -108,21 +110,22 @@ fn read<V: Value>(
     let sizes = manifest.tables.iter().map(|t| t.rows * t.columns);
     let mut values: Vec<Vec<V>> = sizes.map(|n| vec![V::default(); n]).collect();
     let mut losses: BTreeMap<usize, Vec<EpochLoss>> = BTreeMap::new();
+    let mut locals: BTreeMap<usize, Vec<u8>> = BTreeMap::new();
     for shard in 0..manifest.shards {
         let file = folder(dir, clock).join(part_name(shard, manifest.shards));
         let part = std::fs::read(&file).map_err(|e| e.to_string());
         let part = part.and_then(|bytes| {
-            let (header, tables) = decode::<V>(&bytes)?;
+            let (header, content) = decode::<V>(&bytes)?;
             match (header.clock, header.shard) == (clock, shard) {
-                true => Ok((header, tables)),
+                true => Ok((header, content)),
                 false => Err("belongs to another snapshot".to_string()),
             }
         });
-        let (header, tables) = match part {
+        let (header, content) = match part {
             Ok(part) => part,
             Err(why) => return Ok(Err(format!("{}: {why}", file.display()))),
         };
-        for (values, (elements, part)) in values.iter_mut().zip(tables) {
+        for (values, (elements, part)) in values.iter_mut().zip(content.tables) {
             for (element, value) in elements.into_iter().zip(part) {
                 // Behind a table's own elements are those that count clocks; they begin anew with every run.
                 if let Some(place) = values.get_mut(element as usize) {
@@ -131,6 +134,7 @@ fn read<V: Value>(
             }
         }
         losses.extend(header.losses);
+        locals.extend(content.locals);
     }
     let mut sums = manifest.losses_before.clone();
     sums.resize(manifest.epoch as usize, 0.0);
@@ -141,5 +145,5 @@ fn read<V: Value>(
         }
     }
     let Manifest { clock, epoch, .. } = manifest;
-    Ok(Ok(Restored { clock, epoch, losses: sums, values, refused: vec![] }))
+    Ok(Ok(Restored { clock, epoch, losses: sums, values, locals, refused: vec![] }))
 }

@@ -1,6 +1,6 @@
 //! Writing snapshots while training goes on.
 
-use super::files::{MANIFEST, Manifest, PartHeader, encode, folder, part_name, write_whole};
+use super::files::{MANIFEST, Manifest, PartContent, PartHeader, encode, folder, part_name, write_whole};
 use crate::report::EpochLoss;
 use crate::value::Value;
 use slackwater_dataflow::{Error, Result};
@@ -22,6 +22,7 @@ pub(crate) struct Part<V> {
     pub clock_in_all: u64,
     pub tables: Vec<(Vec<u32>, Vec<V>)>,
     pub losses: Vec<(usize, Vec<EpochLoss>)>,
+    pub locals: Vec<(usize, Vec<u8>)>,
 }
 
 /// Writes the parts of one shard, each in a thread, and tells which clocks are on disk.
@@ -88,8 +89,9 @@ fn write_part<V: Value>(folder: &Path, shard: usize, shards: usize, part: Part<V
         shards,
         elements: part.tables.iter().map(|t| t.0.len()).collect(),
         losses: part.losses,
+        locals: part.locals.iter().map(|(partition, bytes)| (*partition, bytes.len())).collect(),
     };
-    let bytes = encode(&header, &part.tables);
+    let bytes = encode(&header, &PartContent { tables: part.tables, locals: part.locals });
     let crc = crc32fast::hash(&bytes).to_le_bytes();
     write_whole(&folder.join(part_name(shard, shards)), &[&bytes, &crc])
 }
