@@ -279,6 +279,7 @@ pub(crate) fn compute<'scope, T: Data, V: Value>(
     let mut input = builder.new_input_connection(applied, Pipeline, []);
     let address: Rc<[usize]> = builder.operator_info().address;
     let again = scope.activator_for(address.clone());
+    state.bridge.wake_on_stop(scope.worker().sync_activator_for(address.to_vec()));
     for table in &state.run.tables {
         table.replica.wake_on_refresh(scope.worker().sync_activator_for(address.to_vec()));
     }
@@ -287,11 +288,8 @@ pub(crate) fn compute<'scope, T: Data, V: Value>(
         move |frontiers| {
             input.for_each(|_, _: &mut Vec<()>| {});
             let Some(at) = &mut capability else { return };
-            if state.bridge.must_stop() {
-                return;
-            }
             let frontier = frontiers[0].frontier().first().copied().unwrap_or(u64::MAX);
-            let step = state.step(frontier);
+            let step = if state.bridge.must_stop() { Step::Wait(vec![]) } else { state.step(frontier) };
             let source = state.index as u32;
             if let Some(error) = state.bridge.failure() {
                 // The other processes would wait for this one for ever.
@@ -302,6 +300,8 @@ pub(crate) fn compute<'scope, T: Data, V: Value>(
                     let dest = (process * topology.workers) as u32;
                     session.give_container(&mut Block::abort(dest, source, &error));
                 }
+                drop(session);
+                capability = None;
                 return;
             }
             match step {

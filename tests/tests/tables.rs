@@ -9,6 +9,7 @@ use slackwater_paramstore::{
 use slackwater_tests::{cluster, contexts};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -509,6 +510,31 @@ fn child() {
                 descend_with_snapshots(&cx, dir, true, Consistency::Bsp, Duration::ZERO).unwrap();
             format!("{values:?} {:?}\n", report.losses)
         }
+        // Cancelled in one process, it is cancelled in both; then all goes on.
+        "cancel" => {
+            let table = cx
+                .table("cancelled", TableSpec::<f64>::dense(1, 1).consistency(Consistency::Ssp(2)))
+                .unwrap();
+            let (started, cancels) = (Arc::new(AtomicBool::new(false)), cx.topology().process == 1);
+            let (starts, cancelling) = (started.clone(), cx.clone());
+            let thread = std::thread::spawn(move || {
+                while !started.load(Ordering::Relaxed) {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                if cancels {
+                    cancelling.cancel();
+                }
+            });
+            let training = cx.range(0..1000, 4).epochs(1_000_000).batch(10).update(&table, move |_, t, _| {
+                starts.store(true, Ordering::Relaxed);
+                t.inc(0, 0, 1.0);
+            });
+            let error = training.run().unwrap_err();
+            thread.join().unwrap();
+            assert!(matches!(error.kind(), ErrorKind::Cancelled), "{error}");
+            cx.range(0..8, 4).epochs(1).update(&table, |_, t, _| t.inc(0, 0, 1.0)).run().unwrap();
+            format!("{}\n", table.get(0, 0))
+        }
         "remember" => format!("{:?}\n", remember(&cx, 4, None, true).unwrap()),
         "to be killed" => {
             descend_with_snapshots(&cx, Path::new(dir), false, Consistency::Bsp, Duration::from_millis(2))
@@ -530,6 +556,12 @@ fn processes_train_together() {
         assert_eq!(answers[0], answers[1]);
         assert_eq!(answers[0].lines().next(), Some(want.as_str()));
     }
+}
+
+#[test]
+fn what_one_process_cancels_is_cancelled_in_all() {
+    assert_eq!(cluster::run("cancel", 2, 2), ["4\n", "4\n"]);
+    assert_eq!(cluster::run("cancel", 2, 1), ["4\n", "4\n"]);
 }
 
 #[test]

@@ -28,6 +28,7 @@ use timely::dataflow::operators::Operator;
 use timely::dataflow::operators::generic::operator::source;
 use timely::dataflow::{Scope, StreamVec};
 use timely::progress::Timestamp;
+use timely::scheduling::activate::SyncActivator;
 use timely::worker::Worker;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -50,6 +51,8 @@ impl<T: Data> AnyDataset for Dataset<T> {
 #[derive(Clone)]
 pub struct Bridge {
     state: Arc<StageState>,
+    /// Operators that have something to do when the call fails or is cancelled.
+    on_stop: Arc<Mutex<Vec<SyncActivator>>>,
 }
 
 impl Bridge {
@@ -105,13 +108,19 @@ impl Bridge {
     pub fn fail(&self, partition: usize, error: &Error) {
         self.state.fail(partition, Failure::Error(error.kind().clone()));
     }
-    /// What the call has failed with, if it has.
+    /// What the call has failed with, if it has; cancelled is a failure, too.
     pub fn failure(&self) -> Option<Error> {
-        self.state.failure().map(|failure| match failure {
+        let cancelled = || self.state.must_stop(0).then_some(Failure::Cancelled);
+        self.state.failure().or_else(cancelled).map(|failure| match failure {
             Failure::Cancelled => Error::new(ErrorKind::Cancelled),
             Failure::Missing(what) => Error::new(ErrorKind::Lost(what)),
             Failure::Error(kind) => Error::new(kind),
         })
+    }
+    /// Wakes an operator when the call fails or is cancelled: it is scheduled once more before the dataflow is dropped,
+    /// so that it can tell other processes, which would wait for this one for ever.
+    pub fn wake_on_stop(&self, operator: SyncActivator) {
+        lock(&self.on_stop).push(operator);
     }
     /// True if the call has failed or was cancelled, so that further work is in vain.
     pub fn must_stop(&self) -> bool {
@@ -286,6 +295,15 @@ impl Job for Posted {
             while worker.has_dataflows() && !job.must_stop() {
                 worker.step_or_park(Some(Duration::from_millis(10)));
             }
+            if worker.has_dataflows() && !job.broken.load(Ordering::Acquire) {
+                for operator in lock(&job.bridge.on_stop).iter() {
+                    // An error says that its worker is gone.
+                    let _ = operator.activate();
+                }
+                // One step takes the activations in, one runs the operators.
+                worker.step();
+                worker.step();
+            }
         }));
         if let Err(panic) = result {
             let text = panic.downcast_ref::<String>().map(String::as_str);
@@ -342,8 +360,9 @@ impl Context {
         job::run(engine, "timely", Arc::new(Roots { info, parents }), partitions, Box::new(|_, _| Ok(())))?;
         let control = Arc::new(JobControl::new(engine, 0, None));
         let state = Arc::new(StageState::new(&control, 0, id, "timely".to_string(), vec![]));
+        let bridge = Bridge { state, on_stop: Arc::default() };
         let job = Arc::new(TimelyJob {
-            bridge: Bridge { state: state.clone() },
+            bridge: bridge.clone(),
             build: Box::new(build),
             broken: AtomicBool::new(false),
             left: AtomicUsize::new(self.config().workers),
@@ -364,6 +383,6 @@ impl Context {
                 .0;
         }
         engine.unregister_running(0);
-        Bridge { state }.failure().map_or(Ok(()), Err)
+        bridge.failure().map_or(Ok(()), Err)
     }
 }
