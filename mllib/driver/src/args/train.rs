@@ -1,6 +1,7 @@
 //! Options of `train`.
 
 use super::algorithm::TrainingArgs;
+use super::factorization::{FACTORIZATION_EXAMPLES, MatrixFactorizationArgs};
 use super::input::{InputArgs, SplitArgs};
 use super::table::TableArgs;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -49,6 +50,17 @@ pub struct TrainArgs {
 /// What can be fitted.
 #[derive(Debug, Subcommand)]
 pub enum Algorithm {
+    /// From rows of features.
+    #[command(flatten)]
+    Linear(LinearAlgorithm),
+    /// Matrix factorisation, to predict ratings of items by users
+    #[command(name = "mf", alias = "matrix-factorization", after_long_help = FACTORIZATION_EXAMPLES)]
+    MatrixFactorization(MatrixFactorizationArgs),
+}
+
+/// What can be fitted to rows of features.
+#[derive(Debug, Subcommand)]
+pub enum LinearAlgorithm {
     /// Linear support vector machine, two classes
     #[command(alias = "linear-svm", after_long_help = SVM_EXAMPLES)]
     Svm(SvmArgs),
@@ -144,21 +156,21 @@ pub struct Common {
     pub metrics: bool,
 }
 
-impl Algorithm {
+impl LinearAlgorithm {
     /// Its name in the command and in the name of a model.
     pub fn name(&self) -> &'static str {
         match self {
-            Algorithm::Svm(_) => "svm",
-            Algorithm::LogisticRegression(_) => "logistic-regression",
-            Algorithm::LinearRegression(_) => "linear-regression",
+            LinearAlgorithm::Svm(_) => "svm",
+            LinearAlgorithm::LogisticRegression(_) => "logistic-regression",
+            LinearAlgorithm::LinearRegression(_) => "linear-regression",
         }
     }
     /// Options that all have.
     pub fn common(&self) -> &Common {
         match self {
-            Algorithm::Svm(a) => &a.common,
-            Algorithm::LogisticRegression(a) => &a.common,
-            Algorithm::LinearRegression(a) => &a.common,
+            LinearAlgorithm::Svm(a) => &a.common,
+            LinearAlgorithm::LogisticRegression(a) => &a.common,
+            LinearAlgorithm::LinearRegression(a) => &a.common,
         }
     }
 }

@@ -183,7 +183,8 @@ impl Persist for MatrixFactorizationModel {
             Field::new("bias", DataType::Float32, false),
         ];
         for k in 0..self.rank() {
-            let values = sides.iter().flat_map(|(_, s)| s.factors.iter().skip(k).step_by(self.rank()).copied());
+            let values =
+                sides.iter().flat_map(|(_, s)| s.factors.iter().skip(k).step_by(self.rank()).copied());
             columns.push(Arc::new(Float32Array::from_iter_values(values)));
             fields.push(Field::new(factor(k), DataType::Float32, false));
         }
@@ -221,6 +222,10 @@ impl Persist for MatrixFactorizationModel {
             let factors = (from..to).flat_map(|row| factors.iter().map(move |column| column[row])).collect();
             Ok(Side { ids, biases: biases[from..to].to_vec(), factors })
         };
-        Ok(MatrixFactorizationModel { users: side(0, users)?, items: side(users, users + items)?, attributes })
+        Ok(MatrixFactorizationModel {
+            users: side(0, users)?,
+            items: side(users, users + items)?,
+            attributes,
+        })
     }
 }

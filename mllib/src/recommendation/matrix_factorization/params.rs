@@ -37,8 +37,8 @@ impl Default for MatrixFactorizationParams {
         MatrixFactorizationParams {
             rank: 20,
             epochs: 50,
-            step_size: 0.01,
-            decay: 0.98,
+            step_size: 0.02,
+            decay: 0.97,
             regularization: 0.1,
             biases: true,
             non_negative: false,
