@@ -193,10 +193,10 @@ impl Fit<'_> {
             decay: params.decay,
             penalty: params.regularization as f32,
         };
-        let (ratings, history) = (self.census.ratings as f64, &mut self.history);
+        let (batch, ratings, history) = (self.batch(), self.census.ratings as f64, &mut self.history);
         self.rows
             .epochs(params.epochs as u64)
-            .batch(params.batch.unwrap_or_else(|| self.census.batch(self.rows.num_partitions())))
+            .batch(batch)
             .seed(params.seed)
             .update(table, move |batch, table, clock| descent.run(batch, table, clock))
             .until(|progress| {
