@@ -156,6 +156,22 @@ fn training_ends_and_fails_as_it_should() {
 }
 
 #[test]
+fn items_that_all_users_rate_do_not_overshoot() {
+    // Ten items with 4000 ratings each, on a scale of -10 to 10, from eight partitions.
+    let mut rng = rng::stream(6, 0);
+    let ratings = (0..40_000u32).map(|i| {
+        let side = if i / 10 % 2 == i % 2 { 7.0 } else { -7.0 };
+        Rating::new(i / 10, i % 10, (side + rng::normal(&mut rng)) as f32)
+    });
+    let ratings = Context::local(2).unwrap().parallelize(ratings.collect(), 8);
+    let params = MatrixFactorizationParams { epochs: 10, ..Default::default() };
+    let model = params.fit(&ratings).unwrap();
+    assert!(model.summary().batch < 100 && model.summary().rmse < 2.0, "{:?}", model.summary());
+    let e = MatrixFactorizationParams { batch: Some(4096), ..params }.fit(&ratings).unwrap_err();
+    assert!(e.exit_code() == 4 && e.to_string().contains("a smaller batch than 4096"), "{e}");
+}
+
+#[test]
 fn models_survive_files() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("m.model");

@@ -193,7 +193,7 @@ impl Fit<'_> {
             decay: params.decay,
             penalty: params.regularization as f32,
         };
-        let (batch, ratings, history) = (self.batch(), self.census.ratings as f64, &mut self.history);
+        let (batch, ratings, mut history) = (self.batch(), self.census.ratings as f64, vec![]);
         self.rows
             .epochs(params.epochs as u64)
             .batch(batch)
@@ -211,8 +211,18 @@ impl Fit<'_> {
                 }
                 stop != Stop::IterationLimit
             })
-            .run()?;
+            .run()
+            .map_err(|e| match e.kind() {
+                ErrorKind::Numerical(message) => self.diverged(message),
+                _ => e,
+            })?;
+        self.history = history;
         Ok(stop)
+    }
+    fn diverged(&self, what: &str) -> Error {
+        let (step, batch) = (self.params.step_size, self.batch());
+        let hint = format!("a smaller step size than {step}, or a smaller batch than {batch}");
+        Error::new(ErrorKind::Numerical(format!("{what}\n  hint: {hint}")))
     }
     fn side(&self, ids: &[u32], values: &[f32]) -> Side {
         let rank = self.params.rank;
@@ -253,13 +263,7 @@ impl Fit<'_> {
         let rmse = RegressionMetrics::of(&model.score(&ratings))?.root_mean_squared_error;
         let size = (self.census.squares / self.census.ratings as f64).sqrt();
         if rmse.is_nan() || rmse > DIVERGED * size.max(FIRST_FACTOR) {
-            let message = format!(
-                "the errors are more than {DIVERGED} times the ratings: it diverges\n  hint: a smaller step size than \
-                 {}, or a smaller batch than {}",
-                self.params.step_size,
-                self.batch()
-            );
-            return Err(Error::new(ErrorKind::Numerical(message)));
+            return Err(self.diverged(&format!("the errors are more than {DIVERGED} times the ratings")));
         }
         model.summary_mut().rmse = rmse;
         Ok(model)
