@@ -163,7 +163,7 @@ fn items_that_all_users_rate_do_not_overshoot() {
         let side = if i / 10 % 2 == i % 2 { 7.0 } else { -7.0 };
         Rating::new(i / 10, i % 10, (side + rng::normal(&mut rng)) as f32)
     });
-    let ratings = Context::local(2).unwrap().parallelize(ratings.collect(), 8);
+    let ratings = Context::local(2).unwrap().parallelize(ratings.collect::<Vec<_>>(), 8);
     let params = MatrixFactorizationParams { epochs: 10, ..Default::default() };
     let model = params.fit(&ratings).unwrap();
     assert!(model.summary().batch < 100 && model.summary().rmse < 2.0, "{:?}", model.summary());

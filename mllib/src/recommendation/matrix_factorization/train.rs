@@ -79,7 +79,8 @@ fn merge(a: Vec<(u32, u64)>, b: Vec<(u32, u64)>) -> Vec<(u32, u64)> {
             std::cmp::Ordering::Greater => all.extend(b.next()),
             std::cmp::Ordering::Equal => {
                 all.push((x.0, x.1 + y.1));
-                (a.next(), b.next());
+                a.next();
+                b.next();
             }
         }
     }
