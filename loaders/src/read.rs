@@ -12,11 +12,12 @@
 
 use crate::OnBadRecord;
 use crate::format::libsvm::{LibsvmOptions, LibsvmReader};
+use crate::format::ratings::RatingsReader;
 use crate::format::text::{self, TextBlock, TextReader};
 use crate::lines::ReadLimits;
 use crate::source::{InputFile, ResolveOptions, resolve};
 use crate::split::{Split, hadoop_splits, splits};
-use slackwater_dataflow::block::{LabeledBlock, LabeledPoint, SparseVector, Vector};
+use slackwater_dataflow::block::{LabeledBlock, LabeledPoint, Rating, SparseVector, Vector};
 use slackwater_dataflow::{Chunk, Context, Cursor, Data, Dataset, Error, Result, Source, Stop, TaskContext};
 use std::path::Path;
 use std::rc::Rc;
@@ -87,6 +88,12 @@ pub trait ReadExt {
         options: LibsvmOptions,
         splitting: Splitting,
     ) -> Result<Dataset<LabeledBlock>>;
+    /// Ratings, `user item rating` a line; see [`crate::format::ratings`].
+    fn read_ratings(&self, path: impl AsRef<Path>) -> Result<Dataset<Rating>>;
+    /// [`ReadExt::read_ratings`] of files that were resolved before, such as standard input.
+    fn read_ratings_files(&self, files: &[InputFile], splitting: Splitting) -> Result<Dataset<Rating>>;
+    /// The (user, item) of lines that may have a rating or not.
+    fn read_pairs_files(&self, files: &[InputFile], splitting: Splitting) -> Result<Dataset<(u32, u32)>>;
     /// Lines of text, without their ends.
     fn read_text(&self, path: impl AsRef<Path>) -> Result<Dataset<String>>;
     /// [`ReadExt::read_text`] of several paths, with options.
@@ -145,6 +152,20 @@ impl ReadExt for Context {
                 Ok(into.last().map_or(0, LabeledBlock::rows))
             })
         })))
+    }
+    #[track_caller]
+    fn read_ratings(&self, path: impl AsRef<Path>) -> Result<Dataset<Rating>> {
+        self.read_ratings_files(&files(self, &[path])?, Splitting::Even)
+    }
+    #[track_caller]
+    fn read_ratings_files(&self, files: &[InputFile], splitting: Splitting) -> Result<Dataset<Rating>> {
+        let splits = splits_with_rows(self, files, "rating: `user item rating`", splitting)?;
+        Ok(self.read(line_by_line("ratings", splits, RatingsReader::next_rating)))
+    }
+    #[track_caller]
+    fn read_pairs_files(&self, files: &[InputFile], splitting: Splitting) -> Result<Dataset<(u32, u32)>> {
+        let splits = splits_with_rows(self, files, "pair: `user item`", splitting)?;
+        Ok(self.read(line_by_line("pairs", splits, RatingsReader::next_pair)))
     }
     #[track_caller]
     fn read_text(&self, path: impl AsRef<Path>) -> Result<Dataset<String>> {
@@ -222,15 +243,45 @@ fn libsvm_splits(
     splitting: Splitting,
 ) -> Result<Vec<Split>> {
     options.check()?;
+    splits_with_rows(cx, files, "row: `label index:value ...`", splitting)
+}
+
+/// The splits of files that are not all empty; `what` is what a data set has at least one of.
+fn splits_with_rows(
+    cx: &Context,
+    files: &[InputFile],
+    what: &str,
+    splitting: Splitting,
+) -> Result<Vec<Split>> {
     check_shared(cx, files)?;
     if files.iter().all(|f| f.bytes() == 0) {
         let name = files.first().map_or("", |f| f.name());
         return Err(Error::input(
             format!("`{name}` is empty"),
-            "a data set has at least one row: `label index:value ...`",
+            format!("a data set has at least one {what}"),
         ));
     }
     Ok(splitting.apply(cx, files))
+}
+
+/// A source of what `next` reads, record by record.
+fn line_by_line<T: Data>(
+    format: &'static str,
+    splits: Vec<Split>,
+    next: fn(&mut RatingsReader, &mut OnBadRecord<'_>) -> Result<Option<T>>,
+) -> impl Source<T> {
+    Files::new(format, splits, move |split: &Split| {
+        let mut reader = RatingsReader::open(split, ReadLimits::default())?;
+        Ok(move |into: &mut Vec<T>, on_bad: &mut OnBadRecord<'_>| {
+            while into.len() < TaskContext::chunk_records::<T>() {
+                match next(&mut reader, on_bad)? {
+                    Some(record) => into.push(record),
+                    None => break,
+                }
+            }
+            Ok(into.len())
+        })
+    })
 }
 
 /// Splits, and how to read one: `open` makes a function that appends the next records to a vector (none at the end)

@@ -3,7 +3,8 @@
 //! The layers, from the bottom: [`linalg`] has the kernels over dense vectors and CSR blocks; [`objective`] turns
 //! partitioned rows and a loss into a function that can be evaluated ([`objective::Objective`]); [`optimization`]
 //! minimises such functions and knows nothing of data; [`classification`] and [`regression`] choose an objective and a
-//! solver, check labels and parameters, and make a model; [`model`] stores models; [`evaluation`], [`feature`] and
+//! solver, check labels and parameters, and make a model; [`recommendation`] learns
+//! from ratings, on a parameter table; [`model`] stores models; [`evaluation`], [`feature`] and
 //! [`tuning`] stand beside them.
 //!
 //! # Determinism
@@ -20,6 +21,7 @@ pub mod linear;
 pub mod model;
 pub mod objective;
 pub mod optimization;
+pub mod recommendation;
 pub mod regression;
 pub mod stat;
 pub mod tuning;

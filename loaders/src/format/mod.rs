@@ -1,5 +1,7 @@
 //! What the bytes of a file mean: one format a module.
 
+mod fault;
 pub mod libsvm;
 pub mod libsvm_write;
+pub mod ratings;
 pub mod text;

@@ -1,9 +1,9 @@
-//! From options about data to datasets of rows.
+//! From options about data to datasets of rows, or of ratings.
 
 use crate::args::ReadArgs;
 use crate::sample;
 use crate::session::is_member;
-use slackwater_dataflow::block::LabeledBlock;
+use slackwater_dataflow::block::{LabeledBlock, Rating};
 use slackwater_dataflow::rng::SparkXorShift;
 use slackwater_dataflow::transform::split_bounds;
 use slackwater_dataflow::{Context, Dataset, Error, Result};
@@ -47,21 +47,11 @@ impl Input {
         };
         options.check()?;
         let is_sample = data.is_empty();
-        if is_member() && data.iter().any(|d| d.as_os_str() == "-") {
-            return Err(Error::input(
-                "standard input belongs to one process, and this is a cluster",
-                "write it to a file that every process can read",
-            ));
-        }
         let files = match is_sample {
             true => vec![sample::file()],
-            false => resolve(data, &ResolveOptions::default())?,
+            false => files(data)?,
         };
-        let splitting = match (read.spark_splits, partitions) {
-            (true, n) => Splitting::Hadoop(n.unwrap_or(SPARK_PARTITIONS)),
-            (false, Some(n)) => Splitting::EvenAtLeast(n),
-            (false, None) => Splitting::Even,
-        };
+        let splitting = splitting(read.spark_splits, partitions);
         let binarize = read.binarize.map(|threshold| Binarize { threshold, classes: [0.0, 1.0] });
         Ok(Input { files, options, binarize, is_sample, splitting })
     }
@@ -78,14 +68,62 @@ impl Input {
     }
     /// The files' names, the first few of them.
     pub fn name(&self) -> String {
-        const SHOWN: usize = 2;
-        let mut names: Vec<&str> = self.files.iter().take(SHOWN).map(InputFile::name).collect();
-        let more = format!("{} more", self.files.len().saturating_sub(SHOWN));
-        if self.files.len() > SHOWN {
-            names.push(&more);
-        }
-        names.join(", ")
+        names(&self.files)
     }
+}
+
+/// Files of ratings.
+pub struct Ratings {
+    files: Vec<InputFile>,
+    splitting: Splitting,
+}
+
+impl Ratings {
+    /// Looks at the files: all must be there.
+    pub fn open(data: &[PathBuf], spark_splits: bool, partitions: Option<usize>) -> Result<Self> {
+        Ok(Ratings { files: files(data)?, splitting: splitting(spark_splits, partitions) })
+    }
+    /// The ratings, lazily.
+    pub fn ratings(&self, cx: &Context) -> Result<Dataset<Rating>> {
+        cx.read_ratings_files(&self.files, self.splitting)
+    }
+    /// Users and items, lazily; their ratings may be missing.
+    pub fn pairs(&self, cx: &Context) -> Result<Dataset<(u32, u32)>> {
+        cx.read_pairs_files(&self.files, self.splitting)
+    }
+    /// The files' names, the first few of them.
+    pub fn name(&self) -> String {
+        names(&self.files)
+    }
+}
+
+/// The files of paths, patterns and folders.
+fn files(data: &[PathBuf]) -> Result<Vec<InputFile>> {
+    if is_member() && data.iter().any(|d| d.as_os_str() == "-") {
+        return Err(Error::input(
+            "standard input belongs to one process, and this is a cluster",
+            "write it to a file that every process can read",
+        ));
+    }
+    resolve(data, &ResolveOptions::default())
+}
+
+fn splitting(spark_splits: bool, partitions: Option<usize>) -> Splitting {
+    match (spark_splits, partitions) {
+        (true, n) => Splitting::Hadoop(n.unwrap_or(SPARK_PARTITIONS)),
+        (false, Some(n)) => Splitting::EvenAtLeast(n),
+        (false, None) => Splitting::Even,
+    }
+}
+
+fn names(files: &[InputFile]) -> String {
+    const SHOWN: usize = 2;
+    let mut names: Vec<&str> = files.iter().take(SHOWN).map(InputFile::name).collect();
+    let more = format!("{} more", files.len().saturating_sub(SHOWN));
+    if files.len() > SHOWN {
+        names.push(&more);
+    }
+    names.join(", ")
 }
 
 /// Checks the weights of a split: two or more, none negative, not all zero.
@@ -107,16 +145,33 @@ pub fn split_part(
     part: usize,
     seed: u64,
 ) -> Dataset<LabeledBlock> {
+    let chooser = chooser(weights, part, seed);
+    blocks.map_partitions_with_index(move |p, blocks| {
+        let mut chosen = chooser(p);
+        blocks.map(move |block| block.filter(|_| chosen()))
+    })
+}
+
+/// [`split_part`] of ratings.
+pub fn split_ratings(ratings: &Dataset<Rating>, weights: &[f64], part: usize, seed: u64) -> Dataset<Rating> {
+    let chooser = chooser(weights, part, seed);
+    ratings.map_partitions_with_index(move |p, ratings| {
+        let mut chosen = chooser(p);
+        ratings.filter(move |_| chosen())
+    })
+}
+
+/// By partition: whether its next record is in the part.
+fn chooser(weights: &[f64], part: usize, seed: u64) -> impl Fn(usize) -> Box<dyn FnMut() -> bool> + use<> {
     let bounds = split_bounds(weights);
     let (low, high) = (bounds[part], bounds[part + 1]);
-    blocks.map_partitions_with_index(move |p, blocks| {
+    move |p| {
         let mut rng = SparkXorShift::new(seed.wrapping_add(p as u64) as i64);
-        let mut chosen = move |_| {
+        Box::new(move || {
             let x = rng.next_f64();
             x >= low && x < high
-        };
-        blocks.map(move |block| block.filter(&mut chosen))
-    })
+        })
+    }
 }
 
 #[cfg(test)]

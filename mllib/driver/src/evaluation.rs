@@ -108,12 +108,7 @@ impl Evaluation {
         let add = move |tally: &mut Tally, block: &LabeledBlock| tally.push(&shared, known.as_deref(), block);
         let merge = |left: &mut Tally, right: Tally| *left = std::mem::take(left).merge(right);
         let tally = rows.aggregate(Tally::default(), add, merge)?.sealed();
-        if tally.rows == 0 {
-            return Err(Error::input(
-                "there are no rows to measure on",
-                "look at how the data was split or filtered",
-            ));
-        }
+        require_rows(tally.rows)?;
         let (rows, columns) = (tally.rows, tally.columns);
         let Some(classes) = classes else {
             return Ok(Evaluation { rows, columns, kind: Kind::Values(tally.regression.into()) });
@@ -134,6 +129,14 @@ impl Evaluation {
             log_loss: tally.loss.map(|l| l.mean()),
         };
         Ok(Evaluation { rows, columns, kind })
+    }
+    /// Metrics of predicted values that were measured already.
+    ///
+    /// # Errors
+    /// Input, if there were none.
+    pub fn of_values(metrics: RegressionMetrics) -> Result<Self> {
+        require_rows(metrics.rows)?;
+        Ok(Evaluation { rows: metrics.rows, columns: 0, kind: Kind::Values(metrics) })
     }
     /// The figures by name, the most telling ones first.
     pub fn figures(&self) -> Vec<(&'static str, f64)> {
@@ -235,6 +238,13 @@ impl Evaluation {
             _ => Err(Error::config(option, "is for models of two classes")),
         }
     }
+}
+
+fn require_rows(rows: u64) -> Result<()> {
+    if rows > 0 {
+        return Ok(());
+    }
+    Err(Error::input("there are no rows to measure on", "look at how the data was split or filtered"))
 }
 
 /// Thresholds with precision, recall and F1: about `points` of them, evenly chosen.

@@ -24,7 +24,7 @@ pub use slackwater_paramstore as paramstore;
 
 /// What most programs use.
 pub mod prelude {
-    pub use slackwater_dataflow::block::{LabeledBlock, LabeledPoint, Vector};
+    pub use slackwater_dataflow::block::{LabeledBlock, LabeledPoint, Rating, Vector};
     pub use slackwater_dataflow::{
         Accumulator, Broadcast, Config, Context, Dataset, Error, ErrorKind, OnBad, Result, StorageLevel,
     };
@@ -37,6 +37,7 @@ pub mod prelude {
     pub use slackwater_mllib::linear::{Features, ScoreRows, Solver, TableParams, TrainingParams};
     pub use slackwater_mllib::model::Overwrite;
     pub use slackwater_mllib::objective::{DatasetRows, Scaling};
+    pub use slackwater_mllib::recommendation::{MatrixFactorizationModel, MatrixFactorizationParams};
     pub use slackwater_mllib::regression::{LinearRegressionModel, LinearRegressionParams};
     pub use slackwater_mllib::tuning::{CrossValidation, Direction, Grid};
     pub use slackwater_paramstore::{

@@ -1,13 +1,45 @@
-//! A model of any kind.
+//! Models of any kind: linear ones, which score rows of features, and factorisations, which predict ratings.
 
 use slackwater_dataflow::{Error, Result};
 use slackwater_mllib::classification::{LinearSvmModel, LogisticRegressionModel};
 use slackwater_mllib::linear::{Features, TrainingSummary};
 use slackwater_mllib::model::{Metadata, Overwrite, Persist, inspect, load, save};
+use slackwater_mllib::recommendation::MatrixFactorizationModel;
 use slackwater_mllib::regression::LinearRegressionModel;
 use std::path::Path;
 
-/// A model of any kind.
+/// What is stored in a model's folder.
+#[derive(Debug, Clone)]
+pub enum Stored {
+    /// A model for rows of features.
+    Rows(Model),
+    /// A model for ratings.
+    Ratings(MatrixFactorizationModel),
+}
+
+impl Stored {
+    /// Reads a model.
+    pub fn load(path: &Path) -> Result<Stored> {
+        let algorithm = metadata(path)?.algorithm;
+        match algorithm.as_str() {
+            LinearSvmModel::ALGORITHM => load(path).map(Model::Svm).map(Stored::Rows),
+            LogisticRegressionModel::ALGORITHM => load(path).map(Model::Logistic).map(Stored::Rows),
+            LinearRegressionModel::ALGORITHM => load(path).map(Model::Linear).map(Stored::Rows),
+            MatrixFactorizationModel::ALGORITHM => load(path).map(Stored::Ratings),
+            other => Err(Error::input(
+                format!("{}: this program knows no model of kind `{other}`", path.display()),
+                "use the program that made it",
+            )),
+        }
+    }
+}
+
+/// Stores a model.
+pub fn save_model(model: &impl Persist, path: &Path, overwrite: bool) -> Result<()> {
+    save(model, path, if overwrite { Overwrite::Replace } else { Overwrite::Refuse })
+}
+
+/// A linear model of any kind.
 #[derive(Debug, Clone)]
 pub enum Model {
     /// Support vector machine.
@@ -30,23 +62,9 @@ macro_rules! each {
 }
 
 impl Model {
-    /// Reads a model.
-    pub fn load(path: &Path) -> Result<Model> {
-        let algorithm = metadata(path)?.algorithm;
-        match algorithm.as_str() {
-            LinearSvmModel::ALGORITHM => load(path).map(Model::Svm),
-            LogisticRegressionModel::ALGORITHM => load(path).map(Model::Logistic),
-            LinearRegressionModel::ALGORITHM => load(path).map(Model::Linear),
-            other => Err(Error::input(
-                format!("{}: this program knows no model of kind `{other}`", path.display()),
-                "use the program that made it",
-            )),
-        }
-    }
     /// Stores the model.
     pub fn save(&self, path: &Path, overwrite: bool) -> Result<()> {
-        let overwrite = if overwrite { Overwrite::Replace } else { Overwrite::Refuse };
-        each!(self, m => save(m, path, overwrite))
+        each!(self, m => save_model(m, path, overwrite))
     }
     /// What training did.
     pub fn summary(&self) -> &TrainingSummary {

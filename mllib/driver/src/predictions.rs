@@ -63,6 +63,11 @@ impl Layout {
         }
         Ok(Layout { names, format, raw, proba })
     }
+    /// Columns for ratings: what they are of, and what is predicted.
+    pub fn of_ratings(format: PredictFormat) -> Self {
+        let names = ["user", "item", "prediction"].map(str::to_string).to_vec();
+        Layout { names, format, raw: false, proba: false }
+    }
     fn row(&self, model: &Model, row: &impl Features) -> Vec<f64> {
         let mut values = vec![model.predict(row)];
         if self.raw {
@@ -75,28 +80,36 @@ impl Layout {
     }
     /// The predictions of some blocks.
     pub fn part(&self, model: &Model, blocks: impl Iterator<Item = LabeledBlock>) -> Part {
-        let mut part = Part { table: vec![vec![]; self.names.len()], ..Part::default() };
+        let mut part = self.empty();
         for block in blocks {
-            part.rows += block.rows() as u64;
             part.columns = part.columns.max(block.features.columns());
-            for row in block.features.iter() {
-                let values = self.row(model, &row);
-                match self.format {
-                    PredictFormat::Csv => {
-                        let cells: Vec<String> = values.into_iter().map(exact).collect();
-                        part.text += &cells.join(",");
-                        part.text.push('\n');
-                    }
-                    PredictFormat::Jsonl => {
-                        let pairs =
-                            self.names.iter().zip(values).map(|(n, x)| format!("\"{n}\":{}", json(x)));
-                        part.text += &format!("{{{}}}\n", pairs.collect::<Vec<_>>().join(","));
-                    }
-                    PredictFormat::Parquet => part.table.iter_mut().zip(values).for_each(|(c, x)| c.push(x)),
-                }
-            }
+            block.features.iter().for_each(|row| self.push(&mut part, self.row(model, &row)));
         }
         part
+    }
+    /// Rows with a value a column.
+    pub fn part_of_rows(&self, rows: impl Iterator<Item = Vec<f64>>) -> Part {
+        let mut part = self.empty();
+        rows.for_each(|values| self.push(&mut part, values));
+        part
+    }
+    fn empty(&self) -> Part {
+        Part { table: vec![vec![]; self.names.len()], ..Part::default() }
+    }
+    fn push(&self, part: &mut Part, values: Vec<f64>) {
+        part.rows += 1;
+        match self.format {
+            PredictFormat::Csv => {
+                let cells: Vec<String> = values.into_iter().map(exact).collect();
+                part.text += &cells.join(",");
+                part.text.push('\n');
+            }
+            PredictFormat::Jsonl => {
+                let pairs = self.names.iter().zip(values).map(|(n, x)| format!("\"{n}\":{}", json(x)));
+                part.text += &format!("{{{}}}\n", pairs.collect::<Vec<_>>().join(","));
+            }
+            PredictFormat::Parquet => part.table.iter_mut().zip(values).for_each(|(c, x)| c.push(x)),
+        }
     }
     fn schema(&self) -> Arc<Schema> {
         let fields = self.names.iter().map(|n| Field::new(n, DataType::Float64, false));

@@ -1,6 +1,6 @@
 //! From options to a trainer of any kind.
 
-use crate::args::{Algorithm, Grid, TrainingArgs};
+use crate::args::{Grid, LinearAlgorithm, TrainingArgs};
 use crate::labels::Accepts;
 use crate::model::Model;
 use slackwater_dataflow::{Error, Result};
@@ -30,22 +30,22 @@ impl Trainer {
     ///
     /// # Errors
     /// Config, naming the parameter.
-    pub fn new(algorithm: &Algorithm, seed: u64) -> Result<Self> {
+    pub fn new(algorithm: &LinearAlgorithm, seed: u64) -> Result<Self> {
         let args = &algorithm.common().training;
-        let is_linear = matches!(algorithm, Algorithm::LinearRegression(_));
+        let is_linear = matches!(algorithm, LinearAlgorithm::LinearRegression(_));
         let training = training_params(args, is_linear, seed);
         let trainer = match algorithm {
-            Algorithm::Svm(svm) => {
+            LinearAlgorithm::Svm(svm) => {
                 let is_sgd = training.solver == Some(Solver::Sgd);
                 let default = if is_sgd { SvmLoss::Hinge } else { SvmLoss::SquaredHinge };
                 Trainer::Svm(LinearSvmParams { loss: svm.loss.unwrap_or(default), training })
             }
-            Algorithm::LogisticRegression(logistic) => {
+            LinearAlgorithm::LogisticRegression(logistic) => {
                 let table = logistic.table.params(training.solver == Some(Solver::Minibatch))?;
                 let training = TrainingParams { table, ..training };
                 Trainer::Logistic(LogisticRegressionParams { family: logistic.family, training })
             }
-            Algorithm::LinearRegression(_) => Trainer::Linear(LinearRegressionParams { training }),
+            LinearAlgorithm::LinearRegression(_) => Trainer::Linear(LinearRegressionParams { training }),
         };
         trainer.check()?;
         Ok(trainer)

@@ -2,34 +2,8 @@
 //! it is said with its column.
 
 use super::row::{IndexRange, Line};
-use slackwater_dataflow::BadRecord;
+use crate::format::fault::Fault;
 use slackwater_dataflow::block::CsrBuilder;
-
-/// What is wrong with a line.
-#[derive(Debug)]
-pub(super) struct Fault {
-    /// 0-based, in bytes.
-    column: usize,
-    bytes: Vec<u8>,
-    message: String,
-    hint: &'static str,
-}
-
-impl Fault {
-    fn new(column: usize, bytes: &[u8], message: impl Into<String>) -> Fault {
-        // One byte more than is shown, so that the record can tell that there is more.
-        let bytes = bytes[..bytes.len().min(BadRecord::BYTES_MAX + 1)].to_vec();
-        Fault { column, bytes, message: message.into(), hint: "" }
-    }
-    fn hint(mut self, hint: &'static str) -> Fault {
-        self.hint = hint;
-        self
-    }
-    /// With the file and the 1-based line.
-    pub(super) fn at(self, file: &str, line: u64) -> BadRecord {
-        BadRecord::at(file, line, self.column as u64 + 1, self.message).bytes(&self.bytes).hint(self.hint)
-    }
-}
 
 /// Reads one line, given without its `\n`. On a fault the builder may hold a part of the row.
 pub(super) fn read(line: &[u8], range: IndexRange, rows: &mut CsrBuilder) -> Result<Line, Fault> {

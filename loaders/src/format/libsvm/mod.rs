@@ -35,9 +35,9 @@ mod number;
 mod row;
 
 use crate::OnBadRecord;
+use crate::format::fault::Fault;
 use crate::lines::{LineChunks, ReadLimits};
 use crate::split::Split;
-use careful::Fault;
 use memchr::memchr;
 use row::{IndexRange, Line};
 use slackwater_dataflow::block::{CsrBuilder, LabeledBlock, TARGET_BLOCK_NONZEROS};

@@ -56,6 +56,8 @@ pub struct InputArgs {
 #[derive(Debug, Clone, Args)]
 pub struct RequiredData {
     /// LIBSVM files, patterns, folders of parts, or - (packed with gz, zst or bz2, or not)
+    ///
+    /// For a matrix factorisation: files of ratings, as `help train mf` says; to predict, `user item` is enough.
     #[arg(long, short, value_name = "FILE", num_args = 1.., required = true, help_heading = "Input")]
     pub data: Vec<PathBuf>,
 

@@ -5,6 +5,7 @@
 
 mod algorithm;
 mod cluster;
+mod factorization;
 mod global;
 mod input;
 mod other;
@@ -14,13 +15,14 @@ mod values;
 
 pub use algorithm::{Grid, TrainingArgs};
 pub use cluster::{ClusterArgs, ClusterCommand, RunArgs};
+pub use factorization::MatrixFactorizationArgs;
 pub use global::{Globals, ProgressWhen};
 pub use input::ReadArgs;
 pub use other::{
     CompletionsArgs, ConfigArgs, ConfigCommand, CurveKind, EvaluateArgs, ExplainArgs, ExplainFormat,
     ExportFormat, InspectArgs, PredictArgs, PredictFormat, ShowArgs,
 };
-pub use train::{Algorithm, Common, TrainArgs};
+pub use train::{Algorithm, Common, LinearAlgorithm, TrainArgs};
 
 use clap::{ArgAction, Parser, Subcommand};
 

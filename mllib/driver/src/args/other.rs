@@ -11,6 +11,7 @@ use std::str::FromStr;
 const PREDICT_EXAMPLES: &str = "\
 Examples:
   slackwater predict --model a9a.model --data new.svm --out predictions.csv --proba
+  slackwater predict --model movies.model --data pairs.csv --out predictions.parquet
   zcat new.svm.gz | slackwater predict --model a9a.model --data - --format jsonl | head";
 
 const EVALUATE_EXAMPLES: &str = "\

@@ -30,7 +30,11 @@ pub struct TableArgs {
     /// Also: --lr_decay_rate.
     #[arg(long, value_name = "X", value_parser = finite, aliases = ["lr_decay_rate"], help_heading = "Algorithm")]
     pub decay: Option<f64>,
+}
 
+/// Snapshots of a training.
+#[derive(Debug, Clone, Args)]
+pub struct SnapshotArgs {
     /// Keep snapshots of the training in this folder, which all processes see
     ///
     /// The last two are kept. A training that was interrupted or killed goes on from the newest with --resume.
@@ -46,13 +50,16 @@ pub struct TableArgs {
     pub resume: bool,
 }
 
-impl TableArgs {
+impl SnapshotArgs {
     /// Where snapshots are kept, if they are.
-    pub fn snapshots(&self) -> Option<Snapshots> {
+    pub fn spec(&self) -> Option<Snapshots> {
         let dir = self.snapshots.as_ref()?;
         let every = self.snapshot_every.unwrap_or(1) as u64;
         Some(Snapshots::new(dir).every(every).resume(self.resume))
     }
+}
+
+impl TableArgs {
     /// The parameters; `used` says whether the solver has a table at all.
     ///
     /// # Errors
@@ -62,7 +69,6 @@ impl TableArgs {
             ("consistency", self.consistency.is_some()),
             ("batch", self.batch.is_some()),
             ("decay", self.decay.is_some()),
-            ("snapshots", self.snapshots.is_some()),
         ];
         if let Some((name, _)) = given.iter().find(|(_, given)| *given && !used) {
             return Err(Error::config(*name, "is for `--solver minibatch` only"));

@@ -1,8 +1,9 @@
 //! Options of `train`.
 
 use super::algorithm::TrainingArgs;
+use super::factorization::{FACTORIZATION_EXAMPLES, MatrixFactorizationArgs};
 use super::input::{InputArgs, SplitArgs};
-use super::table::TableArgs;
+use super::table::{SnapshotArgs, TableArgs};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use slackwater_mllib::classification::{Family, SvmLoss};
@@ -50,6 +51,17 @@ pub struct TrainArgs {
 /// What can be fitted.
 #[derive(Debug, Subcommand)]
 pub enum Algorithm {
+    /// From rows of features.
+    #[command(flatten)]
+    Linear(LinearAlgorithm),
+    /// Matrix factorisation, to predict ratings of items by users
+    #[command(name = "mf", alias = "matrix-factorization", after_long_help = FACTORIZATION_EXAMPLES)]
+    MatrixFactorization(MatrixFactorizationArgs),
+}
+
+/// What can be fitted to rows of features.
+#[derive(Debug, Subcommand)]
+pub enum LinearAlgorithm {
     /// Linear support vector machine, two classes
     #[command(alias = "linear-svm", after_long_help = SVM_EXAMPLES)]
     Svm(SvmArgs),
@@ -98,6 +110,10 @@ pub struct LogisticRegressionArgs {
     #[command(flatten)]
     pub table: TableArgs,
 
+    /// Snapshots of `minibatch`.
+    #[command(flatten)]
+    pub snapshots: SnapshotArgs,
+
     /// Options of all algorithms.
     #[command(flatten)]
     pub common: Common,
@@ -145,28 +161,28 @@ pub struct Common {
     pub metrics: bool,
 }
 
-impl Algorithm {
+impl LinearAlgorithm {
     /// Its name in the command and in the name of a model.
     pub fn name(&self) -> &'static str {
         match self {
-            Algorithm::Svm(_) => "svm",
-            Algorithm::LogisticRegression(_) => "logistic-regression",
-            Algorithm::LinearRegression(_) => "linear-regression",
+            LinearAlgorithm::Svm(_) => "svm",
+            LinearAlgorithm::LogisticRegression(_) => "logistic-regression",
+            LinearAlgorithm::LinearRegression(_) => "linear-regression",
         }
     }
     /// Where snapshots of the training are kept, if they are.
     pub fn snapshots(&self) -> Option<Snapshots> {
         match self {
-            Algorithm::LogisticRegression(a) => a.table.snapshots(),
-            Algorithm::Svm(_) | Algorithm::LinearRegression(_) => None,
+            LinearAlgorithm::LogisticRegression(a) => a.snapshots.spec(),
+            LinearAlgorithm::Svm(_) | LinearAlgorithm::LinearRegression(_) => None,
         }
     }
     /// Options that all have.
     pub fn common(&self) -> &Common {
         match self {
-            Algorithm::Svm(a) => &a.common,
-            Algorithm::LogisticRegression(a) => &a.common,
-            Algorithm::LinearRegression(a) => &a.common,
+            LinearAlgorithm::Svm(a) => &a.common,
+            LinearAlgorithm::LogisticRegression(a) => &a.common,
+            LinearAlgorithm::LinearRegression(a) => &a.common,
         }
     }
 }

@@ -1,10 +1,11 @@
 //! `evaluate`: all metrics of a model on labelled rows.
 
+use super::factorization;
 use crate::args::{CurveKind, EvaluateArgs, Globals};
 use crate::data::{Binarize, Input};
 use crate::evaluation::{Evaluation, direction, thinned_curve, thresholds};
 use crate::labels::{self, Accepts};
-use crate::model::Model;
+use crate::model::Stored;
 use crate::output::{figure, table};
 use crate::session::Session;
 use serde_json::{Value, json};
@@ -20,7 +21,10 @@ const CURVE_POINTS: usize = 20;
 /// Runs `evaluate`.
 pub fn run(globals: &Globals, args: &EvaluateArgs) -> Result<u8> {
     let path = args.model.as_ref().expect("the parser requires it");
-    let model = Model::load(path)?;
+    let model = match Stored::load(path)? {
+        Stored::Rows(model) => model,
+        Stored::Ratings(model) => return factorization::evaluate(globals, args, path, &model),
+    };
     let mut input = Input::open(&args.input.data, &args.input.read, globals.partitions)?;
     let classes = model.classes();
     input.binarize = match (input.binarize, classes.as_deref()) {
@@ -55,7 +59,8 @@ pub fn run(globals: &Globals, args: &EvaluateArgs) -> Result<u8> {
     })
 }
 
-fn requirements(session: &Session, evaluation: &Evaluation, args: &EvaluateArgs) -> Result<u8> {
+/// 1 if a requirement is not met, else 0.
+pub fn requirements(session: &Session, evaluation: &Evaluation, args: &EvaluateArgs) -> Result<u8> {
     let mut answer = 0;
     for requirement in &args.require {
         let value = evaluation.figure("require", &requirement.metric)?;

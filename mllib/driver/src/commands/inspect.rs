@@ -1,8 +1,9 @@
 //! `inspect`: what a model, or a LIBSVM file, holds.
 
+use super::factorization;
 use crate::args::{ExportFormat, Globals, InspectArgs, ReadArgs};
 use crate::data::Input;
-use crate::model::{Model, is_model, metadata};
+use crate::model::{Model, Stored, is_model, metadata};
 use crate::output::{Output, count, figure, table};
 use crate::session::Session;
 use serde::{Deserialize, Serialize};
@@ -35,7 +36,10 @@ fn has_parts(path: &Path) -> bool {
 
 fn inspect_model(globals: &Globals, args: &InspectArgs, path: &Path) -> Result<u8> {
     let about = metadata(path)?;
-    let model = Model::load(path)?;
+    let model = match Stored::load(path)? {
+        Stored::Rows(model) => model,
+        Stored::Ratings(model) => return factorization::inspect(globals, args, path, &model),
+    };
     let output = Output { json: globals.json, quiet: globals.quiet, speaks: true };
     if let (Some(ExportFormat::Liblinear), Some(out)) = (args.export, &args.out) {
         export(&model, out, args.overwrite)?;

@@ -5,6 +5,7 @@ mod completions;
 mod config;
 mod evaluate;
 mod explain;
+mod factorization;
 mod inspect;
 mod predict;
 mod train;

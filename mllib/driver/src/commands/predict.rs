@@ -1,12 +1,13 @@
 //! `predict`: some partitions at a time, so memory is bounded by those and not by the data.
 
+use super::factorization;
 use crate::args::{Globals, PredictArgs, PredictFormat};
 use crate::data::Input;
-use crate::model::Model;
+use crate::model::Stored;
 use crate::output::count;
-use crate::predictions::{Layout, Sink};
+use crate::predictions::{Layout, Part, Sink};
 use crate::session::Session;
-use slackwater_dataflow::{Error, Result};
+use slackwater_dataflow::{Data, Dataset, Error, Result};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -31,21 +32,41 @@ pub fn run(globals: &Globals, args: &PredictArgs) -> Result<u8> {
         let out = args.out.display();
         return Err(Error::usage(format!("`{out}` is there already\n  hint: --overwrite replaces it")));
     }
-    let model = Arc::new(Model::load(path)?);
+    let model = match Stored::load(path)? {
+        Stored::Rows(model) => Arc::new(model),
+        Stored::Ratings(model) => return factorization::predict(globals, args, path, model, format),
+    };
     let layout = Layout::new(&model, format, args.raw, args.proba)?;
     let input = Input::open(&args.input.data, &args.input.read, globals.partitions)?;
     Session::run(globals, |session| {
-        let rows = write(session, &model, &layout, &input, args)?;
-        let bad = session.note_bad_rows();
-        let out = args.out.display().to_string();
-        if !is_stdout {
-            session.output.result(
-                || serde_json::json!({"command": "predict", "rows": rows, "bad_rows": bad, "out": out, "model": path}),
-                || format!("{} predicted: {out}", count(rows, "row")),
-            )?;
-        }
-        Ok(0)
+        let blocks = input.blocks(&session.cx)?;
+        let for_parts = model.clone();
+        let rows = write(
+            session,
+            &layout,
+            &blocks,
+            args,
+            move |layout, blocks| layout.part(&for_parts, blocks),
+            |part| match args.input.ignore_extra_columns {
+                true => Ok(()),
+                false => model.check_columns(part.columns, &input.name()),
+            },
+        )?;
+        finish(session, args, path, rows)
     })
+}
+
+/// Says what was done, unless standard output has the predictions; the exit code.
+pub fn finish(session: &Session, args: &PredictArgs, model: &Path, rows: u64) -> Result<u8> {
+    let bad = session.note_bad_rows();
+    let out = args.out.display().to_string();
+    if args.out != Path::new("-") {
+        session.output.result(
+            || serde_json::json!({"command": "predict", "rows": rows, "bad_rows": bad, "out": out, "model": model}),
+            || format!("{} predicted: {out}", count(rows, "row")),
+        )?;
+    }
+    Ok(0)
 }
 
 fn format(args: &PredictArgs) -> Result<PredictFormat> {
@@ -61,29 +82,28 @@ fn format(args: &PredictArgs) -> Result<PredictFormat> {
     }
 }
 
-/// Returns the number of rows.
-fn write(
+/// Writes what `make` makes of each partition, in their order, if `check` has nothing against it. Returns the number of
+/// rows.
+pub fn write<T: Data>(
     session: &Session,
-    model: &Arc<Model>,
     layout: &Layout,
-    input: &Input,
+    records: &Dataset<T>,
     args: &PredictArgs,
+    make: impl Fn(&Layout, &mut dyn Iterator<Item = T>) -> Part + Send + Sync + 'static,
+    check: impl Fn(&Part) -> Result<()>,
 ) -> Result<u64> {
-    let blocks = input.blocks(&session.cx)?;
     let mut sink = session.cx.on_driver(|| Sink::create(&args.out, layout, args.overwrite)).transpose()?;
     let topology = session.cx.topology();
     let at_once = topology.workers * topology.processes * PARTITIONS_PER_WORKER;
-    let all: Vec<usize> = (0..blocks.num_partitions()).collect();
-    let mut rows = 0;
+    let all: Vec<usize> = (0..records.num_partitions()).collect();
+    let (mut rows, make) = (0, Arc::new(make));
     for window in all.chunks(at_once) {
         session.check()?;
-        let (model_there, layout) = (model.clone(), layout.clone());
-        let parts = blocks.run_job(window.to_vec(), move |_, blocks| layout.part(&model_there, blocks))?;
+        let (make, layout) = (make.clone(), layout.clone());
+        let parts = records.run_job(window.to_vec(), move |_, mut records| make(&layout, &mut records))?;
         for part in parts {
             rows += part.rows;
-            if !args.input.ignore_extra_columns {
-                model.check_columns(part.columns, &input.name())?;
-            }
+            check(&part)?;
             if let Some(sink) = &mut sink {
                 sink.write(part)?;
             }

@@ -20,6 +20,7 @@ fn help_texts() {
     check("train-svm", &["train", "svm", "--help"]);
     check("train-logistic-regression", &["help", "train", "logistic-regression"]);
     check("train-linear-regression", &["train", "linear-regression", "--help"]);
+    check("train-mf", &["help", "train", "mf"]);
     check("predict", &["help", "predict"]);
     check("evaluate", &["help", "evaluate"]);
     check("inspect", &["help", "inspect"]);

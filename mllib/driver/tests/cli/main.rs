@@ -7,5 +7,6 @@ mod common;
 mod help;
 mod interrupt;
 mod output;
+mod ratings;
 mod settings;
 mod spark;

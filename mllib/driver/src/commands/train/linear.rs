@@ -1,6 +1,7 @@
-//! `train`: read, split, perhaps cross-validate, fit, measure, store.
+//! `train` of linear models: read, split, perhaps cross-validate, fit, measure, store.
 
-use crate::args::{Algorithm, Common, Globals, TrainArgs};
+use super::{MeasuredOn, target};
+use crate::args::{Common, Globals, LinearAlgorithm};
 use crate::data::{Input, check_split, split_part};
 use crate::evaluation::{Evaluation, direction};
 use crate::labels;
@@ -14,23 +15,21 @@ use slackwater_dataflow::{Dataset, Error, Result, StorageLevel};
 use slackwater_mllib::objective::DatasetRows;
 use slackwater_mllib::tuning::{Candidate, CrossValidation};
 use slackwater_paramstore::Snapshots;
-use std::path::PathBuf;
 use std::time::Instant;
 
 /// Folds of a grid search for which none are said, as in Spark.
 const FOLDS: usize = 3;
 
-/// Runs `train`.
-pub fn run(globals: &Globals, args: &TrainArgs) -> Result<u8> {
+/// Runs `train` for a linear model.
+pub fn run(globals: &Globals, algorithm: &LinearAlgorithm) -> Result<u8> {
     let start = Instant::now();
-    let common = args.algorithm.common();
-    let target =
-        common.model.clone().unwrap_or_else(|| PathBuf::from(format!("{}.model", args.algorithm.name())));
+    let common = algorithm.common();
+    let target = target(common.model.as_ref(), algorithm.name());
     // What can be wrong without a look at the data comes first, and before anything is started.
     check_split(&common.split.split)?;
     check_target(&target, common.overwrite)?;
     let seed = globals.seed.unwrap_or(slackwater_dataflow::Config::default().seed);
-    let trainer = Trainer::new(&args.algorithm, seed)?;
+    let trainer = Trainer::new(algorithm, seed)?;
     trainer.candidates(&common.training.grid)?;
     let input = Input::open(&common.input.data, &common.input.read, globals.partitions)?;
     let test = match &common.test[..] {
@@ -41,7 +40,7 @@ pub fn run(globals: &Globals, args: &TrainArgs) -> Result<u8> {
         if input.is_sample {
             session.output.note("no --data: this is the sample that comes with the program");
         }
-        let job = Job { session, algorithm: &args.algorithm, common, trainer, input, test, seed };
+        let job = Job { session, algorithm, common, trainer, input, test, seed };
         let mut outcome = job.run()?;
         session.check()?;
         if let Some(saved) = session.cx.on_driver(|| outcome.model.save(&target, common.overwrite)) {
@@ -57,30 +56,12 @@ pub fn run(globals: &Globals, args: &TrainArgs) -> Result<u8> {
 /// What is to be done.
 struct Job<'a> {
     session: &'a Session,
-    algorithm: &'a Algorithm,
+    algorithm: &'a LinearAlgorithm,
     common: &'a Common,
     trainer: Trainer,
     input: Input,
     test: Option<Input>,
     seed: u64,
-}
-
-/// Which rows the metrics are of.
-#[derive(Clone, Copy)]
-enum MeasuredOn {
-    Training,
-    HeldOut,
-    Test,
-}
-
-impl MeasuredOn {
-    fn name(self) -> &'static str {
-        match self {
-            MeasuredOn::Training => "training rows",
-            MeasuredOn::HeldOut => "held-out rows",
-            MeasuredOn::Test => "test rows",
-        }
-    }
 }
 
 /// What was done.

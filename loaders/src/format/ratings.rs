@@ -1,0 +1,205 @@
+//! Ratings: one cell of a matrix of users by items a line, `user item rating`.
+//!
+//! # Grammar
+//!
+//! ```text
+//! file    = [header] { line }
+//! line    = [blanks] [user sep item sep rating [sep anything]] ["\r"] "\n"
+//! sep     = blanks, or "," with or without blanks around it
+//! blanks  = one or more of space, tab
+//! user, item = digits, below 2^31
+//! rating  = decimal number, finite in 32 bits
+//! ```
+//!
+//! That takes the files of MovieLens (`userId,movieId,rating,timestamp` and, separated by tabs, the older ones), of the
+//! Jester set, and coordinate text. The first line of a file is a header if it begins with a letter, `_` or `"`, and is
+//! dropped. Blank lines are no ratings. The last line may lack its `\n`; a UTF-8 byte order mark at the start is dropped.
+//! A pair read by [`RatingsReader::next_pair`] is such a line of which the rating may be missing.
+//!
+//! # Guarantees
+//!
+//! Ratings have the same bits as `str::parse::<f32>` gives. A line that cannot be used is reported once, as
+//! `file:line:column` with its bytes and a hint. The ratings, their order and the reports do not depend on how a file is
+//! divided. A pair that occurs twice is two ratings.
+//!
+//! # Cost
+//!
+//! One pass. The line number of a bad line is counted when it is needed, by reading the part of the file before the
+//! split.
+//!
+//! # References
+//!
+//! Harper and Konstan 2015, The MovieLens datasets (README, "Ratings Data File Structure").
+
+use super::fault::Fault;
+use crate::OnBadRecord;
+use crate::lines::{LineChunks, ReadLimits};
+use crate::split::Split;
+use memchr::memchr;
+use slackwater_dataflow::block::{ID_END, Rating};
+use slackwater_dataflow::{BadRecord, Result};
+
+/// Reads one [`Split`] of a file of ratings. See the [module](self).
+pub struct RatingsReader {
+    chunks: LineChunks,
+    /// Lines of this split read so far.
+    lines: u64,
+    /// Lines of the file before this split, once a position has been asked for.
+    lines_before: Option<u64>,
+}
+
+impl RatingsReader {
+    /// Opens the split's file.
+    ///
+    /// # Errors
+    /// I/O; input, for a packed file that is none.
+    pub fn open(split: &Split, limits: ReadLimits) -> Result<Self> {
+        Ok(RatingsReader { chunks: LineChunks::open(split, limits)?, lines: 0, lines_before: None })
+    }
+
+    /// The next rating; `None` at the end. Bad lines go to `on_bad` in the order of the file.
+    ///
+    /// # Errors
+    /// I/O; what `on_bad` answers.
+    pub fn next_rating(&mut self, on_bad: &mut OnBadRecord<'_>) -> Result<Option<Rating>> {
+        self.next(on_bad, |line| {
+            let mut fields = Fields { line, at: 0 };
+            let (user, item) = pair(&mut fields)?;
+            Ok(Rating::new(user, item, rating(&mut fields)?))
+        })
+    }
+
+    /// The user and the item of the next line, whether it has a rating or not; `None` at the end.
+    ///
+    /// # Errors
+    /// As [`RatingsReader::next_rating`].
+    pub fn next_pair(&mut self, on_bad: &mut OnBadRecord<'_>) -> Result<Option<(u32, u32)>> {
+        self.next(on_bad, |line| pair(&mut Fields { line, at: 0 }))
+    }
+
+    fn next<T>(
+        &mut self,
+        on_bad: &mut OnBadRecord<'_>,
+        parse: impl Fn(&[u8]) -> Result<T, Fault>,
+    ) -> Result<Option<T>> {
+        while self.chunks.fill()? {
+            let (bytes, _) = self.chunks.lines();
+            let end = memchr(b'\n', bytes).expect("lines end with a line feed");
+            let line = bytes[..end].strip_suffix(b"\r").unwrap_or(&bytes[..end]);
+            let is_first = self.lines == 0 && self.chunks.split().start() == 0;
+            let parsed = match is_blank(line) || (is_first && is_header(line)) {
+                true => None,
+                false => Some(parse(line)),
+            };
+            self.chunks.consume(end + 1);
+            self.lines += 1;
+            match parsed {
+                Some(Ok(record)) => return Ok(Some(record)),
+                Some(Err(fault)) => on_bad(self.locate(fault)?)?,
+                None => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// The last line read was at fault: where is it?
+    fn locate(&mut self, fault: Fault) -> Result<BadRecord> {
+        let before = match self.lines_before {
+            Some(n) => n,
+            None => *self.lines_before.insert(self.chunks.lines_before()?),
+        };
+        Ok(fault.at(self.chunks.split().file().name(), before + self.lines))
+    }
+}
+
+fn blank(byte: &u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+fn is_blank(line: &[u8]) -> bool {
+    line.iter().all(blank)
+}
+
+fn is_header(line: &[u8]) -> bool {
+    line.iter().find(|b| !blank(b)).is_some_and(|b| b.is_ascii_alphabetic() || matches!(b, b'_' | b'"'))
+}
+
+/// The fields of a line, one by one.
+struct Fields<'a> {
+    line: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Fields<'a> {
+    fn skip_blanks(&mut self) {
+        self.at += self.line[self.at..].iter().take_while(|b| blank(b)).count();
+    }
+    /// Where the next field begins, and the field: empty at the end of the line or between two commas.
+    fn next(&mut self) -> (usize, &'a [u8]) {
+        self.skip_blanks();
+        let start = self.at;
+        self.at += self.line[start..].iter().take_while(|b| !blank(b) && **b != b',').count();
+        let field = &self.line[start..self.at];
+        self.skip_blanks();
+        self.at += usize::from(self.line.get(self.at) == Some(&b','));
+        (start, field)
+    }
+}
+
+const LINE: &str =
+    "a line is `user item rating`, with spaces, tabs or a comma between; further columns are ignored";
+
+fn pair(fields: &mut Fields<'_>) -> Result<(u32, u32), Fault> {
+    Ok((id(fields, "user")?, id(fields, "item")?))
+}
+
+/// Digits are counted before they are added up, so none overflows.
+fn id(fields: &mut Fields<'_>, what: &str) -> Result<u32, Fault> {
+    let (column, field) = fields.next();
+    check_there(fields, column, field, what)?;
+    if !field.iter().all(u8::is_ascii_digit) {
+        let hint = "ids are written with digits only; number users and items that have names";
+        return Err(
+            Fault::new(column, field, format!("the {what} is not a whole number of at least 0")).hint(hint)
+        );
+    }
+    let zeros = field.iter().take_while(|b| **b == b'0').count();
+    let value = (field.len() - zeros <= 10)
+        .then(|| field.iter().fold(0, |v, b| v * 10 + u64::from(b - b'0')))
+        .filter(|v| *v < u64::from(ID_END));
+    value.map(|v| v as u32).ok_or_else(|| {
+        let message = format!("the {what} is larger than {}, the largest there is", ID_END - 1);
+        Fault::new(column, field, message).hint("number users and items from 0 or 1")
+    })
+}
+
+fn rating(fields: &mut Fields<'_>) -> Result<f32, Fault> {
+    let (column, field) = fields.next();
+    check_there(fields, column, field, "rating")?;
+    let fault =
+        |message: &str, hint| Err(Fault::new(column, field, format!("the rating {message}")).hint(hint));
+    match fast_float2::parse::<f32, _>(field) {
+        Ok(x) if x.is_finite() => Ok(x),
+        Ok(x) if x.is_nan() => fault("is NaN", "leave out lines without a rating"),
+        Ok(_) if field.iter().any(u8::is_ascii_digit) => {
+            fault("is too large for a 32-bit float", "scale the ratings")
+        }
+        Ok(_) => fault("is infinite", "leave out lines without a rating"),
+        Err(_) => fault("is not a number", "ratings are decimal numbers such as 4, -0.5 or 1e-3"),
+    }
+}
+
+/// The fault of a field that is empty or has bytes that no text file of numbers has.
+fn check_there(fields: &Fields<'_>, column: usize, field: &[u8], what: &str) -> Result<(), Fault> {
+    if field.is_empty() {
+        return Err(Fault::new(column, fields.line, format!("the {what} is missing")).hint(LINE));
+    }
+    match field.iter().position(|b| !(b' '..=b'~').contains(b)) {
+        Some(at) => {
+            let message = format!("byte 0x{:02x} is not text", field[at]);
+            Err(Fault::new(column + at, &field[at..], message)
+                .hint("ratings are plain text; is this file one?"))
+        }
+        None => Ok(()),
+    }
+}

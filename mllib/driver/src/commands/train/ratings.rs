@@ -1,0 +1,159 @@
+//! `train mf`: read ratings, split, fit, measure, store.
+
+use super::{MeasuredOn, target};
+use crate::args::{Globals, MatrixFactorizationArgs};
+use crate::data::{Ratings, check_split, split_ratings};
+use crate::evaluation::Evaluation;
+use crate::model::{check_target, save_model};
+use crate::output::{count, figure};
+use crate::session::Session;
+use serde_json::{Value, json};
+use slackwater_dataflow::{Result, StorageLevel};
+use slackwater_mllib::evaluation::RegressionMetrics;
+use slackwater_mllib::recommendation::{MatrixFactorizationModel, MatrixFactorizationParams};
+use std::path::Path;
+use std::time::Instant;
+
+/// Its name in the command and in the name of a model.
+const NAME: &str = "mf";
+
+/// Runs `train mf`.
+pub fn run(globals: &Globals, args: &MatrixFactorizationArgs) -> Result<u8> {
+    let start = Instant::now();
+    let target = target(args.model.as_ref(), NAME);
+    // What can be wrong without a look at the data comes first, and before anything is started.
+    check_split(&args.split.split)?;
+    check_target(&target, args.overwrite)?;
+    let seed = globals.seed.unwrap_or(slackwater_dataflow::Config::default().seed);
+    let params = params(args, seed);
+    params.check()?;
+    let input = Ratings::open(&args.data, false, globals.partitions)?;
+    let test = match &args.test[..] {
+        [] => None,
+        files => Some(Ratings::open(files, false, globals.partitions)?),
+    };
+    Session::run(globals, |session| {
+        let mut outcome = fit(session, args, &params, &input, test.as_ref())?;
+        session.check()?;
+        let save = || save_model(&outcome.model, &target, args.overwrite);
+        if let Some(saved) = session.cx.on_driver(save) {
+            saved?;
+        }
+        outcome.bad_rows = session.note_bad_rows();
+        let seconds = start.elapsed().as_secs_f64();
+        session.output.result(|| outcome.to_json(&target, seconds), || outcome.text(&target, seconds))?;
+        Ok(0)
+    })
+}
+
+fn params(args: &MatrixFactorizationArgs, seed: u64) -> MatrixFactorizationParams {
+    let default = match args.non_negative {
+        true => MatrixFactorizationParams::non_negative(),
+        false => MatrixFactorizationParams { biases: !args.no_biases, ..Default::default() },
+    };
+    MatrixFactorizationParams {
+        rank: args.rank.unwrap_or(default.rank),
+        epochs: args.epochs.unwrap_or(default.epochs),
+        step_size: args.step_size.unwrap_or(default.step_size),
+        decay: args.decay.unwrap_or(default.decay),
+        regularization: args.regularization.unwrap_or(default.regularization),
+        batch: args.batch,
+        consistency: args.consistency.unwrap_or(default.consistency),
+        tolerance: args.tolerance,
+        seed,
+        ..default
+    }
+}
+
+fn fit(
+    session: &Session,
+    args: &MatrixFactorizationArgs,
+    params: &MatrixFactorizationParams,
+    input: &Ratings,
+    test: Option<&Ratings>,
+) -> Result<Outcome> {
+    // Training and measuring read it: parsed once.
+    let ratings = input.ratings(&session.cx)?.persist(StorageLevel::MemoryAndDisk).named("parsed ratings");
+    let weights = &args.split.split;
+    let training = match weights.is_empty() {
+        true => ratings.clone(),
+        false => split_ratings(&ratings, weights, 0, params.seed),
+    };
+    let (epochs, snapshots) = (params.epochs, args.snapshots.spec());
+    let model = params
+        .fit_observed(&training, snapshots, &mut |progress| session.iteration(NAME, epochs, progress))?;
+    session.check()?;
+    let (measured, measured_on) = match test {
+        Some(test) => (test.ratings(&session.cx)?, MeasuredOn::Test),
+        None if weights.is_empty() => (training, MeasuredOn::Training),
+        None => (split_ratings(&ratings, weights, 1, params.seed), MeasuredOn::HeldOut),
+    };
+    let evaluation = Evaluation::of_values(RegressionMetrics::of(&model.score(&measured))?)?;
+    let all_metrics = args.metrics;
+    Ok(Outcome { data: input.name(), model, evaluation, measured_on, all_metrics, bad_rows: 0 })
+}
+
+/// What was done.
+struct Outcome {
+    data: String,
+    model: MatrixFactorizationModel,
+    evaluation: Evaluation,
+    measured_on: MeasuredOn,
+    all_metrics: bool,
+    bad_rows: u64,
+}
+
+impl Outcome {
+    fn to_json(&self, target: &Path, seconds: f64) -> Value {
+        let summary = self.model.summary();
+        json!({
+            "command": "train",
+            "algorithm": NAME,
+            "data": self.data,
+            "rows": summary.ratings,
+            "users": self.model.users().len(),
+            "items": self.model.items().len(),
+            "partitions": summary.partitions,
+            "batch": summary.batch,
+            "epochs": summary.rmse_history.len(),
+            "rmse_history": summary.rmse_history,
+            "rmse": summary.rmse,
+            "stop": summary.stop.to_string(),
+            "converged": summary.stop.is_converged(),
+            "parameters": self.model.params(),
+            "measured_on": self.measured_on.name(),
+            "metrics": self.evaluation.to_json(),
+            "bad_rows": self.bad_rows,
+            "model": target,
+            "seconds": seconds,
+        })
+    }
+
+    fn text(&self, target: &Path, seconds: f64) -> String {
+        let (summary, on) = (self.model.summary(), self.measured_on.name());
+        let mut text = format!(
+            "data       {}: {} of {} by {}\n",
+            self.data,
+            count(summary.ratings, "rating"),
+            count(self.model.items().len() as u64, "item"),
+            count(self.model.users().len() as u64, "user"),
+        );
+        text += &format!(
+            "training   {}, {}, {} of {}, RMSE {}, {}\n",
+            count(self.model.rank() as u64, "factor"),
+            count(summary.rmse_history.len() as u64, "epoch"),
+            count(summary.partitions as u64, "partition"),
+            count(summary.batch as u64, "rating"),
+            figure(summary.rmse),
+            summary.stop,
+        );
+        if self.all_metrics {
+            text += &format!("metrics    on the {on}\n{}", self.evaluation.text());
+        } else {
+            let rows = self.evaluation.rows;
+            text += &format!("metrics    {} on the {rows} {on}\n", self.evaluation.headline());
+        }
+        text += &format!("model      {}\n", target.display());
+        text + &format!("time       {seconds:.3} s")
+    }
+}

@@ -1,0 +1,37 @@
+//! Matrix factorisation by stochastic gradient descent, with the factors in a parameter table.
+//!
+//! # Problem
+//! `min Σ (r - μ - b_u - b_i - p_u'q_i)² + λ (b_u² + b_i² + ‖p_u‖² + ‖q_i‖²)` over the known ratings `r` of items `i` by
+//! users `u`; `μ` is their mean and not fitted. Without biases `μ`, `b_u` and `b_i` are 0; non-negative factorisation has
+//! none, and `p, q >= 0`. The penalty is counted once a rating, so rows with many ratings are held by more of it.
+//!
+//! One table has a row for every user and, after them, for every item that has a rating, numbered by ascending id; its
+//! columns are the factors and, last, the bias. A clock takes `batch` ratings of every partition, one after the other,
+//! each from where the ones before it in its partition have left the factors:
+//! `p_u += step decay^epoch (e q_i - λ p_u)`, with the error `e`, and so on. Ratings are partitioned by user, so only the
+//! factors of items are ever stale. Within a partition they stand in a random order.
+//!
+//! Increments of one clock that come from several partitions add up, and could overshoot for items that many users rate.
+//! The batch that is chosen if none is given keeps their number in a clock small for the most rated item.
+//!
+//! # Stopping rule
+//! A number of epochs, or earlier when the sum of squared errors, taken while the epoch ran, fell by less than `tolerance`
+//! (relative).
+//!
+//! # Cost
+//! An epoch takes about `6 rank` multiplications a rating, and sends `rank + 1` numbers a touched row, clock and
+//! partition. Before it ratings are shuffled once, and the ids of users and items are collected in every process. Every
+//! process has the whole table: `4 (rank + 1)` bytes a user and item.
+//!
+//! # References
+//! Koren, Bell and Volinsky 2009, Matrix factorization techniques for recommender systems (the model and its updates);
+//! Gemulla, Nijkamp, Haas and Sismanis 2011, Large-scale matrix factorization with distributed stochastic gradient descent
+//! (partitions that share no rows need not agree); Wei et al. 2015, Managed communication and consistency for fast
+//! data-parallel iterative analytics (the same on a table of bounded staleness).
+
+mod model;
+mod params;
+mod train;
+
+pub use model::{Attributes, MatrixFactorizationModel, MatrixFactorizationSummary};
+pub use params::MatrixFactorizationParams;

@@ -1,0 +1,114 @@
+//! Parameters of matrix factorisation.
+
+use serde::{Deserialize, Serialize};
+use slackwater_dataflow::{Error, Result};
+use slackwater_paramstore::Consistency;
+
+/// Parameters of matrix factorisation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MatrixFactorizationParams {
+    /// Number of factors of a user and of an item.
+    pub rank: usize,
+    /// Passes over the ratings at most.
+    pub epochs: usize,
+    /// Step of the first epoch.
+    pub step_size: f64,
+    /// Factor of the step from epoch to epoch.
+    pub decay: f64,
+    /// Weight of the penalty, once a rating.
+    pub regularization: f64,
+    /// Fits a bias of every user and item, around the mean rating.
+    pub biases: bool,
+    /// Factors of at least 0. Takes no biases.
+    pub non_negative: bool,
+    /// Ratings of each partition in a clock; `None`: 1024, or as few as keep the ratings of the most rated item in a
+    /// clock at about 32.
+    pub batch: Option<usize>,
+    /// How old the factors may be that a minibatch reads.
+    pub consistency: Consistency,
+    /// Ends the training after an epoch in which the sum of squared errors fell by less than this share.
+    pub tolerance: Option<f64>,
+    /// Seed of the first factors and of the order of ratings.
+    pub seed: u64,
+}
+
+impl Default for MatrixFactorizationParams {
+    fn default() -> Self {
+        MatrixFactorizationParams {
+            rank: 20,
+            epochs: 50,
+            step_size: 0.02,
+            decay: 0.97,
+            regularization: 0.1,
+            biases: true,
+            non_negative: false,
+            batch: None,
+            consistency: Consistency::Bsp,
+            tolerance: None,
+            seed: 42,
+        }
+    }
+}
+
+fn require(holds: bool, name: &str, message: impl FnOnce() -> String) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::config(name, message())) }
+}
+
+impl MatrixFactorizationParams {
+    /// Factors of at least 0, without biases; other parameters at their defaults.
+    pub fn non_negative() -> Self {
+        MatrixFactorizationParams { non_negative: true, biases: false, ..Default::default() }
+    }
+    /// Checks all values.
+    ///
+    /// # Errors
+    /// Config, naming the parameter.
+    pub fn check(&self) -> Result<()> {
+        require(self.rank >= 1, "rank", || "must be at least 1".into())?;
+        require(self.epochs >= 1, "epochs", || "must be at least 1".into())?;
+        require(self.batch != Some(0), "batch", || "must be at least 1".into())?;
+        let (step, penalty) = (self.step_size, self.regularization);
+        require(step > 0.0 && step.is_finite(), "step_size", || {
+            format!("must be a positive number, not {step}")
+        })?;
+        require(self.decay > 0.0 && self.decay <= 1.0, "decay", || {
+            format!("must be above 0 and at most 1, not {}", self.decay)
+        })?;
+        require(penalty >= 0.0 && penalty.is_finite(), "regularization", || {
+            format!("must be at least 0, not {penalty}")
+        })?;
+        require(step * penalty < 1.0, "step_size", || {
+            format!("must be below {} here, so that the penalty alone does not overshoot", 1.0 / penalty)
+        })?;
+        require(self.tolerance.is_none_or(|t| t >= 0.0), "tolerance", || "must be at least 0".into())?;
+        require(!(self.non_negative && self.biases), "non_negative", || {
+            "takes no biases: they would be negative for ratings below the mean".into()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_checked() {
+        let good = MatrixFactorizationParams::default;
+        good().check().unwrap();
+        MatrixFactorizationParams::non_negative().check().unwrap();
+        for (bad, name) in [
+            (MatrixFactorizationParams { rank: 0, ..good() }, "rank"),
+            (MatrixFactorizationParams { epochs: 0, ..good() }, "epochs"),
+            (MatrixFactorizationParams { batch: Some(0), ..good() }, "batch"),
+            (MatrixFactorizationParams { step_size: f64::NAN, ..good() }, "step_size"),
+            (MatrixFactorizationParams { step_size: 20.0, ..good() }, "step_size"),
+            (MatrixFactorizationParams { decay: 1.5, ..good() }, "decay"),
+            (MatrixFactorizationParams { regularization: -1.0, ..good() }, "regularization"),
+            (MatrixFactorizationParams { tolerance: Some(-1.0), ..good() }, "tolerance"),
+            (MatrixFactorizationParams { non_negative: true, ..good() }, "non_negative"),
+        ] {
+            let e = bad.check().unwrap_err();
+            assert!(e.exit_code() == 2 && e.to_string().contains(name), "{name}: {e}");
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! Training: from ratings to a table, and from the table to a model.
+
+use super::model::Side;
+use super::{Attributes, MatrixFactorizationModel, MatrixFactorizationParams, MatrixFactorizationSummary};
+use crate::evaluation::RegressionMetrics;
+use crate::optimization::{Observer, Progress, Stop, silent};
+use serde::{Deserialize, Serialize};
+use slackwater_dataflow::block::Rating;
+use slackwater_dataflow::hash::hash_of;
+use slackwater_dataflow::{Dataset, Error, ErrorKind, Result, rng};
+use slackwater_paramstore::{Clock, EpochsExt, Snapshots, Table, TableExt, TableSpec, TableView};
+use std::collections::HashMap;
+use std::iter::once_with;
+use std::sync::Arc;
+
+/// Ratings of a partition in a clock, at most, unless said.
+const BATCH_MAX: f64 = 1024.0;
+/// Ratings of the most rated item in a clock, about, unless a batch is said: more would overshoot.
+const ITEM_RATINGS_PER_CLOCK: f64 = 32.0;
+/// First factors are within plus and minus this; biases begin at 0.
+const FIRST_FACTOR: f64 = 0.1;
+/// Errors this many times the size of ratings are no training any more.
+const DIVERGED: f64 = 10.0;
+
+/// What is known of some ratings.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Census {
+    /// (id, ratings), ascending.
+    users: Vec<(u32, u64)>,
+    items: Vec<(u32, u64)>,
+    ratings: u64,
+    sum: f64,
+    squares: f64,
+}
+
+impl Census {
+    fn of(ratings: impl Iterator<Item = Rating>) -> Self {
+        let (mut users, mut items) = (HashMap::new(), HashMap::new());
+        let mut census = Census::default();
+        for Rating { user, item, rating } in ratings {
+            *users.entry(user).or_default() += 1;
+            *items.entry(item).or_default() += 1;
+            census.ratings += 1;
+            census.sum += f64::from(rating);
+            census.squares += f64::from(rating).powi(2);
+        }
+        let sorted = |counts: HashMap<u32, u64>| {
+            let mut counts: Vec<_> = counts.into_iter().collect();
+            counts.sort_unstable();
+            counts
+        };
+        Census { users: sorted(users), items: sorted(items), ..census }
+    }
+    fn merge(self, other: Census) -> Census {
+        Census {
+            users: merge(self.users, other.users),
+            items: merge(self.items, other.items),
+            ratings: self.ratings + other.ratings,
+            sum: self.sum + other.sum,
+            squares: self.squares + other.squares,
+        }
+    }
+    /// Ratings of each partition in a clock, such that the most rated item does not get too many from all of them.
+    fn batch(&self, partitions: usize) -> usize {
+        let most = self.items.iter().map(|(_, n)| *n).max().unwrap_or(1) as f64;
+        let in_a_clock = ITEM_RATINGS_PER_CLOCK * self.ratings as f64 / most;
+        (in_a_clock / partitions as f64).clamp(1.0, BATCH_MAX) as usize
+    }
+}
+
+/// Two ascending lists of counts as one.
+fn merge(a: Vec<(u32, u64)>, b: Vec<(u32, u64)>) -> Vec<(u32, u64)> {
+    let mut all = Vec::with_capacity(a.len() + b.len());
+    let (mut a, mut b) = (a.into_iter().peekable(), b.into_iter().peekable());
+    while let (Some(x), Some(y)) = (a.peek(), b.peek()) {
+        match x.0.cmp(&y.0) {
+            std::cmp::Ordering::Less => all.extend(a.next()),
+            std::cmp::Ordering::Greater => all.extend(b.next()),
+            std::cmp::Ordering::Equal => {
+                all.push((x.0, x.1 + y.1));
+                a.next();
+                b.next();
+            }
+        }
+    }
+    all.extend(a.chain(b));
+    all
+}
+
+impl MatrixFactorizationParams {
+    /// Fits a model to ratings. Collective: every process calls it.
+    ///
+    /// # Errors
+    /// As [`fit_observed`](MatrixFactorizationParams::fit_observed).
+    pub fn fit(&self, ratings: &Dataset<Rating>) -> Result<MatrixFactorizationModel> {
+        self.fit_observed(ratings, None, &mut silent)
+    }
+    /// [`fit`](MatrixFactorizationParams::fit) with snapshots, and with an observer, which is told the root mean squared error of every
+    /// epoch. The ratings are read twice: cache them if that is slow.
+    ///
+    /// # Errors
+    /// Config, for parameters that do not fit; input, if there are no ratings; numerical, if training diverges; what the
+    /// engine reports.
+    pub fn fit_observed(
+        &self,
+        ratings: &Dataset<Rating>,
+        snapshots: Option<Snapshots>,
+        observer: &mut Observer<'_>,
+    ) -> Result<MatrixFactorizationModel> {
+        self.check()?;
+        let census = ratings.map_partitions(|ratings| once_with(move || Census::of(ratings)));
+        let census = census.reduce(Census::merge)?.unwrap_or_default();
+        if census.ratings == 0 {
+            return Err(Error::input("there are no ratings to learn from", ""));
+        }
+        let ids = |counts: &[(u32, u64)]| -> Arc<[u32]> { counts.iter().map(|(id, _)| *id).collect() };
+        let (users, items) = (ids(&census.users), ids(&census.items));
+        let rows = self.rows(ratings, &users, &items).cache();
+        let mut fit = Fit { params: self, rows, census, users, items, history: vec![] };
+        let table = fit.table();
+        let result = table.and_then(|table| {
+            let stop = fit.descend(&table, snapshots, observer)?;
+            fit.model(&table, stop)
+        });
+        fit.rows.unpersist();
+        result
+    }
+    /// The ratings with rows of the table for ids, all ratings of a user in one partition, in a random order.
+    fn rows(&self, ratings: &Dataset<Rating>, users: &Arc<[u32]>, items: &Arc<[u32]>) -> Dataset<Rating> {
+        let (users, items, seed) = (users.clone(), items.clone(), self.seed);
+        let row = |ids: &[u32], id: u32| ids.partition_point(|known| *known < id);
+        let rows = ratings.map(move |r| {
+            let (user, item) = (row(&users, r.user), users.len() + row(&items, r.item));
+            (user as u32, Rating::new(user as u32, item as u32, r.rating))
+        });
+        let partitions = ratings.num_partitions().max(ratings.context().config().default_partitions);
+        rows.partition_by(partitions).values().map_partitions_with_index(move |partition, rows| {
+            let mut rows: Vec<Rating> = rows.collect();
+            let mut rng = rng::stream(seed, partition as u64);
+            for i in (1..rows.len()).rev() {
+                rows.swap(i, rng::below(&mut rng, i as u64 + 1) as usize);
+            }
+            rows.into_iter()
+        })
+    }
+}
+
+/// One training.
+struct Fit<'a> {
+    params: &'a MatrixFactorizationParams,
+    rows: Dataset<Rating>,
+    census: Census,
+    users: Arc<[u32]>,
+    items: Arc<[u32]>,
+    history: Vec<f64>,
+}
+
+impl Fit<'_> {
+    fn mean(&self) -> f64 {
+        self.census.sum / self.census.ratings as f64
+    }
+    fn batch(&self) -> usize {
+        self.params.batch.unwrap_or_else(|| self.census.batch(self.rows.num_partitions()))
+    }
+    fn table(&self) -> Result<Table<f32>> {
+        let (rank, seed, biases) = (self.params.rank, self.params.seed, self.params.biases);
+        // Without a mean to start from, products of factors begin near the mean.
+        let start = match biases {
+            true => 0.0,
+            false => (self.mean().max(0.0) / rank as f64).sqrt(),
+        };
+        let least = if self.params.non_negative { 0.0 } else { f64::NEG_INFINITY };
+        let first = move |row: usize, column: usize| {
+            if column == rank {
+                return 0.0;
+            }
+            let unit = (hash_of(&(seed, row as u64, column as u64)) >> 11) as f64 / (1u64 << 53) as f64;
+            (start + (2.0 * unit - 1.0) * FIRST_FACTOR.max(start / 2.0)).max(least) as f32
+        };
+        let spec = TableSpec::dense(self.users.len() + self.items.len(), rank + usize::from(biases));
+        self.rows.context().table("factors", spec.init(first).consistency(self.params.consistency))
+    }
+    fn descend(
+        &mut self,
+        table: &Table<f32>,
+        snapshots: Option<Snapshots>,
+        observer: &mut Observer<'_>,
+    ) -> Result<Stop> {
+        let (params, mut stop) = (self.params, Stop::IterationLimit);
+        let descent = Descent {
+            rank: params.rank,
+            biases: params.biases,
+            non_negative: params.non_negative,
+            mean: if params.biases { self.mean() as f32 } else { 0.0 },
+            step: params.step_size,
+            decay: params.decay,
+            penalty: params.regularization as f32,
+        };
+        let (batch, ratings) = (self.batch(), self.census.ratings as f64);
+        let training = self
+            .rows
+            .epochs(params.epochs as u64)
+            .batch(batch)
+            .seed(params.seed)
+            .update(table, move |batch, table, clock| descent.run(batch, table, clock))
+            .until(|progress| {
+                let objective = (progress.loss() / ratings).sqrt();
+                let iteration = progress.epochs as usize;
+                let note = Progress { iteration, objective, gradient_norm: f64::NAN, weights: &[] };
+                if observer(&note).is_break() {
+                    stop = Stop::Observer;
+                } else if params.tolerance.is_some_and(|t| progress.loss_change() < t) {
+                    stop = Stop::Objective;
+                }
+                stop != Stop::IterationLimit
+            });
+        let report = match snapshots {
+            Some(snapshots) => training.snapshots(snapshots).run(),
+            None => training.run(),
+        };
+        let report = report.map_err(|e| match e.kind() {
+            ErrorKind::Numerical(message) => self.diverged(message),
+            _ => e,
+        })?;
+        // Also those of epochs before it was resumed.
+        self.history = report.losses.iter().map(|loss| (loss / ratings).sqrt()).collect();
+        Ok(stop)
+    }
+    fn diverged(&self, what: &str) -> Error {
+        let (step, batch) = (self.params.step_size, self.batch());
+        let hint = format!("a smaller step size than {step}, or a smaller batch than {batch}");
+        Error::new(ErrorKind::Numerical(format!("{what}\n  hint: {hint}")))
+    }
+    fn side(&self, ids: &[u32], values: &[f32]) -> Side {
+        let rank = self.params.rank;
+        let rows = || values.chunks_exact(rank + usize::from(self.params.biases));
+        // What partitions have added up to may be a little below.
+        let least = if self.params.non_negative { 0.0 } else { f32::NEG_INFINITY };
+        Side {
+            ids: ids.to_vec(),
+            biases: rows().map(|row| row.get(rank).copied().unwrap_or(0.0)).collect(),
+            factors: rows().flat_map(|row| row[..rank].iter().map(|x| x.max(least))).collect(),
+        }
+    }
+    fn model(&mut self, table: &Table<f32>, stop: Stop) -> Result<MatrixFactorizationModel> {
+        let values = table.values();
+        let (of_users, of_items) = values.split_at(self.users.len() * table.columns());
+        let summary = MatrixFactorizationSummary {
+            ratings: self.census.ratings,
+            partitions: self.rows.num_partitions(),
+            batch: self.batch(),
+            rmse_history: std::mem::take(&mut self.history),
+            rmse: 0.0,
+            stop,
+        };
+        let attributes = Attributes {
+            users: self.users.len(),
+            items: self.items.len(),
+            mean: self.mean(),
+            params: self.params.clone(),
+            summary,
+        };
+        let (users, items) = (self.side(&self.users, of_users), self.side(&self.items, of_items));
+        let mut model = MatrixFactorizationModel::new(users, items, attributes);
+        let (user_ids, item_ids) = (self.users.clone(), self.items.clone());
+        let ratings = self.rows.map(move |r| {
+            let item = r.item as usize - user_ids.len();
+            Rating::new(user_ids[r.user as usize], item_ids[item], r.rating)
+        });
+        let rmse = RegressionMetrics::of(&model.score(&ratings))?.root_mean_squared_error;
+        let size = (self.census.squares / self.census.ratings as f64).sqrt();
+        if rmse.is_nan() || rmse > DIVERGED * size.max(FIRST_FACTOR) {
+            return Err(self.diverged(&format!("the errors are more than {DIVERGED} times the ratings")));
+        }
+        model.summary_mut().rmse = rmse;
+        Ok(model)
+    }
+}
+
+/// What a minibatch needs to know.
+struct Descent {
+    rank: usize,
+    biases: bool,
+    non_negative: bool,
+    mean: f32,
+    step: f64,
+    decay: f64,
+    penalty: f32,
+}
+
+impl Descent {
+    fn run(&self, batch: &[Rating], table: &mut TableView<'_, f32>, clock: &mut Clock) {
+        let step = (self.step * self.decay.powf(clock.epoch() as f64)) as f32;
+        let columns = table.columns();
+        let (mut p, mut q) = (vec![0.0; columns], vec![0.0; columns]);
+        let mut loss = 0.0;
+        for r in batch {
+            let (user, item) = (r.user as usize, r.item as usize);
+            table.read_row(user, &mut p);
+            table.read_row(item, &mut q);
+            let error = r.rating - self.prediction(&p, &q);
+            loss += f64::from(error) * f64::from(error);
+            self.increments(step, error, &mut p, &mut q);
+            table.inc_dense(user, 0, &p);
+            table.inc_dense(item, 0, &q);
+        }
+        clock.loss(loss);
+    }
+    fn prediction(&self, p: &[f32], q: &[f32]) -> f32 {
+        let products = p[..self.rank].iter().zip(&q[..self.rank]);
+        let product: f32 = match self.non_negative {
+            true => products.map(|(p, q)| p.max(0.0) * q.max(0.0)).sum(),
+            false => products.map(|(p, q)| p * q).sum(),
+        };
+        if self.biases { self.mean + p[self.rank] + q[self.rank] + product } else { product }
+    }
+    /// Replaces two rows by what is to be added to them.
+    fn increments(&self, step: f32, error: f32, p: &mut [f32], q: &mut [f32]) {
+        let (of_users, of_items) = (p[..self.rank].iter_mut(), q[..self.rank].iter_mut());
+        for (p, q) in of_users.zip(of_items) {
+            // Other partitions' increments can leave a factor below 0: this one counts as 0 then, and is put back.
+            let (a, b) = if self.non_negative { (p.max(0.0), q.max(0.0)) } else { (*p, *q) };
+            let to_p = step * (error * b - self.penalty * a);
+            let to_q = step * (error * a - self.penalty * b);
+            (*p, *q) = match self.non_negative {
+                true => ((a + to_p).max(0.0) - *p, (b + to_q).max(0.0) - *q),
+                false => (to_p, to_q),
+            };
+        }
+        if self.biases {
+            for bias in [&mut p[self.rank], &mut q[self.rank]] {
+                *bias = step * (error - self.penalty * *bias);
+            }
+        }
+    }
+}
