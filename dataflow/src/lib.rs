@@ -23,7 +23,7 @@ pub use action::{SUCCESS, Stats};
 pub use context::{Accumulator, Broadcast, Config, Context, Engine, Name, Topology, VARIABLES, parse_bytes};
 pub use dataset::{Chunk, Cursor, Data, Dataset, PartitionIter, Record, Source, Stop, StorageLevel};
 pub use error::{BadRecord, Error, ErrorKind, OnBad, Result};
-pub use exec::interop::{AnyDataset, Bridge, IntoDataset, Output};
+pub use exec::interop::{AnyDataset, Bridge, DatasetRef, IntoDataset, Output};
 pub use exec::task::TaskContext;
 pub use plan::explain::Explanation;
 pub use timely;

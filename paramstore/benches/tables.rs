@@ -139,13 +139,13 @@ fn speedup() -> Result<()> {
     let values = rows[0].map_ref(|r| r.0.len() as u64).reduce(|a, b| a + b)?.unwrap_or(0);
     rows[1].count()?;
     println!(
-        "sparse logistic regression, {values} values, 3 epochs of 500 rows a partition and clock; median of 5"
+        "sparse logistic regression, {values} values, 5 epochs of 2500 rows a partition and clock; median of 5"
     );
     for mode in MODES {
         let mut times = [vec![], vec![]];
         for _ in 0..5 {
             for i in 0..2 {
-                let report = train(&contexts[i], &rows[i], mode, 3, 500)?;
+                let report = train(&contexts[i], &rows[i], mode, 5, 2500)?;
                 times[i].push(report.wall_us as f64 / 1e6);
             }
         }

@@ -182,7 +182,6 @@ impl<T: Data, V: Value> WorkerState<T, V> {
                 log,
                 rows: table.rows,
                 columns: table.columns,
-                deferred: table.consistency.defers_writes(),
             })
             .collect();
         let (records, local) = (&lane.records[range], &mut *lane.local);
@@ -190,11 +189,7 @@ impl<T: Data, V: Value> WorkerState<T, V> {
             return false;
         }
         for (i, table) in run.tables.iter().enumerate() {
-            let witness = table.witness(lane.partition);
-            logs[i].add(witness, V::ONE);
-            if !table.consistency.defers_writes() {
-                table.replica.add(witness, V::ONE);
-            }
+            logs[i].add(table.witness(lane.partition), V::ONE);
             bucket(lane.partition, table, &mut logs[i], &mut blocks[i]);
         }
         lane.epoch.loss += now.loss;
@@ -250,10 +245,14 @@ impl<T: Data, V: Value> WorkerState<T, V> {
     }
 }
 
-/// Moves a partition's deltas into the blocks of the shards that own them.
+/// Moves a partition's deltas into the blocks of the shards that own them, and but for BSP adds them to the replica.
 fn bucket<V: Value>(partition: usize, table: &TableRun<V>, log: &mut DeltaLog<V>, blocks: &mut [Block<V>]) {
     let before: Vec<usize> = blocks.iter().map(|b| b.elements.len()).collect();
+    let writes_through = !table.consistency.defers_writes();
     log.drain(|element, delta| {
+        if writes_through {
+            table.replica.add(element as usize, delta);
+        }
         let block = &mut blocks[table.map.place(element).0];
         block.elements.push(element);
         block.values.push(delta);

@@ -271,7 +271,7 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
         };
         let clocks_per_epoch = shape.clocks_per_epoch;
         let run = Arc::new(Run {
-            dataset: dataset.clone(),
+            dataset: dataset.to_ref(),
             topology,
             tables: self.tables.iter().map(table).collect(),
             update: self.update.clone(),

@@ -81,6 +81,11 @@ impl<V: Value> DeltaLog<V> {
     pub fn get(&self, element: usize) -> V {
         self.sums[element].0
     }
+    /// Sums of a range, and whether each was touched.
+    #[inline]
+    pub fn range(&self, range: std::ops::Range<usize>) -> &[(V, bool)] {
+        &self.sums[range]
+    }
     #[inline(always)]
     pub fn add(&mut self, element: usize, delta: V) {
         let (sum, is_touched) = &mut self.sums[element];

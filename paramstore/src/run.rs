@@ -9,7 +9,7 @@ use crate::server::{ShardMap, install, manifests, store};
 use crate::snapshot::Manifest;
 use crate::value::Value;
 use crate::view::{Clock, TableView};
-use slackwater_dataflow::{Bridge, Data, Dataset, Topology};
+use slackwater_dataflow::{Bridge, Data, DatasetRef, Topology};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -73,7 +73,7 @@ pub(crate) struct RunSnapshots {
 
 /// What the workers of a process share in one run.
 pub(crate) struct Run<T: Data, V: Value> {
-    pub dataset: Dataset<T>,
+    pub dataset: DatasetRef<T>,
     pub topology: Topology,
     pub tables: Vec<TableRun<V>>,
     pub update: Arc<Update<T, V>>,

@@ -7,15 +7,14 @@ use slackwater_dataflow::rng;
 /// A table as one partition sees it in one clock: the process's replica, with the partition's own increments.
 ///
 /// Reading and writing never wait: the gate before the clock has made sure that what is read is fresh enough.
-/// Increments are sent when the clock ends, each element once. Costs: a read is one load (BSP: two); an increment an
-/// add to the log, and but for BSP an atomic add.
+/// Increments are kept in a log of the partition, summed up by element, and leave when its minibatch ends: for the shards,
+/// and but for BSP also for the replica, where the other workers of the process see them. So a value that many rows touch
+/// is contended for once a minibatch, not once a row. Costs: a read is two loads, an increment an add.
 pub struct TableView<'a, V: Value> {
     pub(crate) replica: &'a Replica<V>,
     pub(crate) log: &'a mut DeltaLog<V>,
     pub(crate) rows: usize,
     pub(crate) columns: usize,
-    /// Own increments stay in the log (BSP) instead of going to the replica as well.
-    pub(crate) deferred: bool,
 }
 
 impl<V: Value> TableView<'_, V> {
@@ -39,8 +38,7 @@ impl<V: Value> TableView<'_, V> {
     #[inline(always)]
     pub fn get(&self, row: usize, column: usize) -> V {
         let element = self.element(row, column);
-        let shared = self.replica.get(element);
-        if self.deferred { shared.plus(self.log.get(element)) } else { shared }
+        self.replica.get(element).plus(self.log.get(element))
     }
     /// Reads a row into `to`, whose length must be that of a row.
     ///
@@ -54,9 +52,9 @@ impl<V: Value> TableView<'_, V> {
         }
         let start = self.element(row, 0);
         let shared = self.replica.range(start..start + self.columns);
-        to.iter_mut().zip(shared).for_each(|(to, cell)| *to = V::load(cell));
-        if self.deferred {
-            to.iter_mut().enumerate().for_each(|(i, to)| *to = to.plus(self.log.get(start + i)));
+        let own = self.log.range(start..start + self.columns);
+        for (to, (shared, (own, _))) in to.iter_mut().zip(shared.iter().zip(own)) {
+            *to = V::load(shared).plus(*own);
         }
     }
     /// A row.
@@ -68,13 +66,6 @@ impl<V: Value> TableView<'_, V> {
         self.read_row(row, &mut values);
         values
     }
-    #[inline(always)]
-    fn add(&mut self, element: usize, delta: V) {
-        self.log.add(element, delta);
-        if !self.deferred {
-            self.replica.add(element, delta);
-        }
-    }
     /// Adds to one value.
     ///
     /// # Panics
@@ -82,7 +73,7 @@ impl<V: Value> TableView<'_, V> {
     #[inline(always)]
     pub fn inc(&mut self, row: usize, column: usize, delta: V) {
         let element = self.element(row, column);
-        self.add(element, delta);
+        self.log.add(element, delta);
     }
     /// Adds to some values of a row: (column, delta).
     ///
@@ -99,7 +90,7 @@ impl<V: Value> TableView<'_, V> {
         if let Some(last) = deltas.len().checked_sub(1) {
             let from = self.element(row, start);
             self.element(row, start + last);
-            deltas.iter().enumerate().for_each(|(i, delta)| self.add(from + i, *delta));
+            deltas.iter().enumerate().for_each(|(i, delta)| self.log.add(from + i, *delta));
         }
     }
 }

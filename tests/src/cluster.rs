@@ -36,7 +36,7 @@ pub fn run(task: &str, processes: usize, workers: usize) -> Vec<String> {
         })
         .collect();
     let deadline = Instant::now() + Duration::from_secs(120);
-    let mut answers = vec![];
+    let mut outputs = vec![];
     for mut child in children {
         while child.try_wait().unwrap().is_none() {
             if Instant::now() > deadline {
@@ -45,11 +45,12 @@ pub fn run(task: &str, processes: usize, workers: usize) -> Vec<String> {
             std::thread::sleep(Duration::from_millis(10));
         }
         let out = child.wait_with_output().unwrap();
-        let text = String::from_utf8_lossy(&out.stdout).into_owned();
-        let found = text.lines().find_map(|l| l.split_once("ANSWER ").map(|(_, a)| a.replace(BREAK, "\n")));
-        answers.push(
-            found.unwrap_or_else(|| panic!("{task}: {text}\n{}", String::from_utf8_lossy(&out.stderr))),
-        );
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        outputs.push((text(&out.stdout), text(&out.stderr)));
     }
-    answers
+    let answer =
+        |text: &str| text.lines().find_map(|l| l.split_once("ANSWER ").map(|(_, a)| a.replace(BREAK, "\n")));
+    // What went wrong may be told by any of them.
+    let answers: Option<Vec<_>> = outputs.iter().map(|(out, _)| answer(out)).collect();
+    answers.unwrap_or_else(|| panic!("{task}: {outputs:#?}"))
 }

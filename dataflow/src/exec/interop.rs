@@ -55,11 +55,37 @@ pub struct Bridge {
     on_stop: Arc<Mutex<Vec<SyncActivator>>>,
 }
 
+/// A dataset for what workers hold on to: it does not keep the context alive.
+///
+/// A context that is dropped leaves its cluster in order, for which it needs its workers: if the last handle is in
+/// something that a worker drops, it cannot. So closures and operators hold this instead of a [`Dataset`].
+pub struct DatasetRef<T: Data>(Arc<dyn Lineage<T>>);
+
+impl<T: Data> Clone for DatasetRef<T> {
+    fn clone(&self) -> Self {
+        DatasetRef(self.0.clone())
+    }
+}
+
+impl<T: Data> DatasetRef<T> {
+    /// Number of partitions.
+    pub fn num_partitions(&self) -> usize {
+        self.0.info().partitions
+    }
+}
+
+impl<T: Data> Dataset<T> {
+    /// The dataset without its context.
+    pub fn to_ref(&self) -> DatasetRef<T> {
+        DatasetRef(self.lineage().clone())
+    }
+}
+
 impl Bridge {
     /// All records of a partition, of a dataset that was named as an input. What is persisted in memory is shared and not
     /// copied. `None` if it cannot be had: the call of [`Context::timely`] then ends with the reason.
-    pub fn records<T: Data>(&self, dataset: &Dataset<T>, partition: usize) -> Option<Arc<Vec<T>>> {
-        let (node, engine) = (dataset.lineage().clone(), &self.state.job.engine);
+    pub fn records<T: Data>(&self, dataset: &DatasetRef<T>, partition: usize) -> Option<Arc<Vec<T>>> {
+        let (node, engine) = (dataset.0.clone(), &self.state.job.engine);
         let kept = || match engine.store.get(node.info().id, partition) {
             Some(Stored::Memory(block)) => block.downcast::<Vec<T>>().ok(),
             _ => None,
