@@ -71,7 +71,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Fit a model and store it
-    Train(TrainArgs),
+    Train(Box<TrainArgs>),
     /// Apply a model to rows
     Predict(PredictArgs),
     /// Measure a model on labelled rows
