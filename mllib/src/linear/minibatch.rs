@@ -19,7 +19,7 @@
 
 use super::params::TrainingParams;
 use crate::objective::{DatasetRows, RowSlice, softmax};
-use crate::optimization::{Observer, Progress, Report, Solution, Stop};
+use crate::optimization::{Observer, Report, Solution, TableTraining};
 use slackwater_dataflow::block::Row;
 use slackwater_dataflow::{Error, ErrorKind, Result};
 use slackwater_paramstore::{Clock, EpochsExt, Snapshots, TableExt, TableSpec, TableView};
@@ -184,29 +184,17 @@ impl Minibatch<'_> {
             return Err(Error::config("step_size", message));
         }
         let epochs = params.iterations_max.unwrap_or(EPOCHS);
-        let mut stop = Stop::IterationLimit;
         let training = slices
             .epochs(epochs as u64)
             .batch(1)
             .seed(params.seed)
-            .update(&weights, move |batch, w, clock| descent.run(batch, w, clock))
-            .until(|progress| {
-                let objective = progress.loss() * factor;
-                let iteration = progress.epochs as usize;
-                let note = Progress { iteration, objective, gradient_norm: f64::NAN, weights: &[] };
-                if observer(&note).is_break() {
-                    stop = Stop::Observer;
-                } else if params.tolerance.is_some_and(|t| progress.loss_change() < t) {
-                    stop = Stop::Objective;
-                }
-                stop != Stop::IterationLimit
-            });
-        let report = match self.snapshots {
-            Some(snapshots) => training.snapshots(snapshots).run()?,
-            None => training.run()?,
+            .update(&weights, move |batch, w, clock| descent.run(batch, w, clock));
+        let run = TableTraining {
+            snapshots: self.snapshots,
+            tolerance: params.tolerance,
+            objective: &|loss| loss * factor,
         };
-        // Also those of epochs before it was resumed.
-        let history: Vec<f64> = report.losses.iter().map(|loss| loss * factor).collect();
+        let (history, stop) = run.run(training, observer)?;
         let at_zero = n * outputs.max(2.0).ln();
         if history.last().is_some_and(|last| *last / factor > DIVERGED * at_zero) {
             let message = format!(

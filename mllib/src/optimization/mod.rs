@@ -14,6 +14,7 @@
 //! error. A value or gradient that is not finite is [`slackwater_dataflow::ErrorKind::Numerical`].
 
 mod dual;
+mod epochs;
 mod gradient_descent;
 mod lbfgs;
 mod line_search;
@@ -23,6 +24,7 @@ mod owlqn;
 mod report;
 
 pub use dual::{DualCoordinateDescent, DualLoss, HingeDual, LogisticDual, SquaredHingeDual, Step};
+pub(crate) use epochs::TableTraining;
 pub use gradient_descent::{GradientDescent, Updater};
 pub use lbfgs::{InitialMatrix, Lbfgs};
 pub use line_search::{StrongWolfe, Trial};

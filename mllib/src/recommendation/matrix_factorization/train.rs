@@ -3,7 +3,7 @@
 use super::model::Side;
 use super::{Attributes, MatrixFactorizationModel, MatrixFactorizationParams, MatrixFactorizationSummary};
 use crate::evaluation::RegressionMetrics;
-use crate::optimization::{Observer, Progress, Stop, silent};
+use crate::optimization::{Observer, Stop, TableTraining, silent};
 use serde::{Deserialize, Serialize};
 use slackwater_dataflow::block::Rating;
 use slackwater_dataflow::hash::hash_of;
@@ -186,7 +186,7 @@ impl Fit<'_> {
         snapshots: Option<Snapshots>,
         observer: &mut Observer<'_>,
     ) -> Result<Stop> {
-        let (params, mut stop) = (self.params, Stop::IterationLimit);
+        let params = self.params;
         let descent = Descent {
             rank: params.rank,
             biases: params.biases,
@@ -202,28 +202,18 @@ impl Fit<'_> {
             .epochs(params.epochs as u64)
             .batch(batch)
             .seed(params.seed)
-            .update(table, move |batch, table, clock| descent.run(batch, table, clock))
-            .until(|progress| {
-                let objective = (progress.loss() / ratings).sqrt();
-                let iteration = progress.epochs as usize;
-                let note = Progress { iteration, objective, gradient_norm: f64::NAN, weights: &[] };
-                if observer(&note).is_break() {
-                    stop = Stop::Observer;
-                } else if params.tolerance.is_some_and(|t| progress.loss_change() < t) {
-                    stop = Stop::Objective;
-                }
-                stop != Stop::IterationLimit
-            });
-        let report = match snapshots {
-            Some(snapshots) => training.snapshots(snapshots).run(),
-            None => training.run(),
+            .update(table, move |batch, table, clock| descent.run(batch, table, clock));
+        let run = TableTraining {
+            snapshots,
+            tolerance: params.tolerance,
+            objective: &|loss| (loss / ratings).sqrt(),
         };
-        let report = report.map_err(|e| match e.kind() {
+        let result = run.run(training, observer).map_err(|e| match e.kind() {
             ErrorKind::Numerical(message) => self.diverged(message),
             _ => e,
-        })?;
-        // Also those of epochs before it was resumed.
-        self.history = report.losses.iter().map(|loss| (loss / ratings).sqrt()).collect();
+        });
+        let (history, stop) = result?;
+        self.history = history;
         Ok(stop)
     }
     fn diverged(&self, what: &str) -> Error {

@@ -1,0 +1,48 @@
+//! Trainings on parameter tables, epoch by epoch: the same stopping rules and the same observer as the solvers have.
+
+use super::{Observer, Progress, Stop};
+use slackwater_dataflow::{Data, Result};
+use slackwater_paramstore::{Snapshots, Training, Value};
+
+/// What all trainings on tables are told.
+pub(crate) struct TableTraining<'a> {
+    /// Where snapshots are kept, if they are.
+    pub snapshots: Option<Snapshots>,
+    /// Ends after an epoch in which the loss fell by less than this share.
+    pub tolerance: Option<f64>,
+    /// The objective, of the loss of an epoch.
+    pub objective: &'a dyn Fn(f64) -> f64,
+}
+
+impl TableTraining<'_> {
+    /// Runs a training; returns the objective of every epoch, also of those before it was resumed, and why it ended.
+    ///
+    /// # Errors
+    /// What the training reports.
+    pub fn run<T: Data, V: Value>(
+        self,
+        training: Training<'_, T, V>,
+        observer: &mut Observer<'_>,
+    ) -> Result<(Vec<f64>, Stop)> {
+        let (objective, mut stop) = (self.objective, Stop::IterationLimit);
+        let training = training.until(|progress| {
+            let note = Progress {
+                iteration: progress.epochs as usize,
+                objective: objective(progress.loss()),
+                gradient_norm: f64::NAN,
+                weights: &[],
+            };
+            if observer(&note).is_break() {
+                stop = Stop::Observer;
+            } else if self.tolerance.is_some_and(|t| progress.loss_change() < t) {
+                stop = Stop::Objective;
+            }
+            stop != Stop::IterationLimit
+        });
+        let report = match self.snapshots {
+            Some(snapshots) => training.snapshots(snapshots).run()?,
+            None => training.run()?,
+        };
+        Ok((report.losses.iter().map(|loss| objective(*loss)).collect(), stop))
+    }
+}
