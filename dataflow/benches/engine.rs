@@ -1,7 +1,8 @@
 //! The engine against hand-written programs on rayon and hashbrown, both sides alternating in one run.
 //!
 //! `cargo bench -p slackwater-dataflow --bench engine -- [chain] [job] [repartition] [reduce] [words] [sort] [spill]`,
-//! with two workers (`WORKERS=n` for another number). Every comparison checks that both sides have the same answer.
+//! with two workers (`WORKERS=n` for another number; `KEYS=n` for one row of `reduce`). Every comparison checks that
+//! both sides have the same answer.
 
 use rayon::prelude::*;
 use slackwater_dataflow::event::Event;
@@ -136,6 +137,9 @@ fn repartition(cx: &Context) -> Result<()> {
 
 fn reduce(cx: &Context) -> Result<()> {
     for (keys, partitions) in [(1_000_000u64, 64usize), (10_000_000, 256), (30_000, 64), (1000, 64)] {
+        if std::env::var("KEYS").is_ok_and(|k| k != keys.to_string()) {
+            continue;
+        }
         let data = pairs(keys, 40);
         let ds = cx.from_partitions(data.clone());
         let (mut ours, mut theirs) = (vec![], vec![]);

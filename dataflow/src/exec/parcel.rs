@@ -4,6 +4,7 @@
 //! the task that made it, where a type that cannot be written is that task's error, and opened by the receiver.
 
 use crate::context::Topology;
+use crate::store::spare::SPARE_BYTES_MIN;
 use timely::Accountable;
 use timely::bytes::arc::Bytes;
 use timely::communication::Push;
@@ -21,6 +22,10 @@ pub(crate) trait Payload: Send + Sync + Sized + 'static {
     fn encode(&self, out: &mut Vec<u8>) -> Result<(), String>;
     /// Reads `records` records.
     fn decode(bytes: &mut &[u8], records: usize) -> Result<Self, String>;
+    /// Takes the block away, emptied, with the records it has room for; `None` if it is not worth keeping.
+    fn take_emptied(&mut self) -> Option<(usize, Self)> {
+        None
+    }
 }
 
 /// Records as two columns; for records that are not pairs the second is `()`.
@@ -55,6 +60,17 @@ impl<K: crate::Record, V: crate::Record> Payload for Pairs<K, V> {
             keys: super::codec::decode(bytes, records)?,
             values: super::codec::decode(bytes, records)?,
         })
+    }
+    fn take_emptied(&mut self) -> Option<(usize, Self)> {
+        let room = self.keys.capacity();
+        let bytes = room * (size_of::<K>() + size_of::<V>());
+        if (bytes as u64) < SPARE_BYTES_MIN || self.values.capacity() < room {
+            return None;
+        }
+        let mut block = std::mem::take(self);
+        block.keys.clear();
+        block.values.clear();
+        Some((room, block))
     }
 }
 

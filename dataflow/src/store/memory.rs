@@ -4,6 +4,7 @@
 //! sort buffers, incoming shuffle blocks of running tasks). Execution may push storage out; storage may only use what
 //! execution leaves. A [`Lease`] gives back what it holds when it is dropped, also when a task panics.
 
+use super::spare::Spare;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,6 +16,8 @@ pub struct Memory {
     budget: u64,
     used: AtomicU64,
     peak: AtomicU64,
+    /// Lies in what is free.
+    pub(crate) spare: Spare,
     reclaim: std::sync::OnceLock<Reclaim>,
 }
 
@@ -24,6 +27,7 @@ impl Memory {
             budget,
             used: AtomicU64::new(0),
             peak: AtomicU64::new(0),
+            spare: Spare::default(),
             reclaim: Default::default(),
         })
     }
@@ -49,7 +53,11 @@ impl Memory {
         });
         match taken {
             Ok(before) => {
-                self.peak.fetch_max(before + bytes, Ordering::Relaxed);
+                let used = before + bytes;
+                self.peak.fetch_max(used, Ordering::Relaxed);
+                if used + self.spare.bytes() > self.budget {
+                    self.spare.shrink(self.budget - used);
+                }
                 true
             }
             Err(_) => false,
@@ -65,6 +73,10 @@ impl Memory {
         }
         let Some(reclaim) = self.reclaim.get() else { return false };
         reclaim(bytes) > 0 && self.try_take(bytes)
+    }
+    /// Bytes that spare blocks may have.
+    pub(crate) fn spare_limit(&self) -> u64 {
+        self.budget.saturating_sub(self.used()).min(self.budget / 4)
     }
     pub(crate) fn give_back(&self, bytes: u64) {
         self.used.fetch_sub(bytes, Ordering::AcqRel);
@@ -111,5 +123,24 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.release();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spare_blocks_give_way() {
+        let memory = Memory::new(100);
+        memory.spare.give(1, 1u8, 20, memory.spare_limit());
+        memory.spare.give(1, 2u8, 20, memory.spare_limit());
+        assert_eq!((memory.spare.bytes(), memory.used()), (20, 0), "a quarter of the budget");
+        assert!(memory.try_take(80));
+        assert_eq!(memory.spare.bytes(), 20, "there is room for both");
+        assert!(memory.try_take(1));
+        assert_eq!((memory.spare.bytes(), memory.used()), (0, 81));
+        memory.spare.give(1, 3u8, 20, memory.spare_limit());
+        assert_eq!(memory.spare.bytes(), 0, "no room");
     }
 }

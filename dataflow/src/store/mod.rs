@@ -6,6 +6,7 @@
 //! when it is needed) or moved to disk, as its dataset's storage level says.
 
 pub(crate) mod memory;
+pub(crate) mod spare;
 pub(crate) mod spill;
 
 use crate::dataset::lineage::NodeId;
@@ -241,6 +242,12 @@ impl Held {
     }
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+    /// Gives the bytes back, but keeps the emptied block, which has room for `room` records, as a spare one.
+    pub fn keep_spare<P: Send + 'static>(self, room: usize, block: P) {
+        let (memory, bytes) = (self.memory.clone(), self.bytes);
+        drop(self);
+        memory.spare.give(room, block, bytes, memory.spare_limit());
     }
 }
 

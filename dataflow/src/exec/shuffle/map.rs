@@ -5,6 +5,7 @@ use crate::dataset::lineage::Stop;
 use crate::exec::parcel::{Head, Pairs, Parcel};
 use crate::exec::stage::Task;
 use crate::exec::table::Table;
+use crate::store::memory::Memory;
 use std::hash::Hash;
 use std::sync::Arc;
 
@@ -15,6 +16,8 @@ pub(crate) struct MapTarget {
     /// Reduce partitions that are wanted; records for the others are dropped.
     pub missing: Arc<Vec<bool>>,
     pub block_bytes: u64,
+    /// Where spare blocks are.
+    pub memory: Arc<Memory>,
     /// For tests: records an open block holds.
     pub budget_records: Option<usize>,
 }
@@ -41,6 +44,7 @@ pub(crate) struct Scatter<K, V> {
     all: bool,
     /// Records an open block holds.
     capacity: usize,
+    memory: Arc<Memory>,
     head: Head,
     pub records: u64,
     pub bytes: u64,
@@ -56,6 +60,7 @@ impl<K: Record, V: Record> Scatter<K, V> {
             all: target.missing.iter().all(|m| *m),
             missing: target.missing.clone(),
             capacity,
+            memory: target.memory.clone(),
             head,
             records: 0,
             bytes: 0,
@@ -72,11 +77,18 @@ impl<K: Record, V: Record> Scatter<K, V> {
         if block.keys.len() >= self.capacity {
             // The first block of a partition grows as it must, since a task may have few records; where one was
             // filled, the next is made at full size at once.
-            let fresh =
-                Pairs { keys: Vec::with_capacity(self.capacity), values: Vec::with_capacity(self.capacity) };
-            let full = std::mem::replace(block, fresh);
+            let full = std::mem::take(block);
+            self.open[part] = self.fresh();
             self.ship(part, full, out);
         }
+    }
+    #[cold]
+    #[inline(never)]
+    fn fresh(&self) -> Pairs<K, V> {
+        self.memory.spare.take(self.capacity).unwrap_or_else(|| Pairs {
+            keys: Vec::with_capacity(self.capacity),
+            values: Vec::with_capacity(self.capacity),
+        })
     }
     #[cold]
     #[inline(never)]

@@ -90,13 +90,14 @@ impl<P: Payload> ShuffleStage for Shuffle<P> {
         let config = &self.engine.config;
         let share = config.memory_budget_bytes / 8 / (config.workers * self.info.partitions) as u64;
         let block_bytes = share.clamp(BLOCK_BYTES_MIN, BLOCK_BYTES);
-        let (this, missing) = (self.clone(), run.missing.clone());
+        let (this, missing, memory) = (self.clone(), run.missing.clone(), self.engine.memory.clone());
         let start = Box::new(move |map: usize, task: &Rc<TaskContext>| {
             let target = MapTarget {
                 map,
                 attempt: task.attempt(),
                 missing: missing.clone(),
                 block_bytes,
+                memory: memory.clone(),
                 budget_records: None,
             };
             let task = (this.start)(map, task, target)?;

@@ -14,18 +14,28 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// A block in memory; its bytes are given back to the budget when the last reader drops it.
-pub(crate) struct Block<P> {
+/// A block in memory; its bytes are given back to the budget when the last reader drops it, and its room goes to the
+/// next shuffle.
+pub(crate) struct Block<P: Payload> {
     pub payload: P,
     held: Option<Held>,
 }
 
-enum Place<P> {
+impl<P: Payload> Drop for Block<P> {
+    fn drop(&mut self) {
+        let Some(held) = self.held.take() else { return };
+        if let Some((room, block)) = self.payload.take_emptied() {
+            held.keep_spare(room, block);
+        }
+    }
+}
+
+enum Place<P: Payload> {
     Memory(Arc<Block<P>>),
     Disk(Arc<SpillFile>, Frame),
 }
 
-impl<P> Clone for Place<P> {
+impl<P: Payload> Clone for Place<P> {
     fn clone(&self) -> Self {
         match self {
             Place::Memory(b) => Place::Memory(b.clone()),
@@ -34,13 +44,13 @@ impl<P> Clone for Place<P> {
     }
 }
 
-struct Slot<P> {
+struct Slot<P: Payload> {
     head: Head,
     place: Place<P>,
 }
 
 /// One reduce partition.
-struct Part<P> {
+struct Part<P: Payload> {
     ready: bool,
     slots: Vec<Slot<P>>,
 }
@@ -238,12 +248,12 @@ impl<P: Payload> Sink<P> {
 }
 
 /// A block that a reader hands out.
-pub(crate) enum BlockRef<P> {
+pub(crate) enum BlockRef<P: Payload> {
     Shared(Arc<Block<P>>),
     Owned(P),
 }
 
-impl<P> BlockRef<P> {
+impl<P: Payload> BlockRef<P> {
     pub fn get(&self) -> &P {
         match self {
             BlockRef::Shared(b) => &b.payload,
