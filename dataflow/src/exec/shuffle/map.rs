@@ -2,7 +2,7 @@
 
 use crate::Record;
 use crate::dataset::lineage::Stop;
-use crate::exec::parcel::{Head, Pairs, Parcel};
+use crate::exec::parcel::{Head, Pairs, Parcel, Payload};
 use crate::exec::stage::Task;
 use crate::exec::table::Table;
 use crate::store::memory::Memory;
@@ -37,9 +37,23 @@ impl<P> Task<P> for AsTask<P> {
     }
 }
 
+/// A block that is being filled.
+struct Open<K, V> {
+    block: Pairs<K, V>,
+    /// Records with which it is shipped.
+    full: usize,
+}
+
+/// Records up to which a block grows as it must, since a task may have few; then it moves to one of full size.
+const SMALL_RECORDS: usize = 1024;
+/// Records by which the first blocks of neighbouring partitions differ: an odd number of cache lines of 8-byte values.
+/// Blocks begin on large powers of two; where keys are spread evenly and all blocks are equally full, what is written next
+/// would lie in the same few sets of the caches for all partitions.
+const STAGGER_RECORDS: usize = 17 * 8;
+
 /// The open blocks of one task attempt, one a reduce partition.
 pub(crate) struct Scatter<K, V> {
-    open: Vec<Pairs<K, V>>,
+    open: Vec<Open<K, V>>,
     missing: Arc<Vec<bool>>,
     all: bool,
     /// Records an open block holds.
@@ -56,7 +70,9 @@ impl<K: Record, V: Record> Scatter<K, V> {
         let capacity = target.budget_records.unwrap_or((target.block_bytes as usize / size).max(16));
         let head = Head { map: target.map as u32, attempt: target.attempt, ..Head::default() };
         Scatter {
-            open: target.missing.iter().map(|_| Pairs::default()).collect(),
+            open: (target.missing.iter())
+                .map(|_| Open { block: Pairs::default(), full: SMALL_RECORDS.min(capacity) })
+                .collect(),
             all: target.missing.iter().all(|m| *m),
             missing: target.missing.clone(),
             capacity,
@@ -71,29 +87,45 @@ impl<K: Record, V: Record> Scatter<K, V> {
         if !self.all && !self.missing[part] {
             return;
         }
-        let block = &mut self.open[part];
+        let Open { block, full } = &mut self.open[part];
         block.keys.push(key);
         block.values.push(value);
-        if block.keys.len() >= self.capacity {
-            // The first block of a partition grows as it must, since a task may have few records; where one was
-            // filled, the next is made at full size at once.
-            let full = std::mem::take(block);
-            self.open[part] = self.fresh();
-            self.ship(part, full, out);
+        if block.keys.len() >= *full {
+            self.turn(part, out);
         }
     }
+    /// Goes on with a block of full size, after a small or a full one.
     #[cold]
     #[inline(never)]
+    fn turn(&mut self, part: usize, out: &mut Vec<Parcel<Pairs<K, V>>>) {
+        let fresh = Open { block: self.fresh(), full: self.capacity };
+        let Open { mut block, full } = std::mem::replace(&mut self.open[part], fresh);
+        if full >= self.capacity / 2 {
+            return self.ship(part, block, out);
+        }
+        let open = &mut self.open[part];
+        open.block.keys.append(&mut block.keys);
+        open.block.values.append(&mut block.values);
+        open.full -= part * STAGGER_RECORDS % (self.capacity / 2 + 1);
+    }
     fn fresh(&self) -> Pairs<K, V> {
         self.memory.spare.take(self.capacity).unwrap_or_else(|| Pairs {
             keys: Vec::with_capacity(self.capacity),
             values: Vec::with_capacity(self.capacity),
         })
     }
-    #[cold]
-    #[inline(never)]
+    /// The records in a block of their size; a block of full size waits for the next shuffle.
+    fn smaller(&self, mut block: Pairs<K, V>) -> Pairs<K, V> {
+        let mut small = Pairs::default();
+        small.keys.append(&mut block.keys);
+        small.values.append(&mut block.values);
+        if let Some((room, emptied)) = block.take_emptied() {
+            let bytes = emptied.bytes();
+            self.memory.spare.give(room, emptied, bytes, self.memory.spare_limit());
+        }
+        small
+    }
     fn ship(&mut self, part: usize, full: Pairs<K, V>, out: &mut Vec<Parcel<Pairs<K, V>>>) {
-        use crate::exec::parcel::Payload;
         self.records += full.keys.len() as u64;
         self.bytes += full.bytes();
         out.push(Parcel::data(Head { part: part as u32, ..self.head }, full));
@@ -102,7 +134,10 @@ impl<K: Record, V: Record> Scatter<K, V> {
     /// Ships what is left.
     pub fn finish(&mut self, out: &mut Vec<Parcel<Pairs<K, V>>>) {
         for part in 0..self.open.len() {
-            let last = std::mem::take(&mut self.open[part]);
+            let mut last = std::mem::take(&mut self.open[part].block);
+            if last.keys.len() < last.keys.capacity() / 4 {
+                last = self.smaller(last);
+            }
             if !last.keys.is_empty() {
                 self.ship(part, last, out);
             }
