@@ -11,14 +11,19 @@
 //! processes that see different files are told so before anything runs. Standard input cannot be read there.
 
 use crate::OnBadRecord;
-use crate::format::libsvm::{LibsvmOptions, LibsvmReader};
+use crate::format::bag_of_words::{BagFormat, WordCountReader};
+use crate::format::libsvm::{IndexBase, LibsvmOptions, LibsvmReader};
 use crate::format::ratings::RatingsReader;
 use crate::format::text::{self, TextBlock, TextReader};
 use crate::lines::ReadLimits;
 use crate::source::{InputFile, ResolveOptions, resolve};
 use crate::split::{Split, hadoop_splits, splits};
-use slackwater_dataflow::block::{LabeledBlock, LabeledPoint, Rating, SparseVector, Vector};
-use slackwater_dataflow::{Chunk, Context, Cursor, Data, Dataset, Error, Result, Source, Stop, TaskContext};
+use slackwater_dataflow::block::{
+    Document, LabeledBlock, LabeledPoint, Rating, Row, SparseVector, Vector, WordCount,
+};
+use slackwater_dataflow::{
+    BadRecord, Chunk, Context, Cursor, Data, Dataset, Error, Result, Source, Stop, TaskContext,
+};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -94,6 +99,18 @@ pub trait ReadExt {
     fn read_ratings_files(&self, files: &[InputFile], splitting: Splitting) -> Result<Dataset<Rating>>;
     /// The (user, item) of lines that may have a rating or not.
     fn read_pairs_files(&self, files: &[InputFile], splitting: Splitting) -> Result<Dataset<(u32, u32)>>;
+    /// Documents as bags of words; see [`crate::format::bag_of_words`].
+    fn read_documents(&self, path: impl AsRef<Path>) -> Result<Dataset<Document>>;
+    /// [`ReadExt::read_documents`] of files that were resolved before, all in one format: that of the first, unless said.
+    /// `index_base` is what the first word of rows is called. Triples are shuffled, so that a document is whole; rows are
+    /// counted, so that each gets its number.
+    fn read_documents_files(
+        &self,
+        files: &[InputFile],
+        format: Option<BagFormat>,
+        index_base: IndexBase,
+        splitting: Splitting,
+    ) -> Result<Dataset<Document>>;
     /// Lines of text, without their ends.
     fn read_text(&self, path: impl AsRef<Path>) -> Result<Dataset<String>>;
     /// [`ReadExt::read_text`] of several paths, with options.
@@ -166,6 +183,49 @@ impl ReadExt for Context {
     fn read_pairs_files(&self, files: &[InputFile], splitting: Splitting) -> Result<Dataset<(u32, u32)>> {
         let splits = splits_with_rows(self, files, "pair: `user item`", splitting)?;
         Ok(self.read(line_by_line("pairs", splits, RatingsReader::next_pair)))
+    }
+    #[track_caller]
+    fn read_documents(&self, path: impl AsRef<Path>) -> Result<Dataset<Document>> {
+        self.read_documents_files(&files(self, &[path])?, None, IndexBase::One, Splitting::Even)
+    }
+    #[track_caller]
+    fn read_documents_files(
+        &self,
+        files: &[InputFile],
+        format: Option<BagFormat>,
+        index_base: IndexBase,
+        splitting: Splitting,
+    ) -> Result<Dataset<Document>> {
+        let format = match (format, files.iter().find(|f| f.bytes() > 0)) {
+            (Some(format), _) => format,
+            (None, Some(file)) => BagFormat::detect(file)?,
+            (None, None) => BagFormat::Triples,
+        };
+        if format == BagFormat::Rows {
+            let options = LibsvmOptions { index_base, ..LibsvmOptions::default() };
+            let blocks = self.read_libsvm_files(files, options, splitting)?;
+            let rows = blocks.expand(|block: &LabeledBlock, rows| {
+                let row = |row: Row<'_>| (row.indices.to_vec(), row.values.to_vec());
+                rows.extend(block.iter().map(|(_, features)| row(features)));
+            });
+            return Ok(rows.zip_with_index()?.try_map(document));
+        }
+        let splits = splits_with_rows(self, files, "cell: `document word count`", splitting)?;
+        let partitions = splits.len().max(self.config().default_partitions);
+        let cells = self.read(Files::new("word counts", splits, move |split: &Split| {
+            let mut reader = WordCountReader::open(split, format)?;
+            Ok(move |into: &mut Vec<WordCount>, on_bad: &mut OnBadRecord<'_>| {
+                while into.len() < TaskContext::chunk_records::<WordCount>() {
+                    match reader.next_count(on_bad)? {
+                        Some(cell) => into.push(cell),
+                        None => break,
+                    }
+                }
+                Ok(into.len())
+            })
+        }));
+        let by_document = cells.map(|c| (c.document, (c.word, c.count))).group_by_key_with(partitions);
+        Ok(by_document.map(|(id, words)| Document::new(id, sorted(words))))
     }
     #[track_caller]
     fn read_text(&self, path: impl AsRef<Path>) -> Result<Dataset<String>> {
@@ -262,6 +322,33 @@ fn splits_with_rows(
         ));
     }
     Ok(splitting.apply(cx, files))
+}
+
+/// Words ascending, each once.
+fn sorted(mut words: Vec<(u32, u32)>) -> Vec<(u32, u32)> {
+    words.sort_unstable();
+    words.dedup_by(|next, kept| {
+        let same = next.0 == kept.0;
+        if same {
+            kept.1 = kept.1.saturating_add(next.1);
+        }
+        same
+    });
+    words
+}
+
+/// The document of a row of counts.
+fn document(((words, counts), number): ((Vec<u32>, Vec<f64>), u64)) -> Result<Document, BadRecord> {
+    const COUNT_MAX: f64 = (1u32 << 31) as f64;
+    let refuse = |message: String| BadRecord::at("documents", number + 1, 0, message);
+    let id = u32::try_from(number).map_err(|_| refuse("there are more than 2^32 documents".to_string()))?;
+    let bad = counts.iter().position(|n| !(n.fract() == 0.0 && (0.0..COUNT_MAX).contains(n)));
+    if let Some(bad) = bad {
+        let message = format!("word {} occurs {} times", words[bad], counts[bad]);
+        return Err(refuse(message).hint("counts are whole numbers of at least 0"));
+    }
+    let cells = words.into_iter().zip(counts.into_iter().map(|n| n as u32));
+    Ok(Document::new(id, cells.filter(|(_, count)| *count > 0)))
 }
 
 /// A source of what `next` reads, record by record.

@@ -4,7 +4,7 @@
 //! partitioned rows and a loss into a function that can be evaluated ([`objective::Objective`]); [`optimization`]
 //! minimises such functions and knows nothing of data; [`classification`] and [`regression`] choose an objective and a
 //! solver, check labels and parameters, and make a model; [`recommendation`] learns
-//! from ratings, on a parameter table; [`model`] stores models; [`evaluation`], [`feature`] and
+//! from ratings and [`clustering`] from documents, on parameter tables; [`model`] stores models; [`evaluation`], [`feature`] and
 //! [`tuning`] stand beside them.
 //!
 //! # Determinism
@@ -14,6 +14,7 @@
 //! ([`objective::Sweep`]). No kernel uses fused multiply-add or an order of summation that depends on the machine.
 
 pub mod classification;
+pub mod clustering;
 pub mod evaluation;
 pub mod feature;
 pub mod linalg;

@@ -109,6 +109,7 @@ impl<T: Data, S: Record> LocalEpochs<T, S> {
             local: self.local,
             locals: Locals::default(),
             until: None,
+            every: 1,
             snapshots: None,
             _state: PhantomData,
         }
@@ -126,6 +127,8 @@ pub struct Training<'u, T: Data, V: Value, S = ()> {
     local: LocalKind<T>,
     locals: Locals,
     until: Option<Until<'u>>,
+    /// Epochs from one call of `until` to the next.
+    every: u64,
     snapshots: Option<Snapshots>,
     _state: PhantomData<fn() -> S>,
 }
@@ -138,11 +141,18 @@ struct Told {
 }
 
 impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
-    /// Ends the training after an epoch for which `until` is true. It is called after every epoch, in every process
+    /// Ends the training after an epoch for which `until` is true. It is called after every epoch (see [`every`](Training::every)), in every process
     /// with the same figures; workers wait for each other at that point.
     pub fn until<'n>(self, until: impl FnMut(&Progress<'_>) -> bool + 'n) -> Training<'n, T, V, S> {
-        let Training { epochs, tables, update, local, locals, snapshots, _state, .. } = self;
-        Training { epochs, tables, update, local, locals, until: Some(Box::new(until)), snapshots, _state }
+        let Training { epochs, tables, update, local, locals, every, snapshots, _state, .. } = self;
+        let until: Option<Until<'n>> = Some(Box::new(until));
+        Training { epochs, tables, update, local, locals, until, every, snapshots, _state }
+    }
+    /// Calls the function of [`until`](Training::until) after every `epochs`th epoch and the last one only: between the
+    /// calls nobody waits, and tables are not copied.
+    pub fn every(mut self, epochs: u64) -> Self {
+        self.every = epochs.max(1);
+        self
     }
     /// Takes snapshots while training goes on, and may resume from one.
     pub fn snapshots(mut self, snapshots: Snapshots) -> Self {
@@ -185,9 +195,11 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
         let mut report = Report::default();
         let shape = self.shape(&cx, clocks_per_epoch);
         self.restore(&cx, &shape, &mut report)?;
-        let segment = if self.until.is_some() { 1 } else { self.epochs.epochs };
         while report.epochs < self.epochs.epochs && !report.stopped {
-            let epochs = segment.min(self.epochs.epochs - report.epochs);
+            let left = self.epochs.epochs - report.epochs;
+            // A training that was resumed calls at the same epochs as one that was not disturbed.
+            let epochs = if self.until.is_some() { self.every - report.epochs % self.every } else { left };
+            let epochs = epochs.min(left);
             self.segment(&cx, epochs, &shape, &mut report)?;
             if let Some(until) = &mut self.until {
                 let progress = Progress {

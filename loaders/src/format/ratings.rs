@@ -42,6 +42,8 @@ use slackwater_dataflow::{BadRecord, Result};
 /// Reads one [`Split`] of a file of ratings. See the [module](self).
 pub struct RatingsReader {
     chunks: LineChunks,
+    /// Lines at the start of a file that are no ratings.
+    head_lines: u64,
     /// Lines of this split read so far.
     lines: u64,
     /// Lines of the file before this split, once a position has been asked for.
@@ -54,7 +56,17 @@ impl RatingsReader {
     /// # Errors
     /// I/O; input, for a packed file that is none.
     pub fn open(split: &Split, limits: ReadLimits) -> Result<Self> {
-        Ok(RatingsReader { chunks: LineChunks::open(split, limits)?, lines: 0, lines_before: None })
+        RatingsReader::after(0, split, limits)
+    }
+
+    /// As [`RatingsReader::open`], for files that begin with `head_lines` lines of something else.
+    pub(super) fn after(head_lines: u64, split: &Split, limits: ReadLimits) -> Result<Self> {
+        Ok(RatingsReader {
+            chunks: LineChunks::open(split, limits)?,
+            head_lines,
+            lines: 0,
+            lines_before: None,
+        })
     }
 
     /// The next rating; `None` at the end. Bad lines go to `on_bad` in the order of the file.
@@ -63,7 +75,7 @@ impl RatingsReader {
     /// I/O; what `on_bad` answers.
     pub fn next_rating(&mut self, on_bad: &mut OnBadRecord<'_>) -> Result<Option<Rating>> {
         self.next(on_bad, |line| {
-            let mut fields = Fields { line, at: 0 };
+            let mut fields = Fields::of(line);
             let (user, item) = pair(&mut fields)?;
             Ok(Rating::new(user, item, rating(&mut fields)?))
         })
@@ -74,10 +86,10 @@ impl RatingsReader {
     /// # Errors
     /// As [`RatingsReader::next_rating`].
     pub fn next_pair(&mut self, on_bad: &mut OnBadRecord<'_>) -> Result<Option<(u32, u32)>> {
-        self.next(on_bad, |line| pair(&mut Fields { line, at: 0 }))
+        self.next(on_bad, |line| pair(&mut Fields::of(line)))
     }
 
-    fn next<T>(
+    pub(super) fn next<T>(
         &mut self,
         on_bad: &mut OnBadRecord<'_>,
         parse: impl Fn(&[u8]) -> Result<T, Fault>,
@@ -86,8 +98,9 @@ impl RatingsReader {
             let (bytes, _) = self.chunks.lines();
             let end = memchr(b'\n', bytes).expect("lines end with a line feed");
             let line = bytes[..end].strip_suffix(b"\r").unwrap_or(&bytes[..end]);
-            let is_first = self.lines == 0 && self.chunks.split().start() == 0;
-            let parsed = match is_blank(line) || (is_first && is_header(line)) {
+            let at_start = self.chunks.split().start() == 0;
+            let in_head = at_start && (self.lines < self.head_lines || (self.lines == 0 && is_header(line)));
+            let parsed = match is_blank(line) || in_head {
                 true => None,
                 false => Some(parse(line)),
             };
@@ -125,17 +138,26 @@ fn is_header(line: &[u8]) -> bool {
 }
 
 /// The fields of a line, one by one.
-struct Fields<'a> {
+pub(super) struct Fields<'a> {
     line: &'a [u8],
     at: usize,
+    /// What a line looks like.
+    form: &'static str,
 }
 
 impl<'a> Fields<'a> {
+    pub(super) fn of(line: &'a [u8]) -> Self {
+        Fields::like(LINE, line)
+    }
+    /// The fields of a line that should look like `form` says.
+    pub(super) fn like(form: &'static str, line: &'a [u8]) -> Self {
+        Fields { line, at: 0, form }
+    }
     fn skip_blanks(&mut self) {
         self.at += self.line[self.at..].iter().take_while(|b| blank(b)).count();
     }
     /// Where the next field begins, and the field: empty at the end of the line or between two commas.
-    fn next(&mut self) -> (usize, &'a [u8]) {
+    pub(super) fn next(&mut self) -> (usize, &'a [u8]) {
         self.skip_blanks();
         let start = self.at;
         self.at += self.line[start..].iter().take_while(|b| !blank(b) && **b != b',').count();
@@ -154,11 +176,11 @@ fn pair(fields: &mut Fields<'_>) -> Result<(u32, u32), Fault> {
 }
 
 /// Digits are counted before they are added up, so none overflows.
-fn id(fields: &mut Fields<'_>, what: &str) -> Result<u32, Fault> {
+pub(super) fn id(fields: &mut Fields<'_>, what: &str) -> Result<u32, Fault> {
     let (column, field) = fields.next();
     check_there(fields, column, field, what)?;
     if !field.iter().all(u8::is_ascii_digit) {
-        let hint = "ids are written with digits only; number users and items that have names";
+        let hint = "ids are written with digits only; number what has a name";
         return Err(
             Fault::new(column, field, format!("the {what} is not a whole number of at least 0")).hint(hint)
         );
@@ -169,7 +191,7 @@ fn id(fields: &mut Fields<'_>, what: &str) -> Result<u32, Fault> {
         .filter(|v| *v < u64::from(ID_END));
     value.map(|v| v as u32).ok_or_else(|| {
         let message = format!("the {what} is larger than {}, the largest there is", ID_END - 1);
-        Fault::new(column, field, message).hint("number users and items from 0 or 1")
+        Fault::new(column, field, message).hint("number from 0 or 1")
     })
 }
 
@@ -192,7 +214,7 @@ fn rating(fields: &mut Fields<'_>) -> Result<f32, Fault> {
 /// The fault of a field that is empty or has bytes that no text file of numbers has.
 fn check_there(fields: &Fields<'_>, column: usize, field: &[u8], what: &str) -> Result<(), Fault> {
     if field.is_empty() {
-        return Err(Fault::new(column, fields.line, format!("the {what} is missing")).hint(LINE));
+        return Err(Fault::new(column, fields.line, format!("the {what} is missing")).hint(fields.form));
     }
     match field.iter().position(|b| !(b' '..=b'~').contains(b)) {
         Some(at) => {

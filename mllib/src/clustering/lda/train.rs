@@ -1,0 +1,292 @@
+//! Training: from documents to tables, and from tables to a model.
+
+use super::batch::{Batch, batch_of, batches};
+use super::likelihood::{OfDocuments, of_words};
+use super::sampler::{Counts, Priors, WordState, sweep};
+use super::{Attributes, LdaModel, LdaParams, LdaSummary, Sampler};
+use crate::optimization::{Observer, Progress, Stop, silent};
+use serde::{Deserialize, Serialize};
+use slackwater_dataflow::block::Document;
+use slackwater_dataflow::{Dataset, Error, Result};
+use slackwater_paramstore::{Clock, EpochsExt, Snapshots, Table, TableExt, TableSpec, TableView};
+use std::iter::once_with;
+use std::sync::Arc;
+
+/// What is known of some documents.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+struct Census {
+    documents: u64,
+    tokens: u64,
+    /// One more than the largest word.
+    words: u64,
+}
+
+impl Census {
+    fn of(documents: impl Iterator<Item = Document>) -> Self {
+        documents.fold(Census::default(), |census, document| Census {
+            documents: census.documents + 1,
+            tokens: census.tokens + document.tokens(),
+            words: document.words.iter().fold(census.words, |words, w| words.max(u64::from(*w) + 1)),
+        })
+    }
+    fn merge(self, other: Census) -> Census {
+        Census {
+            documents: self.documents + other.documents,
+            tokens: self.tokens + other.tokens,
+            words: self.words.max(other.words),
+        }
+    }
+}
+
+/// How many tokens of a document have each topic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocumentTopics {
+    /// Number of the document.
+    pub id: u32,
+    /// Tokens, one number a topic.
+    pub counts: Vec<u32>,
+}
+
+/// A fitted model, and what training has found of the documents.
+#[derive(Debug, Clone)]
+pub struct LdaFit {
+    /// The model.
+    pub model: LdaModel,
+    /// Topics of the documents at the end of training, in their partitions. Made from the documents when it is asked for.
+    pub documents: Dataset<DocumentTopics>,
+}
+
+/// Topics of the tokens of a partition: one vector a batch, empty before the first epoch.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Assignments(Vec<Vec<u16>>);
+
+impl LdaParams {
+    /// Fits a model to documents. Collective: every process calls it.
+    ///
+    /// # Errors
+    /// As [`fit_observed`](LdaParams::fit_observed).
+    pub fn fit(&self, documents: &Dataset<Document>) -> Result<LdaModel> {
+        Ok(self.fit_observed(documents, None, None, &mut silent)?.model)
+    }
+    /// [`fit`](LdaParams::fit) with the names of the words, with snapshots, and with an observer, which is told the joint log
+    /// likelihood at every evaluation. Without names there are as many words as the largest number says. The documents are
+    /// read twice: cache them if that is slow. Evaluations before a training was resumed are not repeated.
+    ///
+    /// # Errors
+    /// Config, for parameters that do not fit; input, if there are no tokens, or a word without a name; what the engine
+    /// reports.
+    pub fn fit_observed(
+        &self,
+        documents: &Dataset<Document>,
+        vocabulary: Option<Vec<String>>,
+        snapshots: Option<Snapshots>,
+        observer: &mut Observer<'_>,
+    ) -> Result<LdaFit> {
+        self.check()?;
+        let census = documents.map_partitions(|documents| once_with(move || Census::of(documents)));
+        let census = census.reduce(Census::merge)?.unwrap_or_default();
+        if census.tokens == 0 {
+            return Err(Error::input("there are no words to learn from", "a document has words with counts"));
+        }
+        let words = match &vocabulary {
+            Some(names) if (names.len() as u64) < census.words => {
+                return Err(Error::input(
+                    format!("word {} has no name: the vocabulary has {}", census.words - 1, names.len()),
+                    "words are numbered from 0, in the order of the vocabulary",
+                ));
+            }
+            Some(names) => names.len(),
+            None => census.words as usize,
+        };
+        let batch = self
+            .batch
+            .unwrap_or_else(|| batch_of(census.documents, census.tokens, documents.num_partitions()));
+        let packed = documents.map_partitions(move |documents| batches(documents, batch)).cache();
+        let fit = Fit { params: self, packed, census, words, batch };
+        let result = fit.run(vocabulary, snapshots, observer);
+        fit.packed.unpersist();
+        result
+    }
+}
+
+/// One training.
+struct Fit<'a> {
+    params: &'a LdaParams,
+    packed: Dataset<Batch>,
+    census: Census,
+    words: usize,
+    batch: usize,
+}
+
+impl Fit<'_> {
+    fn tables(&self) -> Result<(Table<i32>, Table<i32>)> {
+        let (cx, topics) = (self.packed.context(), self.params.topics);
+        let table =
+            |name, rows| cx.table(name, TableSpec::dense(rows, topics).consistency(self.params.consistency));
+        Ok((table("topics of words", self.words)?, table("topics", 1)?))
+    }
+    fn run(
+        &self,
+        vocabulary: Option<Vec<String>>,
+        snapshots: Option<Snapshots>,
+        observer: &mut Observer<'_>,
+    ) -> Result<LdaFit> {
+        let (params, topics) = (self.params, self.params.topics);
+        let (of_words_table, totals) = self.tables()?;
+        let gibbs = Gibbs::new(params, self.words);
+        let mut evaluations = Evaluations::new(params, &of_words_table, observer);
+        let training = self
+            .packed
+            .epochs(params.epochs as u64)
+            .batch(1)
+            .seed(params.seed)
+            .local(|_, batches: &[Batch]| Assignments(vec![vec![]; batches.len()]))
+            .update_all(&[&of_words_table, &totals], move |state, batches, tables, clock| {
+                gibbs.run(state, batches, tables, clock)
+            })
+            .every(params.evaluate_every as u64)
+            .until(|progress| evaluations.take(progress.epochs as usize, -progress.loss()));
+        let (report, states) = match snapshots {
+            Some(snapshots) => training.snapshots(snapshots).run_with_locals()?,
+            None => training.run_with_locals()?,
+        };
+        let counts = evaluations.counts();
+        let Evaluations { history, stop, .. } = evaluations;
+        let summary = LdaSummary {
+            documents: self.census.documents,
+            tokens: self.census.tokens,
+            partitions: self.packed.num_partitions(),
+            batch: self.batch,
+            epochs: report.epochs as usize,
+            log_likelihood: history.last().map_or(f64::NAN, |(_, value)| *value),
+            log_likelihood_history: history,
+            seconds_in_training: report.wall_us as f64 * 1e-6,
+            stop,
+        };
+        let attributes = Attributes { words: self.words, params: params.clone(), summary };
+        let model = LdaModel::new(counts, vocabulary, attributes);
+        let documents = self.packed.zip_partitions(&states, move |batches, states| {
+            // A partition has one state, if it has any.
+            let state = states.flat_map(|state: Assignments| state.0);
+            batches.zip(state).flat_map(move |(batch, z)| topics_of_documents(&batch, &z, topics))
+        })?;
+        Ok(LdaFit { model, documents })
+    }
+}
+
+fn topics_of_documents(batch: &Batch, assigned: &[u16], topics: usize) -> Vec<DocumentTopics> {
+    let none = |id: &u32| DocumentTopics { id: *id, counts: vec![0; topics] };
+    let mut all: Vec<DocumentTopics> = batch.ids.iter().map(none).collect();
+    for (document, topic) in batch.documents.iter().zip(assigned) {
+        all[*document as usize].counts[*topic as usize] += 1;
+    }
+    all
+}
+
+/// What is known after some epochs.
+struct Evaluations<'a, 'o> {
+    params: &'a LdaParams,
+    words: &'a Table<i32>,
+    observer: &'a mut Observer<'o>,
+    /// (epochs, log likelihood).
+    history: Vec<(usize, f64)>,
+    /// Sums of counts after the burn-in, and how many.
+    sums: Vec<f32>,
+    samples: usize,
+    stop: Stop,
+}
+
+impl<'a, 'o> Evaluations<'a, 'o> {
+    fn new(params: &'a LdaParams, words: &'a Table<i32>, observer: &'a mut Observer<'o>) -> Self {
+        Evaluations {
+            params,
+            words,
+            observer,
+            history: vec![],
+            sums: vec![],
+            samples: 0,
+            stop: Stop::IterationLimit,
+        }
+    }
+    /// True if training should end.
+    fn take(&mut self, epochs: usize, of_documents: f64) -> bool {
+        let params = self.params;
+        let counts = self.words.values();
+        let value = of_documents + of_words(&counts, params.topics, params.beta);
+        let change = self.history.last().map(|(_, before)| ((value - before) / before).abs());
+        self.history.push((epochs, value));
+        if params.burn_in.is_some_and(|n| epochs > n) {
+            self.sums.resize(counts.len(), 0.0);
+            self.sums.iter_mut().zip(counts.iter()).for_each(|(sum, n)| *sum += *n as f32);
+            self.samples += 1;
+        }
+        let note = Progress { iteration: epochs, objective: value, gradient_norm: f64::NAN, weights: &[] };
+        if (self.observer)(&note).is_break() {
+            self.stop = Stop::Observer;
+        } else if change.zip(params.tolerance).is_some_and(|(change, tolerance)| change < tolerance) {
+            self.stop = Stop::Objective;
+        }
+        self.stop != Stop::IterationLimit
+    }
+    /// The mean of the counts after the burn-in, or the last ones.
+    fn counts(&self) -> Vec<f32> {
+        match self.samples {
+            0 => self.words.values().iter().map(|n| *n as f32).collect(),
+            n => self.sums.iter().map(|sum| sum / n as f32).collect(),
+        }
+    }
+}
+
+/// What every clock needs to know.
+struct Gibbs {
+    priors: Priors,
+    how: (Sampler, usize),
+    of_documents: Arc<OfDocuments>,
+}
+
+impl Gibbs {
+    fn new(params: &LdaParams, words: usize) -> Self {
+        Gibbs {
+            priors: Priors {
+                alpha: params.alpha as f32,
+                beta: params.beta as f32,
+                beta_sum: (params.beta * words as f64) as f32,
+            },
+            how: (params.sampler(), params.proposals),
+            of_documents: Arc::new(OfDocuments::new(params.topics, params.alpha)),
+        }
+    }
+    fn run(
+        &self,
+        state: &mut Assignments,
+        batches: &[Batch],
+        tables: &mut [TableView<'_, i32>],
+        clock: &mut Clock,
+    ) {
+        let [words, totals] = tables else { unreachable!("training has two tables") };
+        for batch in batches {
+            let before = totals.row(0);
+            let mut word = WordState::new(self.priors, before.clone());
+            let topics = &mut state.0[batch.number];
+            let rng = &mut clock.rng();
+            let likelihood =
+                sweep(batch, topics, &mut word, &mut OfWords(words), self.how, &self.of_documents, rng);
+            let changes = word.totals.iter().zip(&before).enumerate().filter(|(_, (now, then))| now != then);
+            totals.inc_batch(0, changes.map(|(k, (now, then))| (k, now - then)));
+            clock.loss(-likelihood);
+        }
+    }
+}
+
+/// The counts of words in their table.
+struct OfWords<'a, 't>(&'a mut TableView<'t, i32>);
+
+impl Counts for OfWords<'_, '_> {
+    fn read(&mut self, word: usize, row: &mut [i32]) {
+        self.0.read_row(word, row);
+    }
+    #[inline]
+    fn add(&mut self, word: usize, topic: usize, delta: i32) {
+        self.0.inc(word, topic, delta);
+    }
+}
