@@ -141,8 +141,8 @@ struct Told {
 }
 
 impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
-    /// Ends the training after an epoch for which `until` is true. It is called after every epoch (see [`every`](Training::every)), in every process
-    /// with the same figures; workers wait for each other at that point.
+    /// Ends the training after an epoch for which `until` is true. It is called after every epoch (or fewer: see
+    /// [`every`](Training::every)), in every process with the same figures; workers wait for each other at that point.
     pub fn until<'n>(self, until: impl FnMut(&Progress<'_>) -> bool + 'n) -> Training<'n, T, V, S> {
         let Training { epochs, tables, update, local, locals, every, snapshots, _state, .. } = self;
         let until: Option<Until<'n>> = Some(Box::new(until));

@@ -1,15 +1,18 @@
-//! From options about data to datasets of rows, or of ratings.
+//! From options about data to datasets of rows, of ratings, or of documents.
 
 use crate::args::ReadArgs;
 use crate::sample;
 use crate::session::is_member;
-use slackwater_dataflow::block::{LabeledBlock, Rating};
+use slackwater_dataflow::block::{Document, LabeledBlock, Rating};
 use slackwater_dataflow::rng::SparkXorShift;
 use slackwater_dataflow::transform::split_bounds;
-use slackwater_dataflow::{Context, Dataset, Error, Result};
-use slackwater_loaders::format::libsvm::LibsvmOptions;
+use slackwater_dataflow::{Context, Data, Dataset, Error, Result};
+use slackwater_loaders::format::bag_of_words::BagFormat;
+use slackwater_loaders::format::libsvm::{IndexBase, LibsvmOptions};
+use slackwater_loaders::format::text::read_whole;
+use slackwater_loaders::lines::ReadLimits;
 use slackwater_loaders::{InputFile, ReadExt, ResolveOptions, Splitting, resolve};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Spark's `minPartitions` of a local file, if nobody says another.
 const SPARK_PARTITIONS: usize = 2;
@@ -97,6 +100,83 @@ impl Ratings {
     }
 }
 
+/// Files of documents.
+pub struct Documents {
+    files: Vec<InputFile>,
+    format: Option<BagFormat>,
+    index_base: IndexBase,
+    splitting: Splitting,
+}
+
+impl Documents {
+    /// Looks at the files: all must be there. Without a format they are in that of the first.
+    pub fn open(
+        data: &[PathBuf],
+        format: Option<BagFormat>,
+        index_base: IndexBase,
+        partitions: Option<usize>,
+    ) -> Result<Self> {
+        Ok(Documents {
+            files: files(&whole_folders(data)?)?,
+            format,
+            index_base,
+            splitting: splitting(false, partitions),
+        })
+    }
+    /// The documents, lazily.
+    pub fn documents(&self, cx: &Context) -> Result<Dataset<Document>> {
+        cx.read_documents_files(&self.files, self.format, self.index_base, self.splitting)
+    }
+    /// The files' names, the first few of them.
+    pub fn name(&self) -> String {
+        names(&self.files)
+    }
+}
+
+/// Bytes of a file of words, at most.
+const VOCABULARY_BYTES_MAX: u64 = 1 << 30;
+
+/// The words of a file, one a line.
+pub fn vocabulary(path: &PathBuf) -> Result<Vec<String>> {
+    let mut words = vec![];
+    for file in resolve(std::slice::from_ref(path), &ResolveOptions::default())? {
+        let text = read_whole(&file, VOCABULARY_BYTES_MAX, ReadLimits::default())?;
+        words.extend(text.lines().map(|line| line.trim().to_string()));
+    }
+    Ok(words)
+}
+
+/// True for a folder that an engine wrote rows to.
+pub fn has_parts(path: &Path) -> bool {
+    let entries = path.read_dir().into_iter().flatten().flatten();
+    entries.into_iter().any(|e| e.file_name().as_encoded_bytes().starts_with(b"part-"))
+}
+
+/// Folders without parts stand for all their files, by name, but for hidden ones.
+fn whole_folders(data: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut paths = vec![];
+    for path in data {
+        if !path.is_dir() || has_parts(path) {
+            paths.push(path.clone());
+            continue;
+        }
+        let failed = |e: std::io::Error| Error::io(path, "read", &e);
+        let entries =
+            path.read_dir().map_err(failed)?.collect::<std::io::Result<Vec<_>>>().map_err(failed)?;
+        let is_shown = |p: &PathBuf| {
+            let name = p.file_name().unwrap_or_default().as_encoded_bytes();
+            p.is_file() && !name.starts_with(b".") && !name.starts_with(b"_")
+        };
+        let mut inside: Vec<PathBuf> = entries.iter().map(std::fs::DirEntry::path).filter(is_shown).collect();
+        inside.sort_unstable();
+        paths.extend(inside);
+    }
+    match paths.is_empty() {
+        true => Err(Error::input("there are no files in the folders of the data", "")),
+        false => Ok(paths),
+    }
+}
+
 /// The files of paths, patterns and folders.
 fn files(data: &[PathBuf]) -> Result<Vec<InputFile>> {
     if is_member() && data.iter().any(|d| d.as_os_str() == "-") {
@@ -152,12 +232,12 @@ pub fn split_part(
     })
 }
 
-/// [`split_part`] of ratings.
-pub fn split_ratings(ratings: &Dataset<Rating>, weights: &[f64], part: usize, seed: u64) -> Dataset<Rating> {
+/// [`split_part`] of single records.
+pub fn split_records<T: Data>(records: &Dataset<T>, weights: &[f64], part: usize, seed: u64) -> Dataset<T> {
     let chooser = chooser(weights, part, seed);
-    ratings.map_partitions_with_index(move |p, ratings| {
+    records.map_partitions_with_index(move |p, records| {
         let mut chosen = chooser(p);
-        ratings.filter(move |_| chosen())
+        records.filter(move |_| chosen())
     })
 }
 

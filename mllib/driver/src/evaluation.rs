@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use slackwater_dataflow::block::LabeledBlock;
 use slackwater_dataflow::{BadRecord, Dataset, Error, Result};
+use slackwater_mllib::clustering::lda::Perplexity;
 use slackwater_mllib::evaluation::{
     BinaryMetrics, ConfusionCounts, CurvePoint, LogLoss, MulticlassMetrics, RegressionMetrics,
     RegressionSums, ScoreCounts,
@@ -87,10 +88,11 @@ enum Kind {
         log_loss: Option<f64>,
     },
     Values(RegressionMetrics),
+    Words(Perplexity),
 }
 
 /// Metrics of which less is better.
-const LESS_IS_BETTER: [&str; 4] = ["log_loss", "rmse", "mse", "mae"];
+const LESS_IS_BETTER: [&str; 5] = ["log_loss", "rmse", "mse", "mae", "perplexity"];
 
 /// Which end of a metric is the good one.
 pub fn direction(metric: &str) -> Direction {
@@ -138,9 +140,19 @@ impl Evaluation {
         require_rows(metrics.rows)?;
         Ok(Evaluation { rows: metrics.rows, columns: 0, kind: Kind::Values(metrics) })
     }
+    /// How well words were foretold. Rows are documents.
+    pub fn of_words(perplexity: Perplexity) -> Self {
+        Evaluation { rows: perplexity.documents, columns: 0, kind: Kind::Words(perplexity) }
+    }
     /// The figures by name, the most telling ones first.
     pub fn figures(&self) -> Vec<(&'static str, f64)> {
         match &self.kind {
+            Kind::Words(m) => vec![
+                ("perplexity", m.perplexity()),
+                ("log_likelihood_per_token", m.log_likelihood / m.tokens as f64),
+                ("tokens", m.tokens as f64),
+                ("unknown_tokens", m.unknown as f64),
+            ],
             Kind::Values(m) => vec![
                 ("rmse", m.root_mean_squared_error),
                 ("r2", m.r2),

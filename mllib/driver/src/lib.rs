@@ -32,6 +32,7 @@ pub mod prelude {
     pub use slackwater_mllib::classification::{
         Family, LinearSvmModel, LinearSvmParams, LogisticRegressionModel, LogisticRegressionParams, SvmLoss,
     };
+    pub use slackwater_mllib::clustering::{LdaModel, LdaParams};
     pub use slackwater_mllib::evaluation::{BinaryMetrics, MulticlassMetrics, RegressionMetrics};
     pub use slackwater_mllib::feature::StandardScaler;
     pub use slackwater_mllib::linear::{Features, ScoreRows, Solver, TableParams, TrainingParams};

@@ -1,7 +1,9 @@
-//! Models of any kind: linear ones, which score rows of features, and factorisations, which predict ratings.
+//! Models of any kind: linear ones, which score rows of features, factorisations, which predict ratings, and topics of
+//! documents.
 
 use slackwater_dataflow::{Error, Result};
 use slackwater_mllib::classification::{LinearSvmModel, LogisticRegressionModel};
+use slackwater_mllib::clustering::LdaModel;
 use slackwater_mllib::linear::{Features, TrainingSummary};
 use slackwater_mllib::model::{Metadata, Overwrite, Persist, inspect, load, save};
 use slackwater_mllib::recommendation::MatrixFactorizationModel;
@@ -15,6 +17,8 @@ pub enum Stored {
     Rows(Model),
     /// A model for ratings.
     Ratings(MatrixFactorizationModel),
+    /// A model for documents.
+    Documents(LdaModel),
 }
 
 impl Stored {
@@ -26,6 +30,7 @@ impl Stored {
             LogisticRegressionModel::ALGORITHM => load(path).map(Model::Logistic).map(Stored::Rows),
             LinearRegressionModel::ALGORITHM => load(path).map(Model::Linear).map(Stored::Rows),
             MatrixFactorizationModel::ALGORITHM => load(path).map(Stored::Ratings),
+            LdaModel::ALGORITHM => load(path).map(Stored::Documents),
             other => Err(Error::input(
                 format!("{}: this program knows no model of kind `{other}`", path.display()),
                 "use the program that made it",

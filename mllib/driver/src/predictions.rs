@@ -68,6 +68,14 @@ impl Layout {
         let names = ["user", "item", "prediction"].map(str::to_string).to_vec();
         Layout { names, format, raw: false, proba: false }
     }
+    /// Columns for documents: which, its most probable topic and how probable that is, and perhaps all topics.
+    pub fn of_documents(format: PredictFormat, topics: usize, proba: bool) -> Self {
+        let mut names = ["document", "topic", "probability"].map(str::to_string).to_vec();
+        if proba {
+            names.extend((0..topics).map(|k| format!("probability_{k}")));
+        }
+        Layout { names, format, raw: false, proba }
+    }
     fn row(&self, model: &Model, row: &impl Features) -> Vec<f64> {
         let mut values = vec![model.predict(row)];
         if self.raw {

@@ -1,6 +1,7 @@
 //! Options of `train mf`.
 
-use super::input::SplitArgs;
+use super::input::HeldOutArgs;
+use super::output::OutputArgs;
 use super::table::SnapshotArgs;
 use super::values::{at_least_one, finite};
 use clap::Args;
@@ -24,13 +25,9 @@ pub struct MatrixFactorizationArgs {
     #[arg(long, short, value_name = "FILE", num_args = 1.., required = true, help_heading = "Input")]
     pub data: Vec<PathBuf>,
 
-    /// Which ratings.
+    /// Which ratings to measure on.
     #[command(flatten)]
-    pub split: SplitArgs,
-
-    /// Measure on the ratings of these files
-    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "split", help_heading = "Input")]
-    pub test: Vec<PathBuf>,
+    pub held_out: HeldOutArgs,
 
     /// Factors of a user and of an item [default: 20]
     ///
@@ -99,17 +96,7 @@ pub struct MatrixFactorizationArgs {
     #[command(flatten)]
     pub snapshots: SnapshotArgs,
 
-    /// Where to store the model, a new folder [default: mf.model in this folder]
-    #[arg(long, short, value_name = "DIR", help_heading = "Output")]
-    pub model: Option<PathBuf>,
-
-    /// Replace a model that is there
-    #[arg(long, help_heading = "Output")]
-    pub overwrite: bool,
-
-    /// Print all metrics, not only the first ones
-    ///
-    /// They are measured on the held-out ratings (--split, --test) or else on those that were learnt from.
-    #[arg(long, help_heading = "Output")]
-    pub metrics: bool,
+    /// The model.
+    #[command(flatten)]
+    pub output: OutputArgs,
 }

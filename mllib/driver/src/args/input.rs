@@ -6,7 +6,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use slackwater_loaders::format::libsvm::IndexBase;
 use std::path::PathBuf;
 
-fn index_base() -> impl TypedValueParser<Value = IndexBase> {
+pub(super) fn index_base() -> impl TypedValueParser<Value = IndexBase> {
     PossibleValuesParser::new(["0", "1"]).map(|s| if s == "0" { IndexBase::Zero } else { IndexBase::One })
 }
 
@@ -57,7 +57,8 @@ pub struct InputArgs {
 pub struct RequiredData {
     /// LIBSVM files, patterns, folders of parts, or - (packed with gz, zst or bz2, or not)
     ///
-    /// For a matrix factorisation: files of ratings, as `help train mf` says; to predict, `user item` is enough.
+    /// For a matrix factorisation: files of ratings, as `help train mf` says; to predict, `user item` is enough. For topics:
+    /// files of documents, as `help train lda` says.
     #[arg(long, short, value_name = "FILE", num_args = 1.., required = true, help_heading = "Input")]
     pub data: Vec<PathBuf>,
 
@@ -78,4 +79,16 @@ pub struct SplitArgs {
     /// Each row is drawn by itself, as Spark's randomSplit does; further parts are left aside.
     #[arg(long, value_name = "W,W", value_delimiter = ',', value_parser = finite, help_heading = "Input")]
     pub split: Vec<f64>,
+}
+
+/// What a fitted model is measured on, if not on what it was learnt from.
+#[derive(Debug, Clone, Args)]
+pub struct HeldOutArgs {
+    /// A part of the data.
+    #[command(flatten)]
+    pub split: SplitArgs,
+
+    /// Measure on these files
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "split", help_heading = "Input")]
+    pub test: Vec<PathBuf>,
 }

@@ -9,7 +9,9 @@ mod factorization;
 mod global;
 mod input;
 mod other;
+mod output;
 mod table;
+mod topics;
 mod train;
 mod values;
 
@@ -22,6 +24,7 @@ pub use other::{
     CompletionsArgs, ConfigArgs, ConfigCommand, CurveKind, EvaluateArgs, ExplainArgs, ExplainFormat,
     ExportFormat, InspectArgs, PredictArgs, PredictFormat, ShowArgs,
 };
+pub use topics::TopicsArgs;
 pub use train::{Algorithm, Common, LinearAlgorithm, TrainArgs};
 
 use clap::{ArgAction, Parser, Subcommand};

@@ -68,7 +68,7 @@ pub struct PredictArgs {
     #[arg(long, value_name = "FORMAT", help_heading = "Output")]
     pub format: Option<PredictFormat>,
 
-    /// Add the probability of every class
+    /// Add the probability of every class, or of every topic
     #[arg(long, help_heading = "Output")]
     pub proba: bool,
 
@@ -130,7 +130,7 @@ pub struct EvaluateArgs {
 
     /// Exit with 1 unless a metric is at least this good (may be repeated)
     ///
-    /// At least VALUE, or at most VALUE for rmse, mse, mae and log-loss.
+    /// At least VALUE, or at most VALUE for rmse, mse, mae, log-loss and perplexity.
     #[arg(long, value_name = "METRIC=VALUE", help_heading = "Output")]
     pub require: Vec<Requirement>,
 }

@@ -2,13 +2,14 @@
 
 use super::algorithm::TrainingArgs;
 use super::factorization::{FACTORIZATION_EXAMPLES, MatrixFactorizationArgs};
-use super::input::{InputArgs, SplitArgs};
+use super::input::{HeldOutArgs, InputArgs};
+use super::output::OutputArgs;
 use super::table::{SnapshotArgs, TableArgs};
+use super::topics::{TOPICS_EXAMPLES, TopicsArgs};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use slackwater_mllib::classification::{Family, SvmLoss};
 use slackwater_paramstore::Snapshots;
-use std::path::PathBuf;
 
 const SOLVERS: &str = "\
 Solvers:
@@ -57,6 +58,9 @@ pub enum Algorithm {
     /// Matrix factorisation, to predict ratings of items by users
     #[command(name = "mf", alias = "matrix-factorization", after_long_help = FACTORIZATION_EXAMPLES)]
     MatrixFactorization(MatrixFactorizationArgs),
+    /// Latent Dirichlet allocation, to find the topics of documents
+    #[command(name = "lda", alias = "topics", after_long_help = TOPICS_EXAMPLES)]
+    Topics(TopicsArgs),
 }
 
 /// What can be fitted to rows of features.
@@ -134,31 +138,17 @@ pub struct Common {
     #[command(flatten)]
     pub input: InputArgs,
 
-    /// Which rows of it.
+    /// Which rows to measure on.
     #[command(flatten)]
-    pub split: SplitArgs,
-
-    /// Measure on the rows of these files
-    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "split", help_heading = "Input")]
-    pub test: Vec<PathBuf>,
+    pub held_out: HeldOutArgs,
 
     /// Parameters.
     #[command(flatten)]
     pub training: TrainingArgs,
 
-    /// Where to store the model, a new folder [default: ALGORITHM.model in this folder]
-    #[arg(long, short, value_name = "DIR", help_heading = "Output")]
-    pub model: Option<PathBuf>,
-
-    /// Replace a model that is there
-    #[arg(long, help_heading = "Output")]
-    pub overwrite: bool,
-
-    /// Print all metrics, not only the first ones
-    ///
-    /// They are measured on the held-out rows (--split, --test) or else on the rows that were learnt from.
-    #[arg(long, help_heading = "Output")]
-    pub metrics: bool,
+    /// The model.
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 impl LinearAlgorithm {

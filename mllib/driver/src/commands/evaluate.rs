@@ -1,6 +1,6 @@
 //! `evaluate`: all metrics of a model on labelled rows.
 
-use super::factorization;
+use super::{factorization, topics};
 use crate::args::{CurveKind, EvaluateArgs, Globals};
 use crate::data::{Binarize, Input};
 use crate::evaluation::{Evaluation, direction, thinned_curve, thresholds};
@@ -24,6 +24,7 @@ pub fn run(globals: &Globals, args: &EvaluateArgs) -> Result<u8> {
     let model = match Stored::load(path)? {
         Stored::Rows(model) => model,
         Stored::Ratings(model) => return factorization::evaluate(globals, args, path, &model),
+        Stored::Documents(model) => return topics::evaluate(globals, args, path, &model),
     };
     let mut input = Input::open(&args.input.data, &args.input.read, globals.partitions)?;
     let classes = model.classes();

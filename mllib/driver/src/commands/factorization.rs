@@ -17,17 +17,24 @@ use slackwater_mllib::recommendation::MatrixFactorizationModel;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The ratings, or pairs, of options that are for rows too; those that are for rows only are refused.
-fn open(data: &[PathBuf], read: &ReadArgs, globals: &Globals, others: &[(&str, bool)]) -> Result<Ratings> {
+/// Refuses options that are for rows of features only, and `others` of which one is given.
+pub fn refuse(read: &ReadArgs, others: &[(&str, bool)], why: &str) -> Result<()> {
     let of_rows = [
         ("num-features", read.num_features.is_some()),
         ("max-features", read.max_features.is_some()),
-        ("index-base", read.index_base != IndexBase::One),
         ("binarize", read.binarize.is_some()),
     ];
-    if let Some((name, _)) = of_rows.iter().chain(others).find(|(_, given)| *given) {
-        return Err(Error::config(*name, "is not for ratings, and the model is a matrix factorisation"));
+    match of_rows.iter().chain(others).find(|(_, given)| *given) {
+        Some((name, _)) => Err(Error::config(*name, why)),
+        None => Ok(()),
     }
+}
+
+/// The ratings, or pairs, of options that are for rows too; those that are for rows only are refused.
+fn open(data: &[PathBuf], read: &ReadArgs, globals: &Globals, others: &[(&str, bool)]) -> Result<Ratings> {
+    let why = "is not for ratings, and the model is a matrix factorisation";
+    refuse(read, &[("index-base", read.index_base != IndexBase::One)], why)?;
+    refuse(read, others, why)?;
     Ratings::open(data, read.spark_splits, globals.partitions)
 }
 

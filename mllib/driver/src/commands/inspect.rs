@@ -1,8 +1,8 @@
 //! `inspect`: what a model, or a LIBSVM file, holds.
 
-use super::factorization;
+use super::{factorization, topics};
 use crate::args::{ExportFormat, Globals, InspectArgs, ReadArgs};
-use crate::data::Input;
+use crate::data::{Input, has_parts};
 use crate::model::{Model, Stored, is_model, metadata};
 use crate::output::{Output, count, figure, table};
 use crate::session::Session;
@@ -28,17 +28,12 @@ pub fn run(globals: &Globals, args: &InspectArgs) -> Result<u8> {
     }
 }
 
-/// True for a folder that an engine wrote rows to.
-fn has_parts(path: &Path) -> bool {
-    let entries = path.read_dir().into_iter().flatten().flatten();
-    entries.into_iter().any(|e| e.file_name().as_encoded_bytes().starts_with(b"part-"))
-}
-
 fn inspect_model(globals: &Globals, args: &InspectArgs, path: &Path) -> Result<u8> {
     let about = metadata(path)?;
     let model = match Stored::load(path)? {
         Stored::Rows(model) => model,
         Stored::Ratings(model) => return factorization::inspect(globals, args, path, &model),
+        Stored::Documents(model) => return topics::inspect(globals, args, path, &model),
     };
     let output = Output { json: globals.json, quiet: globals.quiet, speaks: true };
     if let (Some(ExportFormat::Liblinear), Some(out)) = (args.export, &args.out) {

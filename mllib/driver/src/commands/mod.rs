@@ -8,6 +8,7 @@ mod explain;
 mod factorization;
 mod inspect;
 mod predict;
+mod topics;
 mod train;
 
 use crate::args::{ClusterCommand, Command, ConfigCommand};

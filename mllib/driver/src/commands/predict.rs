@@ -1,6 +1,6 @@
 //! `predict`: some partitions at a time, so memory is bounded by those and not by the data.
 
-use super::factorization;
+use super::{factorization, topics};
 use crate::args::{Globals, PredictArgs, PredictFormat};
 use crate::data::Input;
 use crate::model::Stored;
@@ -35,6 +35,7 @@ pub fn run(globals: &Globals, args: &PredictArgs) -> Result<u8> {
     let model = match Stored::load(path)? {
         Stored::Rows(model) => Arc::new(model),
         Stored::Ratings(model) => return factorization::predict(globals, args, path, model, format),
+        Stored::Documents(model) => return topics::predict(globals, args, path, model, format),
     };
     let layout = Layout::new(&model, format, args.raw, args.proba)?;
     let input = Input::open(&args.input.data, &args.input.read, globals.partitions)?;

@@ -21,6 +21,7 @@ fn help_texts() {
     check("train-logistic-regression", &["help", "train", "logistic-regression"]);
     check("train-linear-regression", &["train", "linear-regression", "--help"]);
     check("train-mf", &["help", "train", "mf"]);
+    check("train-lda", &["help", "train", "lda"]);
     check("predict", &["help", "predict"]);
     check("evaluate", &["help", "evaluate"]);
     check("inspect", &["help", "inspect"]);

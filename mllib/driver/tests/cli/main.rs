@@ -4,6 +4,7 @@ mod bad_input;
 mod chain;
 mod cluster;
 mod common;
+mod documents;
 mod help;
 mod interrupt;
 mod output;

@@ -45,4 +45,4 @@ mod train;
 
 pub use model::{Attributes, LdaModel, LdaSummary, Perplexity};
 pub use params::{LdaParams, Sampler};
-pub use train::{DocumentTopics, LdaFit};
+pub use train::{DocumentTopics, LdaFit, LdaObserver, LdaProgress};

@@ -133,15 +133,7 @@ impl LdaModel {
     }
     /// The `n` most probable words of a topic and their counts, the most probable first; of equals the smaller number.
     pub fn top_words(&self, topic: usize, n: usize) -> Vec<(u32, f32)> {
-        let column = self.counts.iter().skip(topic).step_by(self.topics()).enumerate();
-        let mut words: Vec<(u32, f32)> = column.map(|(word, n)| (word as u32, *n)).collect();
-        let order = |a: &(u32, f32), b: &(u32, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
-        if n < words.len() {
-            words.select_nth_unstable_by(n, order);
-            words.truncate(n);
-        }
-        words.sort_unstable_by(order);
-        words
+        top(self.counts.iter().skip(topic).step_by(self.topics()).copied(), n)
     }
     /// Proportions of topics in a document that need not have been learnt from: `θ` at a fixed point of
     /// `θ_k ∝ α + Σ_w n_w θ_k φ_wk / Σ_j θ_j φ_wj`. Words that the model does not know are left out; a document without words
@@ -226,6 +218,18 @@ impl LdaModel {
     pub fn summary(&self) -> &LdaSummary {
         &self.attributes.summary
     }
+}
+
+/// The `n` words with the largest counts.
+pub(super) fn top(counts: impl Iterator<Item = f32>, n: usize) -> Vec<(u32, f32)> {
+    let mut words: Vec<(u32, f32)> = counts.enumerate().map(|(word, n)| (word as u32, n)).collect();
+    let order = |a: &(u32, f32), b: &(u32, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
+    if n < words.len() {
+        words.select_nth_unstable_by(n, order);
+        words.truncate(n);
+    }
+    words.sort_unstable_by(order);
+    words
 }
 
 impl Persist for LdaModel {

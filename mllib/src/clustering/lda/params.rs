@@ -61,7 +61,7 @@ pub struct LdaParams {
     pub sampler: Option<Sampler>,
     /// Proposals of the word, and of the document, for every token; of the alias sampler only.
     pub proposals: usize,
-    /// Documents of each partition in a clock; `None`: a quarter of them, but 4096 to 65536 tokens.
+    /// Documents of each partition in a clock; `None`: a sixteenth of them, but 2048 to 65536 tokens.
     pub batch: Option<usize>,
     /// How old the counts of other partitions may be.
     pub consistency: Consistency,

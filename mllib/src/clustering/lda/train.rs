@@ -2,14 +2,16 @@
 
 use super::batch::{Batch, batch_of, batches};
 use super::likelihood::{OfDocuments, of_words};
+use super::model::top;
 use super::sampler::{Counts, Priors, WordState, sweep};
 use super::{Attributes, LdaModel, LdaParams, LdaSummary, Sampler};
-use crate::optimization::{Observer, Progress, Stop, silent};
+use crate::optimization::Stop;
 use serde::{Deserialize, Serialize};
 use slackwater_dataflow::block::Document;
 use slackwater_dataflow::{Dataset, Error, Result};
 use slackwater_paramstore::{Clock, EpochsExt, Snapshots, Table, TableExt, TableSpec, TableView};
 use std::iter::once_with;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// What is known of some documents.
@@ -47,6 +49,27 @@ pub struct DocumentTopics {
     pub counts: Vec<u32>,
 }
 
+/// The state after some epochs.
+#[derive(Debug, Clone, Copy)]
+pub struct LdaProgress<'a> {
+    /// Epochs done.
+    pub epochs: usize,
+    /// Joint log likelihood of words and topics.
+    pub log_likelihood: f64,
+    topics: usize,
+    counts: &'a [i32],
+}
+
+impl LdaProgress<'_> {
+    /// The `n` words of which a topic has the most tokens, and how many; see [`LdaModel::top_words`].
+    pub fn top_words(&self, topic: usize, n: usize) -> Vec<(u32, f32)> {
+        top(self.counts.iter().skip(topic).step_by(self.topics).map(|n| *n as f32), n)
+    }
+}
+
+/// Called after every evaluation; `Break` ends the training with what it has.
+pub type LdaObserver<'a> = dyn FnMut(&LdaProgress<'_>) -> ControlFlow<()> + 'a;
+
 /// A fitted model, and what training has found of the documents.
 #[derive(Debug, Clone)]
 pub struct LdaFit {
@@ -66,7 +89,7 @@ impl LdaParams {
     /// # Errors
     /// As [`fit_observed`](LdaParams::fit_observed).
     pub fn fit(&self, documents: &Dataset<Document>) -> Result<LdaModel> {
-        Ok(self.fit_observed(documents, None, None, &mut silent)?.model)
+        Ok(self.fit_observed(documents, None, None, &mut |_| ControlFlow::Continue(()))?.model)
     }
     /// [`fit`](LdaParams::fit) with the names of the words, with snapshots, and with an observer, which is told the joint log
     /// likelihood at every evaluation. Without names there are as many words as the largest number says. The documents are
@@ -80,7 +103,7 @@ impl LdaParams {
         documents: &Dataset<Document>,
         vocabulary: Option<Vec<String>>,
         snapshots: Option<Snapshots>,
-        observer: &mut Observer<'_>,
+        observer: &mut LdaObserver<'_>,
     ) -> Result<LdaFit> {
         self.check()?;
         let census = documents.map_partitions(|documents| once_with(move || Census::of(documents)));
@@ -129,7 +152,7 @@ impl Fit<'_> {
         &self,
         vocabulary: Option<Vec<String>>,
         snapshots: Option<Snapshots>,
-        observer: &mut Observer<'_>,
+        observer: &mut LdaObserver<'_>,
     ) -> Result<LdaFit> {
         let (params, topics) = (self.params, self.params.topics);
         let (of_words_table, totals) = self.tables()?;
@@ -187,7 +210,7 @@ fn topics_of_documents(batch: &Batch, assigned: &[u16], topics: usize) -> Vec<Do
 struct Evaluations<'a, 'o> {
     params: &'a LdaParams,
     words: &'a Table<i32>,
-    observer: &'a mut Observer<'o>,
+    observer: &'a mut LdaObserver<'o>,
     /// (epochs, log likelihood).
     history: Vec<(usize, f64)>,
     /// Sums of counts after the burn-in, and how many.
@@ -197,7 +220,7 @@ struct Evaluations<'a, 'o> {
 }
 
 impl<'a, 'o> Evaluations<'a, 'o> {
-    fn new(params: &'a LdaParams, words: &'a Table<i32>, observer: &'a mut Observer<'o>) -> Self {
+    fn new(params: &'a LdaParams, words: &'a Table<i32>, observer: &'a mut LdaObserver<'o>) -> Self {
         Evaluations {
             params,
             words,
@@ -220,7 +243,7 @@ impl<'a, 'o> Evaluations<'a, 'o> {
             self.sums.iter_mut().zip(counts.iter()).for_each(|(sum, n)| *sum += *n as f32);
             self.samples += 1;
         }
-        let note = Progress { iteration: epochs, objective: value, gradient_norm: f64::NAN, weights: &[] };
+        let note = LdaProgress { epochs, log_likelihood: value, counts: &counts, topics: params.topics };
         if (self.observer)(&note).is_break() {
             self.stop = Stop::Observer;
         } else if change.zip(params.tolerance).is_some_and(|(change, tolerance)| change < tolerance) {

@@ -1,6 +1,6 @@
 //! `train` of linear models: read, split, perhaps cross-validate, fit, measure, store.
 
-use super::{MeasuredOn, target};
+use super::{Measured, MeasuredOn, target};
 use crate::args::{Common, Globals, LinearAlgorithm};
 use crate::data::{Input, check_split, split_part};
 use crate::evaluation::{Evaluation, direction};
@@ -24,15 +24,15 @@ const FOLDS: usize = 3;
 pub fn run(globals: &Globals, algorithm: &LinearAlgorithm) -> Result<u8> {
     let start = Instant::now();
     let common = algorithm.common();
-    let target = target(common.model.as_ref(), algorithm.name());
+    let target = target(common.output.model.as_ref(), algorithm.name());
     // What can be wrong without a look at the data comes first, and before anything is started.
-    check_split(&common.split.split)?;
-    check_target(&target, common.overwrite)?;
+    check_split(&common.held_out.split.split)?;
+    check_target(&target, common.output.overwrite)?;
     let seed = globals.seed.unwrap_or(slackwater_dataflow::Config::default().seed);
     let trainer = Trainer::new(algorithm, seed)?;
     trainer.candidates(&common.training.grid)?;
     let input = Input::open(&common.input.data, &common.input.read, globals.partitions)?;
-    let test = match &common.test[..] {
+    let test = match &common.held_out.test[..] {
         [] => None,
         files => Some(Input::open(files, &common.input.read, globals.partitions)?),
     };
@@ -43,7 +43,7 @@ pub fn run(globals: &Globals, algorithm: &LinearAlgorithm) -> Result<u8> {
         let job = Job { session, algorithm, common, trainer, input, test, seed };
         let mut outcome = job.run()?;
         session.check()?;
-        if let Some(saved) = session.cx.on_driver(|| outcome.model.save(&target, common.overwrite)) {
+        if let Some(saved) = session.cx.on_driver(|| outcome.model.save(&target, common.output.overwrite)) {
             saved?;
         }
         outcome.bad_rows = session.note_bad_rows();
@@ -71,9 +71,7 @@ struct Outcome {
     partitions: usize,
     model: Model,
     search: Option<Search>,
-    evaluation: Evaluation,
-    measured_on: MeasuredOn,
-    all_metrics: bool,
+    measured: Measured,
     bad_rows: u64,
 }
 
@@ -89,7 +87,7 @@ impl Job<'_> {
     fn run(&self) -> Result<Outcome> {
         let blocks = self.input.blocks(&self.session.cx)?;
         let partitions = blocks.num_partitions();
-        let weights = &self.common.split.split;
+        let weights = &self.common.held_out.split.split;
         let (training, held_out) = match weights.is_empty() {
             true => (blocks, None),
             false => {
@@ -101,7 +99,7 @@ impl Job<'_> {
         };
         let rows = DatasetRows::from_blocks(&training);
         let result = self.fit(&rows, held_out);
-        let (model, search, evaluation, measured_on) =
+        let (model, search, evaluation, on) =
             result.map_err(|e| labels::located(e, &self.input, self.trainer.accepts().as_ref()))?;
         Ok(Outcome {
             algorithm: self.algorithm.name(),
@@ -109,9 +107,7 @@ impl Job<'_> {
             partitions,
             model,
             search,
-            evaluation,
-            measured_on,
-            all_metrics: self.common.metrics,
+            measured: Measured { evaluation, on, all_metrics: self.common.output.metrics },
             bad_rows: 0,
         })
     }
@@ -206,8 +202,8 @@ impl Outcome {
             "converged": summary.report.stop.is_converged(),
             "parameters": self.model.params(),
             "cross_validation": search,
-            "measured_on": self.measured_on.name(),
-            "metrics": self.evaluation.to_json(),
+            "measured_on": self.measured.on.name(),
+            "metrics": self.measured.evaluation.to_json(),
             "bad_rows": self.bad_rows,
             "model": target,
             "seconds": seconds,
@@ -216,7 +212,7 @@ impl Outcome {
 
     fn text(&self, target: &std::path::Path, seconds: f64) -> String {
         let summary = self.model.summary();
-        let (report, on) = (&summary.report, self.measured_on.name());
+        let report = &summary.report;
         let mut text = format!(
             "data       {}: {}, {}, {}\n",
             self.data,
@@ -239,13 +235,6 @@ impl Outcome {
             figure(summary.objective),
             report.stop,
         );
-        if self.all_metrics {
-            text += &format!("metrics    on the {on}\n{}", self.evaluation.text());
-        } else {
-            let rows = self.evaluation.rows;
-            text += &format!("metrics    {} on the {rows} {on}\n", self.evaluation.headline());
-        }
-        text += &format!("model      {}\n", target.display());
-        text + &format!("time       {seconds:.3} s")
+        text + &self.measured.text(target, seconds)
     }
 }

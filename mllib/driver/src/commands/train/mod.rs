@@ -1,17 +1,20 @@
-//! `train`: linear models from rows, factorisations from ratings.
+//! `train`: linear models from rows, factorisations from ratings, topics from documents.
 
+mod documents;
 mod linear;
 mod ratings;
 
 use crate::args::{Algorithm, Globals, TrainArgs};
+use crate::evaluation::Evaluation;
 use slackwater_dataflow::Result;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Runs `train`.
 pub fn run(globals: &Globals, args: &TrainArgs) -> Result<u8> {
     match &args.algorithm {
         Algorithm::Linear(algorithm) => linear::run(globals, algorithm),
         Algorithm::MatrixFactorization(args) => ratings::run(globals, args),
+        Algorithm::Topics(args) => documents::run(globals, args),
     }
 }
 
@@ -39,5 +42,25 @@ impl MeasuredOn {
             MeasuredOn::HeldOut => "held-out rows",
             MeasuredOn::Test => "test rows",
         }
+    }
+}
+
+/// How good a fitted model is.
+struct Measured {
+    evaluation: Evaluation,
+    on: MeasuredOn,
+    /// All metrics are told, not only the first.
+    all_metrics: bool,
+}
+
+impl Measured {
+    /// The last lines of what `train` says.
+    fn text(&self, target: &Path, seconds: f64) -> String {
+        let (on, rows) = (self.on.name(), self.evaluation.rows);
+        let metrics = match self.all_metrics {
+            true => format!("metrics    on the {on}\n{}", self.evaluation.text()),
+            false => format!("metrics    {} on the {rows} {on}\n", self.evaluation.headline()),
+        };
+        format!("{metrics}model      {}\ntime       {seconds:.3} s", target.display())
     }
 }

@@ -1,8 +1,8 @@
 //! `train mf`: read ratings, split, fit, measure, store.
 
-use super::{MeasuredOn, target};
+use super::{Measured, MeasuredOn, target};
 use crate::args::{Globals, MatrixFactorizationArgs};
-use crate::data::{Ratings, check_split, split_ratings};
+use crate::data::{Ratings, check_split, split_records};
 use crate::evaluation::Evaluation;
 use crate::model::{check_target, save_model};
 use crate::output::{count, figure};
@@ -20,22 +20,22 @@ const NAME: &str = "mf";
 /// Runs `train mf`.
 pub fn run(globals: &Globals, args: &MatrixFactorizationArgs) -> Result<u8> {
     let start = Instant::now();
-    let target = target(args.model.as_ref(), NAME);
+    let target = target(args.output.model.as_ref(), NAME);
     // What can be wrong without a look at the data comes first, and before anything is started.
-    check_split(&args.split.split)?;
-    check_target(&target, args.overwrite)?;
+    check_split(&args.held_out.split.split)?;
+    check_target(&target, args.output.overwrite)?;
     let seed = globals.seed.unwrap_or(slackwater_dataflow::Config::default().seed);
     let params = params(args, seed);
     params.check()?;
     let input = Ratings::open(&args.data, false, globals.partitions)?;
-    let test = match &args.test[..] {
+    let test = match &args.held_out.test[..] {
         [] => None,
         files => Some(Ratings::open(files, false, globals.partitions)?),
     };
     Session::run(globals, |session| {
         let mut outcome = fit(session, args, &params, &input, test.as_ref())?;
         session.check()?;
-        let save = || save_model(&outcome.model, &target, args.overwrite);
+        let save = || save_model(&outcome.model, &target, args.output.overwrite);
         if let Some(saved) = session.cx.on_driver(save) {
             saved?;
         }
@@ -74,32 +74,30 @@ fn fit(
 ) -> Result<Outcome> {
     // Training and measuring read it: parsed once.
     let ratings = input.ratings(&session.cx)?.persist(StorageLevel::MemoryAndDisk).named("parsed ratings");
-    let weights = &args.split.split;
+    let weights = &args.held_out.split.split;
     let training = match weights.is_empty() {
         true => ratings.clone(),
-        false => split_ratings(&ratings, weights, 0, params.seed),
+        false => split_records(&ratings, weights, 0, params.seed),
     };
     let (epochs, snapshots) = (params.epochs, args.snapshots.spec());
     let model = params
         .fit_observed(&training, snapshots, &mut |progress| session.iteration(NAME, epochs, progress))?;
     session.check()?;
-    let (measured, measured_on) = match test {
+    let (ratings, on) = match test {
         Some(test) => (test.ratings(&session.cx)?, MeasuredOn::Test),
         None if weights.is_empty() => (training, MeasuredOn::Training),
-        None => (split_ratings(&ratings, weights, 1, params.seed), MeasuredOn::HeldOut),
+        None => (split_records(&ratings, weights, 1, params.seed), MeasuredOn::HeldOut),
     };
-    let evaluation = Evaluation::of_values(RegressionMetrics::of(&model.score(&measured))?)?;
-    let all_metrics = args.metrics;
-    Ok(Outcome { data: input.name(), model, evaluation, measured_on, all_metrics, bad_rows: 0 })
+    let evaluation = Evaluation::of_values(RegressionMetrics::of(&model.score(&ratings))?)?;
+    let measured = Measured { evaluation, on, all_metrics: args.output.metrics };
+    Ok(Outcome { data: input.name(), model, measured, bad_rows: 0 })
 }
 
 /// What was done.
 struct Outcome {
     data: String,
     model: MatrixFactorizationModel,
-    evaluation: Evaluation,
-    measured_on: MeasuredOn,
-    all_metrics: bool,
+    measured: Measured,
     bad_rows: u64,
 }
 
@@ -121,8 +119,8 @@ impl Outcome {
             "stop": summary.stop.to_string(),
             "converged": summary.stop.is_converged(),
             "parameters": self.model.params(),
-            "measured_on": self.measured_on.name(),
-            "metrics": self.evaluation.to_json(),
+            "measured_on": self.measured.on.name(),
+            "metrics": self.measured.evaluation.to_json(),
             "bad_rows": self.bad_rows,
             "model": target,
             "seconds": seconds,
@@ -130,7 +128,7 @@ impl Outcome {
     }
 
     fn text(&self, target: &Path, seconds: f64) -> String {
-        let (summary, on) = (self.model.summary(), self.measured_on.name());
+        let summary = self.model.summary();
         let mut text = format!(
             "data       {}: {} of {} by {}\n",
             self.data,
@@ -147,13 +145,6 @@ impl Outcome {
             figure(summary.rmse),
             summary.stop,
         );
-        if self.all_metrics {
-            text += &format!("metrics    on the {on}\n{}", self.evaluation.text());
-        } else {
-            let rows = self.evaluation.rows;
-            text += &format!("metrics    {} on the {rows} {on}\n", self.evaluation.headline());
-        }
-        text += &format!("model      {}\n", target.display());
-        text + &format!("time       {seconds:.3} s")
+        text + &self.measured.text(target, seconds)
     }
 }

@@ -1,0 +1,241 @@
+//! `train lda`: read documents, split, sample, measure, store.
+
+use super::{Measured, MeasuredOn, target};
+use crate::args::{Globals, TopicsArgs};
+use crate::commands::topics::top_words;
+use crate::data::{Documents, check_split, split_records, vocabulary};
+use crate::evaluation::Evaluation;
+use crate::model::{check_target, save_model};
+use crate::output::{count, exact, figure};
+use crate::session::Session;
+use serde_json::{Value, json};
+use slackwater_dataflow::{Error, Result, StorageLevel};
+use slackwater_loaders::sink::{AtomicFile, Existing};
+use slackwater_mllib::clustering::lda::{DocumentTopics, Sampler};
+use slackwater_mllib::clustering::{LdaModel, LdaParams};
+use slackwater_mllib::optimization::Progress;
+use std::path::Path;
+use std::time::Instant;
+
+/// Its name in the command and in the name of a model.
+const NAME: &str = "lda";
+
+/// Runs `train lda`.
+pub fn run(globals: &Globals, args: &TopicsArgs) -> Result<u8> {
+    let start = Instant::now();
+    let target = target(args.output.model.as_ref(), NAME);
+    // What can be wrong without a look at the data comes first, and before anything is started.
+    check_split(&args.held_out.split.split)?;
+    check_target(&target, args.output.overwrite)?;
+    for file in [&args.word_counts, &args.document_counts].into_iter().flatten() {
+        if file.exists() && !args.output.overwrite {
+            let file = file.display();
+            return Err(Error::usage(format!("`{file}` is there already\n  hint: --overwrite replaces it")));
+        }
+    }
+    let seed = globals.seed.unwrap_or(slackwater_dataflow::Config::default().seed);
+    let params = params(args, seed)?;
+    let open = |files| Documents::open(files, args.format.format(), args.index_base, globals.partitions);
+    let input = open(&args.data)?;
+    let test = match &args.held_out.test[..] {
+        [] => None,
+        files => Some(open(files)?),
+    };
+    let names = args.vocabulary.as_ref().map(vocabulary).transpose()?;
+    Session::run(globals, |session| {
+        let job = Job { session, args, params: &params, input: &input, test: test.as_ref() };
+        let (mut outcome, documents) = job.fit(names.clone())?;
+        session.check()?;
+        let save = || {
+            save_model(&outcome.model, &target, args.output.overwrite)?;
+            outcome.save_counts(args, documents.as_deref())
+        };
+        if let Some(saved) = session.cx.on_driver(save) {
+            saved?;
+        }
+        outcome.bad_rows = session.note_bad_rows();
+        let seconds = start.elapsed().as_secs_f64();
+        session.output.result(|| outcome.to_json(&target, seconds), || outcome.text(&target, seconds))?;
+        Ok(0)
+    })
+}
+
+fn params(args: &TopicsArgs, seed: u64) -> Result<LdaParams> {
+    let default = LdaParams::default();
+    let params = LdaParams {
+        topics: args.topics.unwrap_or(default.topics),
+        alpha: args.alpha.unwrap_or(default.alpha),
+        beta: args.beta.unwrap_or(default.beta),
+        epochs: args.epochs.unwrap_or(default.epochs),
+        burn_in: args.burn_in,
+        evaluate_every: args.evaluate_every.unwrap_or(default.evaluate_every),
+        sampler: args.sampler.0,
+        proposals: args.proposals.unwrap_or(default.proposals),
+        batch: args.batch,
+        consistency: args.consistency.unwrap_or(default.consistency),
+        tolerance: args.tolerance,
+        seed,
+    };
+    params.check()?;
+    if args.proposals.is_some() && params.sampler() != Sampler::Alias {
+        return Err(Error::config("proposals", "is for `--sampler alias` only"));
+    }
+    Ok(params)
+}
+
+/// What is to be done.
+struct Job<'a> {
+    session: &'a Session,
+    args: &'a TopicsArgs,
+    params: &'a LdaParams,
+    input: &'a Documents,
+    test: Option<&'a Documents>,
+}
+
+impl Job<'_> {
+    /// Fits and measures; the documents' topics come with it, if they are to be written.
+    fn fit(&self, names: Option<Vec<String>>) -> Result<(Outcome, Option<Vec<DocumentTopics>>)> {
+        let Job { session, args, params, input, test } = self;
+        // Training and measuring read it: parsed once.
+        let documents = input.documents(&session.cx)?;
+        let documents = documents.persist(StorageLevel::MemoryAndDisk).named("parsed documents");
+        let weights = &args.held_out.split.split;
+        let training = match weights.is_empty() {
+            true => documents.clone(),
+            false => split_records(&documents, weights, 0, params.seed),
+        };
+        let shown = names.clone();
+        let fit = params.fit_observed(&training, names, args.snapshots.spec(), &mut |progress| {
+            if let Some(n) = args.watch {
+                for topic in 0..params.topics {
+                    let words = progress.top_words(topic, n);
+                    let name = |w: u32| shown.as_ref().and_then(|s| s.get(w as usize)).map(String::as_str);
+                    session.output.note(&format!("topic {topic}: {}", top_words(&words, name)));
+                }
+            }
+            let note = Progress {
+                iteration: progress.epochs,
+                objective: progress.log_likelihood,
+                gradient_norm: f64::NAN,
+                weights: &[],
+            };
+            session.iteration(NAME, params.epochs, &note)
+        })?;
+        session.check()?;
+        let (measured, on) = match test {
+            Some(test) => (test.documents(&session.cx)?, MeasuredOn::Test),
+            None if weights.is_empty() => (training, MeasuredOn::Training),
+            None => (split_records(&documents, weights, 1, params.seed), MeasuredOn::HeldOut),
+        };
+        let evaluation = Evaluation::of_words(fit.model.perplexity(&measured)?);
+        let measured = Measured { evaluation, on, all_metrics: args.output.metrics };
+        let topics = args.document_counts.as_ref().map(|_| fit.documents.collect()).transpose()?;
+        Ok((Outcome { data: input.name(), model: fit.model, measured, bad_rows: 0 }, topics))
+    }
+}
+
+/// What was done.
+struct Outcome {
+    data: String,
+    model: LdaModel,
+    measured: Measured,
+    bad_rows: u64,
+}
+
+/// A line: a name, and numbers with tabs between.
+fn line(name: &str, numbers: impl Iterator<Item = f64>) -> String {
+    let mut line = name.to_string();
+    for number in numbers {
+        line.push('\t');
+        line += &exact(number);
+    }
+    line.push('\n');
+    line
+}
+
+fn write(path: &Path, overwrite: bool, lines: impl Iterator<Item = String>) -> Result<()> {
+    let existing = if overwrite { Existing::Overwrite } else { Existing::Refuse };
+    let mut file = AtomicFile::create(path, existing)?;
+    for line in lines {
+        file.append(line.as_bytes())?;
+    }
+    file.commit()
+}
+
+impl Outcome {
+    fn save_counts(&self, args: &TopicsArgs, documents: Option<&[DocumentTopics]>) -> Result<()> {
+        let (model, overwrite) = (&self.model, args.output.overwrite);
+        if let Some(path) = &args.word_counts {
+            let word = |w: u32| {
+                let name = model.name(w).map_or_else(|| w.to_string(), str::to_string);
+                line(&name, model.counts(w).iter().map(|n| f64::from(*n)))
+            };
+            write(path, overwrite, (0..model.words() as u32).map(word))?;
+        }
+        if let (Some(path), Some(documents)) = (&args.document_counts, documents) {
+            let document =
+                |d: &DocumentTopics| line(&d.id.to_string(), d.counts.iter().map(|n| f64::from(*n)));
+            write(path, overwrite, documents.iter().map(document))?;
+        }
+        Ok(())
+    }
+
+    fn to_json(&self, target: &Path, seconds: f64) -> Value {
+        let summary = self.model.summary();
+        let history = summary.log_likelihood_history.iter();
+        json!({
+            "command": "train",
+            "algorithm": NAME,
+            "data": self.data,
+            "rows": summary.documents,
+            "tokens": summary.tokens,
+            "words": self.model.words(),
+            "partitions": summary.partitions,
+            "batch": summary.batch,
+            "sampler": self.model.params().sampler().name(),
+            "epochs": summary.epochs,
+            "log_likelihood": summary.log_likelihood,
+            "log_likelihood_history": history.map(|(epochs, value)| json!([epochs, value])).collect::<Vec<_>>(),
+            "tokens_per_second": self.tokens_per_second(),
+            "stop": summary.stop.to_string(),
+            "converged": summary.stop.is_converged(),
+            "parameters": self.model.params(),
+            "measured_on": self.measured.on.name(),
+            "metrics": self.measured.evaluation.to_json(),
+            "bad_rows": self.bad_rows,
+            "model": target,
+            "seconds": seconds,
+        })
+    }
+
+    fn tokens_per_second(&self) -> f64 {
+        let summary = self.model.summary();
+        summary.tokens as f64 * summary.epochs as f64 / summary.seconds_in_training
+    }
+
+    fn text(&self, target: &Path, seconds: f64) -> String {
+        let (summary, model) = (self.model.summary(), &self.model);
+        let text = format!(
+            "data       {}: {}, {}, {}\n",
+            self.data,
+            count(summary.documents, "document"),
+            count(summary.tokens, "token"),
+            count(model.words() as u64, "word"),
+        );
+        let training = format!(
+            "training   {}, {}, {} of {}, log likelihood {}, {}\n",
+            count(model.topics() as u64, "topic"),
+            count(summary.epochs as u64, "epoch"),
+            count(summary.partitions as u64, "partition"),
+            count(summary.batch as u64, "document"),
+            figure(summary.log_likelihood),
+            summary.stop,
+        );
+        let speed = format!(
+            "sampler    {}, {} M tokens a second\n",
+            model.params().sampler().name(),
+            figure((self.tokens_per_second() * 1e-4).round() * 1e-2)
+        );
+        text + &training + &speed + &self.measured.text(target, seconds)
+    }
+}
