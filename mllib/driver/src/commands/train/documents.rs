@@ -6,7 +6,7 @@ use crate::commands::topics::top_words;
 use crate::data::{Documents, check_split, split_records, vocabulary};
 use crate::evaluation::Evaluation;
 use crate::model::{check_target, save_model};
-use crate::output::{count, exact, figure};
+use crate::output::{count, figure};
 use crate::session::Session;
 use serde_json::{Value, json};
 use slackwater_dataflow::{Error, Result, StorageLevel};
@@ -143,11 +143,11 @@ struct Outcome {
 }
 
 /// A line: a name, and numbers with tabs between.
-fn line(name: &str, numbers: impl Iterator<Item = f64>) -> String {
+fn line(name: &str, numbers: impl Iterator<Item = impl ToString>) -> String {
     let mut line = name.to_string();
     for number in numbers {
         line.push('\t');
-        line += &exact(number);
+        line += &number.to_string();
     }
     line.push('\n');
     line
@@ -168,13 +168,12 @@ impl Outcome {
         if let Some(path) = &args.word_counts {
             let word = |w: u32| {
                 let name = model.name(w).map_or_else(|| w.to_string(), str::to_string);
-                line(&name, model.counts(w).iter().map(|n| f64::from(*n)))
+                line(&name, model.counts(w).iter())
             };
             write(path, overwrite, (0..model.words() as u32).map(word))?;
         }
         if let (Some(path), Some(documents)) = (&args.document_counts, documents) {
-            let document =
-                |d: &DocumentTopics| line(&d.id.to_string(), d.counts.iter().map(|n| f64::from(*n)));
+            let document = |d: &DocumentTopics| line(&d.id.to_string(), d.counts.iter());
             write(path, overwrite, documents.iter().map(document))?;
         }
         Ok(())
