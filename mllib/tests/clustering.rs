@@ -154,11 +154,14 @@ fn the_same_bits_for_any_number_of_workers() {
 #[test]
 fn stale_counts_do() {
     let cx = Context::local(2).unwrap();
-    let train = dataset(&cx, 400, 1, 4);
+    let (train, test) = (dataset(&cx, 400, 1, 4), dataset(&cx, 100, 2, 2));
     for consistency in [Consistency::Ssp(2), Consistency::Essp(2), Consistency::Async] {
         let params = LdaParams { batch: Some(20), consistency, ..params() };
         let model = params.fit(&train).unwrap();
-        assert!(purity(&model) > 0.9, "{consistency:?}: {}", purity(&model));
+        // Where a run ends differs from run to run, and two topics may stay one; what is foretold hardly changes. A hundred
+        // words alike would be 100.
+        let perplexity = model.perplexity(&test).unwrap().perplexity();
+        assert!(perplexity < 45.0, "{consistency:?}: {perplexity}");
         assert_eq!((0..TOPICS).map(|k| model.total(k)).sum::<f64>(), 24000.0);
     }
 }

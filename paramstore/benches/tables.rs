@@ -2,7 +2,7 @@
 //! stragglers, and how old reads are.
 //!
 //! `cargo bench -p slackwater-paramstore --bench tables -- [clocks] [incs] [speedup] [stragglers] [staleness]`. Whatever
-//! is compared runs alternately in one process.
+//! is compared runs alternately in one process. `PLOT=FILE.svg` draws what `staleness` measures.
 
 use slackwater_dataflow::{Context, Dataset, Result, rng};
 use slackwater_paramstore::{Clock, Consistency, EpochsExt, Report, Table, TableExt, TableSpec, TableView};
@@ -198,10 +198,15 @@ fn stragglers() -> Result<()> {
 
 /// How old reads are when one of four workers is slow all the time.
 fn staleness() -> Result<()> {
-    let cx = Context::local(4)?;
+    // As a member of a cluster it measures what lies between processes: the workers of one share a replica.
+    let cx = match std::env::var_os("SLACKWATER_PROCESSES") {
+        Some(_) => Context::from_env()?,
+        None => Context::local(4)?,
+    };
     let rows = sparse_rows(&cx, 40_000, 4);
     rows.count()?;
     println!("staleness in clocks, four workers, the last sleeps 2 ms a clock: share of reads in percent");
+    let mut panels: Vec<Panel> = vec![];
     for s in [0, 1, 3, 10] {
         for mode in [Consistency::Ssp(s), Consistency::Essp(s)] {
             let weights: Table<f32> = cx.table("weights", TableSpec::dense(COLUMNS, 1).consistency(mode))?;
@@ -215,15 +220,94 @@ fn staleness() -> Result<()> {
                 ("proven", report.proven(0)),
                 ("observed", report.observed(0)),
                 ("slow one's, proven", slow.proven[0].clone()),
+                ("slow one's, observed", slow.observed[0].clone()),
             ] {
                 let reads = histogram.reads() as f64;
                 let shares = histogram.iter().map(|(s, n)| format!("{s}: {:.0}", 100.0 * n as f64 / reads));
                 let shares: Vec<String> = shares.collect();
-                println!("  {mode:8} {name:18} mean {:6.2} | {}", histogram.mean(), shares.join(", "));
+                println!("  {mode:8} {name:20} mean {:6.2} | {}", histogram.mean(), shares.join(", "));
+                let all = histogram.iter().map(|(s, n)| (s, n as f64 / reads)).collect();
+                match panels.iter_mut().find(|p| p.name == name && p.bound == s) {
+                    Some(panel) => panel.shares.push(all),
+                    None => panels.push(Panel { name, bound: s, shares: vec![all] }),
+                }
             }
         }
     }
-    Ok(())
+    match std::env::var_os("PLOT") {
+        Some(path) => std::fs::write(&path, plot(&panels))
+            .map_err(|e| slackwater_dataflow::Error::io(std::path::Path::new(&path), "write", &e)),
+        None => Ok(()),
+    }
+}
+
+/// How old reads were under SSP and under ESSP, with one bound.
+struct Panel {
+    name: &'static str,
+    bound: u64,
+    /// By mode: (staleness, share of reads).
+    shares: Vec<Vec<(i64, f64)>>,
+}
+
+/// A grid of histograms: a row a bound, a column a measure.
+fn plot(panels: &[Panel]) -> String {
+    const WIDTH: f64 = 250.0;
+    const HEIGHT: f64 = 120.0;
+    const GAP: f64 = 50.0;
+    const COLOURS: [(&str, &str); 2] = [("SSP", "#4269d0"), ("ESSP", "#ff9f1c")];
+    let columns = panels.iter().filter(|p| p.bound == panels[0].bound).count().max(1);
+    let rows = panels.len().div_ceil(columns);
+    let size = (columns as f64 * (WIDTH + GAP) + GAP, rows as f64 * (HEIGHT + GAP) + 2.0 * GAP);
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{}\" height=\"{}\" font-family=\"sans-serif\" \
+         font-size=\"11\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n",
+        size.0, size.1
+    );
+    for (i, (name, colour)) in COLOURS.iter().enumerate() {
+        let x = GAP + 70.0 * i as f64;
+        svg += &format!(
+            "<rect x=\"{x}\" y=\"14\" width=\"10\" height=\"10\" fill=\"{colour}\"/>\
+             <text x=\"{}\" y=\"23\">{name}</text>\n",
+            x + 14.0
+        );
+    }
+    for (i, panel) in panels.iter().enumerate() {
+        let left = GAP + (i % columns) as f64 * (WIDTH + GAP);
+        let top = GAP + 12.0 + (i / columns) as f64 * (HEIGHT + GAP);
+        let ages = || panel.shares.iter().flatten().map(|(age, _)| *age);
+        let (least, most) = (ages().min().unwrap_or(0).min(0), ages().max().unwrap_or(0));
+        let step = WIDTH / (most - least + 1) as f64;
+        svg += &format!(
+            "<text x=\"{left}\" y=\"{}\" font-weight=\"bold\">s = {}, {}</text>\n",
+            top - 6.0,
+            panel.bound,
+            panel.name
+        );
+        for (shares, (_, colour)) in panel.shares.iter().zip(COLOURS) {
+            let second = f64::from(u8::from(colour == COLOURS[1].1));
+            for (age, share) in shares {
+                let x = left + (age - least) as f64 * step + second * 0.42 * step;
+                svg += &format!(
+                    "<rect x=\"{x:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"{colour}\"/>\n",
+                    top + HEIGHT * (1.0 - share),
+                    0.4 * step,
+                    HEIGHT * share
+                );
+            }
+        }
+        let base = top + HEIGHT;
+        svg +=
+            &format!("<path d=\"M{left} {top}V{base}H{}\" fill=\"none\" stroke=\"#444\"/>\n", left + WIDTH);
+        for (share, y) in [("100 %", top + 4.0), ("0", base)] {
+            svg += &format!("<text x=\"{}\" y=\"{y}\" text-anchor=\"end\">{share}</text>\n", left - 4.0);
+        }
+        let every = ((most - least) / 10 + 1) as usize;
+        for age in (least..=most).step_by(every) {
+            let x = left + (age - least) as f64 * step + 0.4 * step;
+            svg += &format!("<text x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{age}</text>\n", base + 14.0);
+        }
+    }
+    svg + "</svg>\n"
 }
 
 fn main() -> Result<()> {

@@ -126,7 +126,7 @@ fn every_option_arrives() {
         let parameters = &done["parameters"];
         assert_eq!((&parameters["consistency"], &done["batch"]), (&consistency.into(), &5.into()));
         assert_eq!(done["sampler"], if sampler == "auto" { "dense" } else { sampler });
-        assert!(done["metrics"]["perplexity"].as_f64().unwrap() < 28.0, "{done}");
+        assert!(done["metrics"]["perplexity"].as_f64().unwrap() < 32.0, "{done}");
     }
     let options =
         ["--alpha=0.3", "--beta=0.2", "--burn-in=20", "--evaluate-every=5", "--seed=9", "--watch=2"];
