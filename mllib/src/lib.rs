@@ -22,6 +22,7 @@ pub mod linear;
 pub mod model;
 pub mod objective;
 pub mod optimization;
+mod params;
 pub mod recommendation;
 pub mod regression;
 pub mod stat;

@@ -1,6 +1,7 @@
 //! Parameters that every linear trainer has.
 
 use crate::objective::Scaling;
+use crate::params::require;
 use serde::{Deserialize, Serialize};
 use slackwater_dataflow::{Error, Result};
 use slackwater_paramstore::Consistency;
@@ -117,10 +118,6 @@ impl Default for TrainingParams {
             seed: 42,
         }
     }
-}
-
-fn require(holds: bool, name: &str, message: impl FnOnce() -> String) -> Result<()> {
-    if holds { Ok(()) } else { Err(Error::config(name, message())) }
 }
 
 impl TrainingParams {

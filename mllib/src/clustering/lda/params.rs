@@ -1,7 +1,8 @@
 //! Parameters of latent Dirichlet allocation.
 
+use crate::params::require;
 use serde::{Deserialize, Serialize};
-use slackwater_dataflow::{Error, Result};
+use slackwater_dataflow::Result;
 use slackwater_paramstore::Consistency;
 use std::str::FromStr;
 
@@ -88,10 +89,6 @@ impl Default for LdaParams {
             seed: 42,
         }
     }
-}
-
-fn require(holds: bool, name: &str, message: impl FnOnce() -> String) -> Result<()> {
-    if holds { Ok(()) } else { Err(Error::config(name, message())) }
 }
 
 impl LdaParams {

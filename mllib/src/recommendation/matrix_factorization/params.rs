@@ -1,7 +1,8 @@
 //! Parameters of matrix factorisation.
 
+use crate::params::require;
 use serde::{Deserialize, Serialize};
-use slackwater_dataflow::{Error, Result};
+use slackwater_dataflow::Result;
 use slackwater_paramstore::Consistency;
 
 /// Parameters of matrix factorisation.
@@ -48,10 +49,6 @@ impl Default for MatrixFactorizationParams {
             seed: 42,
         }
     }
-}
-
-fn require(holds: bool, name: &str, message: impl FnOnce() -> String) -> Result<()> {
-    if holds { Ok(()) } else { Err(Error::config(name, message())) }
 }
 
 impl MatrixFactorizationParams {
