@@ -5,6 +5,7 @@
 //! The end of a run is one more read, of everything.
 
 use crate::block::{Block, NO_PULL};
+use crate::bound::Bound;
 use crate::consistency::Refresh;
 use crate::delta_log::DeltaLog;
 use crate::local::Local;
@@ -36,6 +37,21 @@ struct Lane<T> {
     epoch: EpochLoss,
 }
 
+/// What a worker knows of a table before it begins a clock.
+struct Gate {
+    /// How much staleness it makes use of.
+    bound: Bound,
+    waits_since: Option<Instant>,
+    /// The last version that it has asked for.
+    asked: u64,
+}
+
+impl Gate {
+    fn new(staleness: (u64, u64)) -> Self {
+        Gate { bound: Bound::new(staleness), waits_since: None, asked: 0 }
+    }
+}
+
 /// Where the worker stands within its clock.
 enum Phase {
     /// Before the gate, since when.
@@ -53,6 +69,10 @@ pub(crate) struct WorkerState<T: Data, V: Value> {
     lanes: Option<Vec<Lane<T>>>,
     clock: u64,
     phase: Phase,
+    /// By table.
+    gates: Vec<Gate>,
+    /// Time in the user's function in this clock.
+    worked: Duration,
     logs: Vec<DeltaLog<V>>,
     /// By table and shard: deltas of this clock.
     blocks: Vec<Vec<Block<V>>>,
@@ -82,6 +102,8 @@ impl<T: Data, V: Value> WorkerState<T, V> {
             lanes: None,
             clock: 0,
             phase: Phase::Waiting(Instant::now()),
+            gates: run.tables.iter().map(|t| Gate::new(t.staleness())).collect(),
+            worked: Duration::ZERO,
             logs: run.tables.iter().map(log).collect(),
             blocks: run.tables.iter().map(|_| vec![Block::default(); shards]).collect(),
             report: WorkerReport {
@@ -119,11 +141,13 @@ impl<T: Data, V: Value> WorkerState<T, V> {
             let pulls = table.refresh() == Refresh::Pull;
             // Another replica's answers say nothing about this one, so the version comes with the answer.
             let there = if pulls { table.replica.version() } else { frontier.saturating_sub(1) };
-            let bound = if is_over { 0 } else { table.staleness() };
-            let needed = self.clock.saturating_sub(bound);
+            let gate = &mut self.gates[i];
+            let needed = self.clock.saturating_sub(if is_over { 0 } else { gate.bound.get() });
             if there < needed {
                 waits = true;
-                if pulls && table.replica.claim_pull(needed) {
+                gate.waits_since.get_or_insert_with(Instant::now);
+                if pulls && gate.asked < needed && table.replica.claim_pull(needed, self.clock) {
+                    gate.asked = needed;
                     ask.push((i, needed));
                 }
             }
@@ -134,6 +158,11 @@ impl<T: Data, V: Value> WorkerState<T, V> {
         }
         if is_over {
             return Some(Step::End);
+        }
+        let worked = std::mem::take(&mut self.worked);
+        for gate in &mut self.gates {
+            let waited = gate.waits_since.take().map_or(Duration::ZERO, |since| since.elapsed());
+            gate.bound.count(waited, worked);
         }
         self.report.waited_us += since.elapsed().as_micros() as u64;
         self.measure(&visible);
@@ -221,6 +250,7 @@ impl<T: Data, V: Value> WorkerState<T, V> {
             }
             lane += 1;
         }
+        self.worked += start.elapsed();
         self.report.computed_us += start.elapsed().as_micros() as u64;
         self.phase = Phase::Working(lane);
         if lane < lanes { Step::Again } else { Step::Clock }

@@ -30,6 +30,7 @@
 //! ```
 
 mod block;
+mod bound;
 mod compute;
 mod consistency;
 mod dataset;
@@ -42,6 +43,7 @@ mod rule;
 mod run;
 mod server;
 mod snapshot;
+mod sync;
 mod table;
 mod value;
 mod view;

@@ -1,8 +1,8 @@
 //! The copy of a table that the workers of a process share.
 
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::value::Value;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 use timely::scheduling::activate::SyncActivator;
 
 /// A process's copy of a table, in atomic words.
@@ -63,9 +63,11 @@ impl<V: Value> Replica<V> {
             let _ = waiting.activate();
         }
     }
-    /// True if the caller is the one who has to ask for `version`.
-    pub fn claim_pull(&self, version: u64) -> bool {
-        self.wanted.fetch_max(version, Ordering::AcqRel) < version
+    /// True if a worker at `clock` has to ask for `version` itself. It has not if another one has asked for as much,
+    /// unless that answer must wait for the caller's own clock to pass: then both would wait for ever.
+    pub fn claim_pull(&self, version: u64, clock: u64) -> bool {
+        let wanted = self.wanted.fetch_max(version, Ordering::AcqRel);
+        wanted < version || wanted > clock
     }
     pub fn wake_on_refresh(&self, waiting: SyncActivator) {
         self.waiting.lock().unwrap_or_else(|e| e.into_inner()).push(waiting);

@@ -55,11 +55,11 @@ impl<V: Value> TableRun<V> {
     pub fn defers_writes(&self) -> bool {
         self.consistency == Consistency::Bsp || self.has_rule()
     }
-    /// How many clocks of others a read may miss.
-    pub fn staleness(&self) -> u64 {
+    /// How many clocks of others a read may miss, at first and at most.
+    pub fn staleness(&self) -> (u64, u64) {
         match self.consistency {
-            Consistency::Async if self.has_rule() => ASYNC_RULED_LEAD_MAX,
-            consistency => consistency.staleness(),
+            Consistency::Async if self.has_rule() => (ASYNC_RULED_LEAD_MAX, ASYNC_RULED_LEAD_MAX),
+            consistency => (consistency.staleness_at_first(), consistency.staleness()),
         }
     }
     /// When the shards send fresh rows. What a rule makes of a clock is known when the clock is closed.

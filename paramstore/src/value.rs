@@ -1,10 +1,10 @@
 //! The numbers that tables hold.
 
+use crate::sync::atomic::{AtomicI32, AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
 use bytemuck::Pod;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::{Debug, Display};
-use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// A number that a table can hold: `f32`, `f64`, `i32` or `i64`. Whole numbers wrap around.
 pub trait Value:
@@ -115,26 +115,3 @@ float!(f32, AtomicU32);
 float!(f64, AtomicU64);
 whole!(i32, AtomicI32);
 whole!(i64, AtomicI64);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn no_increment_is_lost<V: Value>() {
-        let cell = V::default().share();
-        std::thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| (0..10_000).for_each(|_| V::add(&cell, V::ONE)));
-            }
-        });
-        assert_eq!(V::load(&cell).to_f64(), 40_000.0);
-    }
-
-    #[test]
-    fn increments_of_threads_add_up() {
-        no_increment_is_lost::<f32>();
-        no_increment_is_lost::<f64>();
-        no_increment_is_lost::<i32>();
-        no_increment_is_lost::<i64>();
-    }
-}

@@ -13,13 +13,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-const MODES: [Consistency; 7] = [
+const MODES: [Consistency; 9] = [
     Consistency::Bsp,
     Consistency::Ssp(0),
     Consistency::Ssp(3),
     Consistency::Essp(0),
     Consistency::Essp(1),
     Consistency::Essp(10),
+    Consistency::SspWithin(1, 4),
+    Consistency::EsspWithin(0, 6),
     Consistency::Async,
 ];
 
@@ -363,6 +365,34 @@ fn until_stops_and_tells() {
     // 3000 / k: it falls by 1/2, 1/3, then 1/4.
     assert_eq!((report.epochs, report.stopped, report.losses.len()), (4, true, 4));
     assert_eq!(table.get(0, 0), 400.0);
+}
+
+#[test]
+fn who_waits_too_long_reads_older_values() {
+    let cx = Context::local(4).unwrap();
+    let mean = |mode: Consistency, slow: bool| {
+        let table = cx.table("patience", TableSpec::<i64>::dense(4, 1).consistency(mode)).unwrap();
+        let training = cx.range(0..1600, 4).epochs(1).batch(2).update(&table, move |_, t, clock| {
+            // One partition takes twenty times as long as the others.
+            let us = if slow && clock.partition() == 2 { 1000 } else { 50 };
+            std::thread::sleep(Duration::from_micros(us));
+            t.inc(clock.partition(), 0, 1);
+        });
+        let report = training.run().unwrap();
+        assert_eq!(*table.values(), [200; 4], "{mode}");
+        assert!(report.proven(0).max().unwrap() <= mode.staleness() as i64, "{mode}");
+        report.proven(0).mean()
+    };
+    for [within, least] in [
+        [Consistency::SspWithin(0, 6), Consistency::Ssp(0)],
+        [Consistency::EsspWithin(0, 6), Consistency::Essp(0)],
+    ] {
+        // The others have gone up, so that they were as far ahead as they may for most of the time.
+        let (chosen, fixed) = (mean(within, true), mean(least, true));
+        assert!(fixed == 0.0 && chosen > 0.5, "{within}: {chosen}");
+    }
+    // Nothing to choose.
+    assert!(mean(Consistency::SspWithin(2, 2), true) <= 2.0);
 }
 
 #[test]

@@ -194,7 +194,7 @@ impl Minibatch<'_> {
             tolerance: params.tolerance,
             objective: &|loss| loss * factor,
         };
-        let (history, stop) = run.run(training, observer)?;
+        let (history, stop, _) = run.run(training, observer)?;
         let at_zero = n * outputs.max(2.0).ln();
         if history.last().is_some_and(|last| *last / factor > DIVERGED * at_zero) {
             let message = format!(
