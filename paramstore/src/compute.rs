@@ -26,8 +26,6 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
 /// A worker computes no longer than this (or one minibatch) before its shards and the progress protocol get the thread.
 const SLICE: Duration = Duration::from_millis(1);
-/// Witnesses of `f32` tables count exactly up to here.
-const WITNESS_MAX: u64 = 1 << 24;
 
 /// One of the worker's partitions.
 struct Lane<T> {
@@ -94,7 +92,7 @@ enum Step {
 impl<T: Data, V: Value> WorkerState<T, V> {
     pub fn new(run: &Arc<Run<T, V>>, index: usize, bridge: Bridge) -> Self {
         let shards = run.topology.workers_in_all();
-        let log = |t: &TableRun<V>| DeltaLog::new(t.rows, t.columns, run.dataset.num_partitions(), shards);
+        let log = |t: &TableRun<V>| DeltaLog::new(t.rows, t.columns, shards);
         let none = vec![Histogram::default(); run.tables.len()];
         WorkerState {
             index,
@@ -175,9 +173,9 @@ impl<T: Data, V: Value> WorkerState<T, V> {
         for (i, (table, visible)) in run.tables.iter().zip(visible).enumerate() {
             report.proven[i].count((*clock - visible) as i64, own);
             for partition in 0..run.dataset.num_partitions() {
-                let seen = table.seen(partition);
+                let seen = table.replica.witness(partition);
                 assert!(
-                    seen >= *visible || *visible >= WITNESS_MAX,
+                    seen >= *visible,
                     "clock {clock}: {visible} clocks are proven, but {seen} of partition {partition} are seen",
                 );
                 report.observed[i].count(*clock as i64 - seen as i64, own);
@@ -219,7 +217,6 @@ impl<T: Data, V: Value> WorkerState<T, V> {
             return false;
         }
         for (i, table) in run.tables.iter().enumerate() {
-            logs[i].add(table.witness(lane.partition), V::ONE);
             bucket(lane.partition, table, &mut logs[i], &mut blocks[i]);
         }
         lane.epoch.loss += now.loss;
@@ -303,6 +300,10 @@ fn bucket<V: Value>(partition: usize, table: &TableRun<V>, log: &mut DeltaLog<V>
             block.segments.push([partition as u32, added[0] as u32, added[1] as u32]);
         }
     }
+    if writes_through {
+        table.replica.add_witness(partition, 1);
+    }
+    blocks[partition % table.map.shards()].witnesses.push([partition as u64, 1]);
 }
 
 /// The worker as an operator.

@@ -55,7 +55,7 @@ pub use report::{Histogram, Progress, Report, WorkerReport};
 pub use rule::Rule;
 pub use snapshot::Snapshots;
 pub use table::{Table, TableExt, TableSpec};
-pub use value::Value;
+pub use value::{Product, Value};
 pub use view::{Clock, TableView};
 
 pub use slackwater_dataflow::{Error, Result};
