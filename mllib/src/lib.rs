@@ -23,6 +23,7 @@ pub mod model;
 pub mod objective;
 pub mod optimization;
 mod params;
+mod random;
 pub mod recommendation;
 pub mod regression;
 pub mod stat;

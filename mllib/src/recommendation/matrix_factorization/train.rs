@@ -4,9 +4,9 @@ use super::model::Side;
 use super::{Attributes, MatrixFactorizationModel, MatrixFactorizationParams, MatrixFactorizationSummary};
 use crate::evaluation::RegressionMetrics;
 use crate::optimization::{Observer, Stop, TableTraining, silent};
+use crate::random::{shuffle, unit_of};
 use serde::{Deserialize, Serialize};
 use slackwater_dataflow::block::Rating;
-use slackwater_dataflow::hash::hash_of;
 use slackwater_dataflow::{Dataset, Error, ErrorKind, Result, rng};
 use slackwater_paramstore::{Clock, EpochsExt, Snapshots, Table, TableExt, TableSpec, TableView};
 use std::collections::HashMap;
@@ -136,10 +136,7 @@ impl MatrixFactorizationParams {
         let partitions = ratings.num_partitions().max(ratings.context().config().default_partitions);
         rows.partition_by(partitions).values().map_partitions_with_index(move |partition, rows| {
             let mut rows: Vec<Rating> = rows.collect();
-            let mut rng = rng::stream(seed, partition as u64);
-            for i in (1..rows.len()).rev() {
-                rows.swap(i, rng::below(&mut rng, i as u64 + 1) as usize);
-            }
+            shuffle(&mut rows, &mut rng::stream(seed, partition as u64));
             rows.into_iter()
         })
     }
@@ -174,7 +171,7 @@ impl Fit<'_> {
             if column == rank {
                 return 0.0;
             }
-            let unit = (hash_of(&(seed, row as u64, column as u64)) >> 11) as f64 / (1u64 << 53) as f64;
+            let unit = unit_of(&(seed, row as u64, column as u64));
             (start + (2.0 * unit - 1.0) * FIRST_FACTOR.max(start / 2.0)).max(least) as f32
         };
         let spec = TableSpec::dense(self.users.len() + self.items.len(), rank + usize::from(biases));
