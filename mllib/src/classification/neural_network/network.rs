@@ -27,7 +27,7 @@ impl Layer {
         self.rows() * self.outputs
     }
     /// Weights and biases apart.
-    pub(super) fn split<'w>(&self, parameters: &'w [f32]) -> (&'w [f32], &'w [f32]) {
+    pub fn split<'w>(&self, parameters: &'w [f32]) -> (&'w [f32], &'w [f32]) {
         parameters.split_at(self.inputs * self.outputs)
     }
 }
@@ -236,5 +236,77 @@ impl Inputs {
                 };
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use slackwater_dataflow::rng;
+
+    /// A network with made-up rows: weights, classes, and a pass that has the rows as its inputs.
+    fn made(activation: Activation) -> (Network, Vec<f32>, Vec<usize>, Pass) {
+        const ROWS: usize = 7;
+        let network = Network::new(5, &[6, 4], 3, activation);
+        let mut rng = rng::stream(3, 0);
+        let mut number = || rng::normal(&mut rng) as f32;
+        let weights = (0..network.parameters()).map(|_| 0.7 * number()).collect();
+        let mut pass = Pass::default();
+        pass.inputs(&network, ROWS).for_each(|row| row.iter_mut().for_each(|x| *x = number()));
+        (network, weights, (0..ROWS).map(|i| i % 3).collect(), pass)
+    }
+
+    #[test]
+    fn gradients_are_slopes() {
+        for activation in [Activation::Relu, Activation::Sigmoid] {
+            let (network, weights, classes, mut pass) = made(activation);
+            let mut loss_at = |weights: &[f32]| {
+                network.forward(weights, &mut pass);
+                network.derive(&classes, &mut pass)
+            };
+            let slope = |at: usize| {
+                let moved = |by: f32| {
+                    let mut weights = weights.clone();
+                    weights[at] += by;
+                    weights
+                };
+                // Wide enough that losses, which come from numbers of 24 bits, differ by more than rounding.
+                const HALF: f32 = 1.0 / 256.0;
+                (loss_at(&moved(HALF)) - loss_at(&moved(-HALF))) / f64::from(2.0 * HALF)
+            };
+            let slopes: Vec<f64> = (0..weights.len()).map(slope).collect();
+            let (_, _, _, mut pass) = made(activation);
+            network.forward(&weights, &mut pass);
+            network.derive(&classes, &mut pass);
+            let mut gradient = vec![vec![]; 3];
+            network.backward(&weights, 2.0, &mut pass, |l, g| gradient[l] = g.to_vec());
+            for (i, (got, want)) in gradient.concat().iter().zip(&slopes).enumerate() {
+                let want = 2.0 * want;
+                assert!((f64::from(*got) - want).abs() < 2e-3 * (1.0 + want.abs()), "{activation:?} {i}: {got} {want}");
+            }
+            assert!(slopes.iter().filter(|s| s.abs() > 0.01).count() > weights.len() / 2);
+        }
+    }
+
+    #[test]
+    fn softmax_does_not_overflow() {
+        let mut z = [1000.0, 1001.0, -1000.0];
+        let log_sum = softmax(&mut z);
+        assert!((log_sum - (1001.0 + (1.0 + (-1f64).exp()).ln())).abs() < 1e-6, "{log_sum}");
+        assert!((z.iter().sum::<f32>() - 1.0).abs() < 1e-6 && z[1] > 0.7 && z[2] == 0.0, "{z:?}");
+    }
+
+    #[test]
+    fn first_weights_keep_the_variance() {
+        let network = Network::new(300, &[200, 100], 10, Activation::Relu);
+        for (l, variance) in [(0, 2.0 / 300.0), (1, 2.0 / 200.0), (2, 2.0 / 110.0)] {
+            let (first, shape) = (network.first_weights(l, 1), network.layers()[l]);
+            let n = (shape.inputs * shape.outputs) as f64;
+            let all = || (0..shape.inputs).flat_map(|i| (0..shape.outputs).map(move |j| (i, j)));
+            let squares: f64 = all().map(|(i, j)| f64::from(first(i, j)).powi(2)).sum();
+            assert!((squares / n / variance - 1.0).abs() < 0.1, "layer {l}");
+            assert!((0..shape.outputs).all(|j| first(shape.inputs, j) == 0.0));
+        }
+        assert_ne!(network.first_weights(0, 1)(0, 0), network.first_weights(0, 2)(0, 0));
     }
 }
