@@ -1,5 +1,5 @@
-//! What travels between workers: a block of (element, value) pairs, deltas on their way to a shard or fresh values on
-//! their way to a replica.
+//! What travels between workers: a block of (element, value) pairs and of whole rows, deltas on their way to a shard or
+//! fresh values on their way to a replica.
 //!
 //! The columns are written and read as they lie in memory. A block goes as a whole to the worker that it names.
 
@@ -36,10 +36,14 @@ pub(crate) struct Block<V> {
     pub how: u32,
     /// Deltas: the version that the sender waits for, or [`NO_PULL`]. Refreshes: the version of the shard.
     pub version: u64,
-    /// Whose deltas follow: (partition, number of elements), so that the shard can apply them by partition.
-    pub segments: Vec<[u32; 2]>,
+    /// Whose deltas follow: (partition, number of elements, of rows), so that the shard can apply them by partition.
+    pub segments: Vec<[u32; 3]>,
     pub elements: Vec<u32>,
+    /// One an element.
     pub values: Vec<V>,
+    pub rows: Vec<u32>,
+    /// As many a row as the table has columns.
+    pub row_values: Vec<V>,
 }
 
 impl<V: Value> Block<V> {
@@ -50,6 +54,20 @@ impl<V: Value> Block<V> {
         let values = vec![V::default(); bytes.len()];
         let elements = bytes.into_iter().map(u32::from).collect();
         Block { dest, source, how: ABORT, version: NO_PULL, elements, values, ..Block::default() }
+    }
+    /// An empty block with room for as much as this one has; but rows of one partition need none, they are moved.
+    pub fn like(&self) -> Self {
+        let of_rows = usize::from(self.segments.len() > 1);
+        Block {
+            elements: Vec::with_capacity(self.elements.len()),
+            values: Vec::with_capacity(self.values.len()),
+            rows: Vec::with_capacity(of_rows * self.rows.len()),
+            row_values: Vec::with_capacity(of_rows * self.row_values.len()),
+            ..Block::default()
+        }
+    }
+    pub fn is_empty(&self) -> bool {
+        self.elements.is_empty() && self.rows.is_empty()
     }
     /// The error of a block that tells one.
     pub fn error(&self) -> Error {
@@ -67,7 +85,7 @@ impl<V: Value> Accountable for Block<V> {
     }
 }
 
-const HEAD_WORDS: usize = 5;
+const HEAD_WORDS: usize = 7;
 
 /// Copies `count` values from the front of `bytes`, which need not be aligned.
 pub(crate) fn take<T: Pod>(bytes: &mut &[u8], count: usize) -> Vec<T> {
@@ -83,7 +101,7 @@ impl<V: Value> ContainerBytes for Block<V> {
         let mut rest = &bytes[..];
         let head: Vec<u64> = take(&mut rest, HEAD_WORDS);
         let (low, high) = (|w: u64| w as u32, |w: u64| (w >> 32) as u32);
-        let (segments, elements) = (head[3] as usize, head[4] as usize);
+        let [segments, elements, rows, row_values] = [3, 4, 5, 6].map(|i| head[i] as usize);
         Block {
             dest: low(head[0]),
             source: high(head[0]),
@@ -93,10 +111,15 @@ impl<V: Value> ContainerBytes for Block<V> {
             segments: take(&mut rest, segments),
             elements: take(&mut rest, elements),
             values: take(&mut rest, elements),
+            rows: take(&mut rest, rows),
+            row_values: take(&mut rest, row_values),
         }
     }
     fn length_in_bytes(&self) -> usize {
-        8 * (HEAD_WORDS + self.segments.len()) + (4 + size_of::<V>()) * self.elements.len()
+        8 * HEAD_WORDS
+            + 12 * self.segments.len()
+            + 4 * (self.elements.len() + self.rows.len())
+            + size_of::<V>() * (self.values.len() + self.row_values.len())
     }
     fn into_bytes<W: Write>(&self, writer: &mut W) {
         let two = |low: u32, high: u32| low as u64 | (high as u64) << 32;
@@ -106,12 +129,16 @@ impl<V: Value> ContainerBytes for Block<V> {
             self.version,
             self.segments.len() as u64,
             self.elements.len() as u64,
+            self.rows.len() as u64,
+            self.row_values.len() as u64,
         ];
         for part in [
             bytemuck::cast_slice::<_, u8>(&head),
             bytemuck::cast_slice(&self.segments),
             bytemuck::cast_slice(&self.elements),
             bytemuck::cast_slice(&self.values),
+            bytemuck::cast_slice(&self.rows),
+            bytemuck::cast_slice(&self.row_values),
         ] {
             writer.write_all(part).expect("timely lends a buffer of the asked length");
         }
@@ -149,9 +176,11 @@ mod tests {
             table: 2,
             how: OVERWRITE,
             version: NO_PULL,
-            segments: vec![[7, 2], [9, 1]],
+            segments: vec![[7, 2, 0], [9, 1, 2]],
             elements: vec![1, 5, 6],
             values: vec![0.5f64, -1.0, f64::MAX],
+            rows: vec![4, 2],
+            row_values: vec![1.0, 2.0, 3.0, 4.0],
         };
         let mut bytes = vec![0u8; 3];
         block.into_bytes(&mut bytes);

@@ -6,8 +6,8 @@
 
 use crate::block::{Block, NO_PULL};
 use crate::consistency::Refresh;
+use crate::delta_log::DeltaLog;
 use crate::local::Local;
-use crate::replica::DeltaLog;
 use crate::report::{EpochLoss, Histogram, WorkerReport};
 use crate::run::{Run, TableRun};
 use crate::value::Value;
@@ -74,7 +74,7 @@ enum Step {
 impl<T: Data, V: Value> WorkerState<T, V> {
     pub fn new(run: &Arc<Run<T, V>>, index: usize, bridge: Bridge) -> Self {
         let shards = run.topology.workers_in_all();
-        let elements = |t: &TableRun<V>| t.rows * t.columns + run.dataset.num_partitions();
+        let log = |t: &TableRun<V>| DeltaLog::new(t.rows, t.columns, run.dataset.num_partitions(), shards);
         let none = vec![Histogram::default(); run.tables.len()];
         WorkerState {
             index,
@@ -82,7 +82,7 @@ impl<T: Data, V: Value> WorkerState<T, V> {
             lanes: None,
             clock: 0,
             phase: Phase::Waiting(Instant::now()),
-            logs: run.tables.iter().map(|t| DeltaLog::new(elements(t))).collect(),
+            logs: run.tables.iter().map(log).collect(),
             blocks: run.tables.iter().map(|_| vec![Block::default(); shards]).collect(),
             report: WorkerReport {
                 worker: index,
@@ -116,10 +116,10 @@ impl<T: Data, V: Value> WorkerState<T, V> {
         let (is_over, mut ask, mut waits) = (self.clock == self.run.clocks, vec![], false);
         let mut visible = vec![];
         for (i, table) in self.run.tables.iter().enumerate() {
-            let pulls = table.consistency.refresh() == Refresh::Pull;
+            let pulls = table.refresh() == Refresh::Pull;
             // Another replica's answers say nothing about this one, so the version comes with the answer.
             let there = if pulls { table.replica.version() } else { frontier.saturating_sub(1) };
-            let bound = if is_over { 0 } else { table.consistency.staleness() };
+            let bound = if is_over { 0 } else { table.staleness() };
             let needed = self.clock.saturating_sub(bound);
             if there < needed {
                 waits = true;
@@ -180,6 +180,7 @@ impl<T: Data, V: Value> WorkerState<T, V> {
             .map(|(table, log)| TableView {
                 replica: &table.replica,
                 log,
+                map: &table.map,
                 rows: table.rows,
                 columns: table.columns,
             })
@@ -247,9 +248,9 @@ impl<T: Data, V: Value> WorkerState<T, V> {
 
 /// Moves a partition's deltas into the blocks of the shards that own them, and but for BSP adds them to the replica.
 fn bucket<V: Value>(partition: usize, table: &TableRun<V>, log: &mut DeltaLog<V>, blocks: &mut [Block<V>]) {
-    let before: Vec<usize> = blocks.iter().map(|b| b.elements.len()).collect();
-    let writes_through = !table.consistency.defers_writes();
-    log.drain(|element, delta| {
+    let before: Vec<[usize; 2]> = blocks.iter().map(|b| [b.elements.len(), b.rows.len()]).collect();
+    let writes_through = !table.defers_writes();
+    log.drain_elements(|element, delta| {
         if writes_through {
             table.replica.add(element as usize, delta);
         }
@@ -257,10 +258,19 @@ fn bucket<V: Value>(partition: usize, table: &TableRun<V>, log: &mut DeltaLog<V>
         block.elements.push(element);
         block.values.push(delta);
     });
-    for (block, before) in blocks.iter_mut().zip(before) {
-        let added = block.elements.len() - before;
-        if added > 0 {
-            block.segments.push([partition as u32, added as u32]);
+    log.drain_rows(|shard, of_shard| {
+        if writes_through {
+            for (row, deltas) in of_shard.rows.iter().zip(of_shard.sums.chunks_exact(table.columns)) {
+                table.replica.add_range(*row as usize * table.columns, deltas);
+            }
+        }
+        let Block { rows, row_values, .. } = &mut blocks[shard];
+        of_shard.move_to(rows, row_values);
+    });
+    for (block, [elements, rows]) in blocks.iter_mut().zip(before) {
+        let added = [block.elements.len() - elements, block.rows.len() - rows];
+        if added != [0, 0] {
+            block.segments.push([partition as u32, added[0] as u32, added[1] as u32]);
         }
     }
 }
@@ -325,13 +335,12 @@ pub(crate) fn compute<'scope, T: Data, V: Value>(
                     let mut output = output.activate();
                     let mut session = output.session_with_builder(&*at);
                     for (table, blocks) in state.blocks.iter_mut().enumerate() {
-                        for (dest, block) in
-                            blocks.iter_mut().enumerate().filter(|(_, b)| !b.elements.is_empty())
-                        {
+                        for (dest, block) in blocks.iter_mut().enumerate().filter(|(_, b)| !b.is_empty()) {
                             (block.dest, block.source, block.table) = (dest as u32, source, table as u32);
                             block.version = NO_PULL;
+                            let next = block.like();
                             session.give_container(block);
-                            *block = Block::default();
+                            *block = next;
                         }
                     }
                     drop(session);

@@ -12,6 +12,10 @@ use std::str::FromStr;
 /// that are under way.
 pub const ASYNC_LEAD_MAX: u64 = 256;
 
+/// The same bound for tables with an update rule other than addition: a worker far ahead would take many steps from one
+/// point, since what the rule makes of them is known only when their clocks are closed.
+pub const ASYNC_RULED_LEAD_MAX: u64 = 16;
+
 /// What a read of clock `c` may miss.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
@@ -53,11 +57,6 @@ impl Consistency {
             Consistency::Ssp(_) => Refresh::Pull,
             Consistency::Async => Refresh::Arrival,
         }
-    }
-    /// True if own increments stay out of the shared replica until they come back with those of all others: otherwise
-    /// what a partition reads would depend on which others share its process, and on how far they are.
-    pub(crate) fn defers_writes(self) -> bool {
-        self == Consistency::Bsp
     }
 }
 

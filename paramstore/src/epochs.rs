@@ -2,7 +2,7 @@
 
 use crate::local::{LocalKind, Locals};
 use crate::report::{EpochLoss, Progress, Report, WorkerReport};
-use crate::run::{Run, RunSnapshots, TableRun, Update};
+use crate::run::{RuleStates, Run, RunSnapshots, TableRun, Update};
 use crate::snapshot::{Manifest, Snapshots, TableShape, restore, write_manifest};
 use crate::table::Table;
 use crate::value::Value;
@@ -108,6 +108,7 @@ impl<T: Data, S: Record> LocalEpochs<T, S> {
             update: Arc::new(update),
             local: self.local,
             locals: Locals::default(),
+            rule_states: RuleStates::default(),
             until: None,
             every: 1,
             snapshots: None,
@@ -126,6 +127,7 @@ pub struct Training<'u, T: Data, V: Value, S = ()> {
     update: Arc<Update<T, V>>,
     local: LocalKind<T>,
     locals: Locals,
+    rule_states: RuleStates<V>,
     until: Option<Until<'u>>,
     /// Epochs from one call of `until` to the next.
     every: u64,
@@ -144,9 +146,10 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
     /// Ends the training after an epoch for which `until` is true. It is called after every epoch (or fewer: see
     /// [`every`](Training::every)), in every process with the same figures; workers wait for each other at that point.
     pub fn until<'n>(self, until: impl FnMut(&Progress<'_>) -> bool + 'n) -> Training<'n, T, V, S> {
-        let Training { epochs, tables, update, local, locals, every, snapshots, _state, .. } = self;
+        let Training { epochs, tables, update, local, locals, rule_states, every, snapshots, .. } = self;
         let until: Option<Until<'n>> = Some(Box::new(until));
-        Training { epochs, tables, update, local, locals, until, every, snapshots, _state }
+        let _state = PhantomData;
+        Training { epochs, tables, update, local, locals, rule_states, until, every, snapshots, _state }
     }
     /// Calls the function of [`until`](Training::until) after every `epochs`th epoch and the last one only: between the
     /// calls nobody waits, and tables are not copied.
@@ -232,6 +235,7 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
             name: t.name().to_string(),
             rows: t.rows(),
             columns: t.columns(),
+            rule: t.rule(),
             value: std::any::type_name::<V>().to_string(),
         };
         let tables = self.tables.iter().map(table).collect();
@@ -262,6 +266,7 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
             locals.insert(*partition, state);
         }
         self.tables.iter().zip(restored.values).for_each(|(table, values)| table.set(values));
+        *self.rule_states.lock().unwrap_or_else(|e| e.into_inner()) = restored.states;
         Ok(())
     }
     fn run_snapshots(&self, shape: &Manifest, epochs: u64, report: &Report) -> Option<RunSnapshots> {
@@ -278,9 +283,7 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
     fn segment(&self, cx: &Context, epochs: u64, shape: &Manifest, report: &mut Report) -> Result<()> {
         let (dataset, topology) = (&self.epochs.dataset, cx.topology());
         let partitions = dataset.num_partitions();
-        let table = |t: &Table<V>| {
-            TableRun::new(t.consistency(), t.rows(), t.columns(), t.values(), partitions, topology)
-        };
+        let table = |t: &Table<V>| TableRun::new(t, partitions, topology);
         let clocks_per_epoch = shape.clocks_per_epoch;
         let run = Arc::new(Run {
             dataset: dataset.to_ref(),
@@ -289,6 +292,7 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
             update: self.update.clone(),
             local: self.local.clone(),
             locals: self.locals.clone(),
+            rule_states: self.rule_states.clone(),
             written: Mutex::default(),
             clocks: epochs * clocks_per_epoch,
             clocks_per_epoch,

@@ -1,4 +1,4 @@
-//! The copy of a table that the workers of a process share, and a worker's log of increments that have not left yet.
+//! The copy of a table that the workers of a process share.
 
 use crate::value::Value;
 use std::sync::Mutex;
@@ -37,6 +37,16 @@ impl<V: Value> Replica<V> {
     pub fn add(&self, element: usize, delta: V) {
         V::add(&self.values[element], delta)
     }
+    /// Overwrites values from `element` on.
+    pub fn set_range(&self, element: usize, values: &[V]) {
+        let cells = &self.values[element..element + values.len()];
+        cells.iter().zip(values).for_each(|(cell, value)| V::store(cell, *value));
+    }
+    /// Adds to values from `element` on.
+    pub fn add_range(&self, element: usize, deltas: &[V]) {
+        let cells = &self.values[element..element + deltas.len()];
+        cells.iter().zip(deltas).for_each(|(cell, delta)| V::add(cell, *delta));
+    }
     /// The shared numbers of a range, for reading a row.
     #[inline]
     pub fn range(&self, range: std::ops::Range<usize>) -> &[V::Atomic] {
@@ -63,42 +73,5 @@ impl<V: Value> Replica<V> {
     /// The first `n` values.
     pub fn to_vec(&self, n: usize) -> Vec<V> {
         self.values[..n].iter().map(V::load).collect()
-    }
-}
-
-/// Sums a partition's increments of one clock, each element once.
-pub(crate) struct DeltaLog<V> {
-    /// Sum and whether the element was touched: side by side, since an increment needs both.
-    sums: Vec<(V, bool)>,
-    touched: Vec<u32>,
-}
-
-impl<V: Value> DeltaLog<V> {
-    pub fn new(elements: usize) -> Self {
-        DeltaLog { sums: vec![(V::default(), false); elements], touched: Vec::new() }
-    }
-    #[inline(always)]
-    pub fn get(&self, element: usize) -> V {
-        self.sums[element].0
-    }
-    /// Sums of a range, and whether each was touched.
-    #[inline]
-    pub fn range(&self, range: std::ops::Range<usize>) -> &[(V, bool)] {
-        &self.sums[range]
-    }
-    #[inline(always)]
-    pub fn add(&mut self, element: usize, delta: V) {
-        let (sum, is_touched) = &mut self.sums[element];
-        *sum = sum.plus(delta);
-        if !std::mem::replace(is_touched, true) {
-            self.touched.push(element as u32);
-        }
-    }
-    /// Empties the log, in the order in which elements were first touched.
-    pub fn drain(&mut self, mut each: impl FnMut(u32, V)) {
-        for element in self.touched.drain(..) {
-            let (sum, _) = std::mem::take(&mut self.sums[element as usize]);
-            each(element, sum);
-        }
     }
 }

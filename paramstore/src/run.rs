@@ -1,12 +1,14 @@
 //! One run: what the workers of a process share, and the dataflow that each of them builds.
 
 use crate::compute::{WorkerState, compute};
-use crate::consistency::Consistency;
+use crate::consistency::{ASYNC_RULED_LEAD_MAX, Consistency, Refresh};
 use crate::local::{LocalKind, Locals};
 use crate::replica::Replica;
 use crate::report::{EpochLoss, WorkerReport};
+use crate::rule::Rule;
 use crate::server::{ShardMap, install, manifests, store};
 use crate::snapshot::Manifest;
+use crate::table::Table;
 use crate::value::Value;
 use crate::view::{Clock, TableView};
 use slackwater_dataflow::{Bridge, Data, DatasetRef, Topology};
@@ -26,6 +28,7 @@ pub(crate) type Update<T, V> = dyn Fn(&mut dyn Any, &[T], &mut [TableView<'_, V>
 /// travels with its deltas: what a replica has seen of a partition can be read off it.
 pub(crate) struct TableRun<V: Value> {
     pub consistency: Consistency,
+    pub rule: Rule,
     pub rows: usize,
     pub columns: usize,
     pub initial: Arc<Vec<V>>,
@@ -34,19 +37,37 @@ pub(crate) struct TableRun<V: Value> {
 }
 
 impl<V: Value> TableRun<V> {
-    pub fn new(
-        consistency: Consistency,
-        rows: usize,
-        columns: usize,
-        initial: Arc<Vec<V>>,
-        partitions: usize,
-        topology: Topology,
-    ) -> Self {
+    pub fn new(table: &Table<V>, partitions: usize, topology: Topology) -> Self {
+        let (rows, columns, initial) = (table.rows(), table.columns(), table.values());
         let shards = topology.workers_in_all();
         let witnesses = std::iter::repeat_n(V::default(), partitions);
         let replica = Replica::new(initial.iter().copied().chain(witnesses), shards);
         let map = ShardMap::new(rows, columns, partitions, shards);
-        TableRun { consistency, rows, columns, initial, map, replica }
+        let (consistency, rule) = (table.consistency(), table.rule());
+        TableRun { consistency, rule, rows, columns, initial, map, replica }
+    }
+    pub fn has_rule(&self) -> bool {
+        self.rule != Rule::Increment
+    }
+    /// True if own increments stay out of the shared replica until they come back with those of all others: under BSP
+    /// what a partition reads would else depend on which others share its process, and on how far they are. Where a rule
+    /// decides what an increment means, only the shard knows.
+    pub fn defers_writes(&self) -> bool {
+        self.consistency == Consistency::Bsp || self.has_rule()
+    }
+    /// How many clocks of others a read may miss.
+    pub fn staleness(&self) -> u64 {
+        match self.consistency {
+            Consistency::Async if self.has_rule() => ASYNC_RULED_LEAD_MAX,
+            consistency => consistency.staleness(),
+        }
+    }
+    /// When the shards send fresh rows. What a rule makes of a clock is known when the clock is closed.
+    pub fn refresh(&self) -> Refresh {
+        match self.consistency.refresh() {
+            Refresh::Arrival if self.has_rule() => Refresh::Frontier,
+            refresh => refresh,
+        }
     }
     /// The element that counts the clocks of a partition.
     pub fn witness(&self, partition: usize) -> usize {
@@ -61,6 +82,10 @@ impl<V: Value> TableRun<V> {
         self.initial.get(element as usize).copied().unwrap_or_default()
     }
 }
+
+/// What the rules of tables keep from one run of a training to the next: by table and state, by element. Of each process
+/// those of its own shards are right.
+pub(crate) type RuleStates<V> = Arc<Mutex<Vec<Vec<Vec<V>>>>>;
 
 /// The snapshots of one run.
 pub(crate) struct RunSnapshots {
@@ -80,6 +105,7 @@ pub(crate) struct Run<T: Data, V: Value> {
     pub local: LocalKind<T>,
     /// States from the run before, and for the one that follows.
     pub locals: Locals,
+    pub rule_states: RuleStates<V>,
     /// By clock of a snapshot: states of partitions of this process, written down when their clock ended.
     pub written: Mutex<BTreeMap<u64, Vec<(usize, Vec<u8>)>>>,
     /// Clocks of this run.
@@ -121,6 +147,17 @@ impl<T: Data, V: Value> Run<T, V> {
     /// The states of the partitions of this process as of a clock of a snapshot that is closed.
     pub fn take_written(&self, clock: u64) -> Vec<(usize, Vec<u8>)> {
         self.written.lock().unwrap_or_else(|e| e.into_inner()).remove(&clock).unwrap_or_default()
+    }
+    /// Keeps the states of a table's rule in the shard of a worker for the run that follows.
+    pub fn keep_states(&self, table: usize, index: usize, states: &[Vec<V>]) {
+        let elements = self.tables[table].map.elements_of(index);
+        let mut kept = self.rule_states.lock().unwrap_or_else(|e| e.into_inner());
+        kept.resize_with(self.tables.len(), Vec::new);
+        let (of_table, n) = (&mut kept[table], self.tables[table].initial.len());
+        of_table.resize_with(states.len(), || vec![V::default(); n]);
+        for (kept, state) in of_table.iter_mut().zip(states) {
+            elements.iter().zip(state).for_each(|(element, value)| kept[*element as usize] = *value);
+        }
     }
     /// The process of a worker; also its replica.
     pub fn process_of(&self, worker: usize) -> usize {

@@ -1,6 +1,7 @@
 //! Tables, as the main program sees them.
 
 use crate::consistency::Consistency;
+use crate::rule::Rule;
 use crate::value::Value;
 use slackwater_dataflow::{Context, Error, Name, Result};
 use std::sync::{Arc, RwLock, RwLockReadGuard};
@@ -13,17 +14,28 @@ pub struct TableSpec<V> {
     rows: usize,
     columns: usize,
     consistency: Consistency,
+    rule: Rule,
     init: Box<dyn Fn(usize, usize) -> V>,
 }
 
 impl<V: Value> TableSpec<V> {
     /// Rows of equal length, all zero. `rows` x `columns` must be below 2^32 - 2^20.
     pub fn dense(rows: usize, columns: usize) -> Self {
-        TableSpec { rows, columns, consistency: Consistency::Bsp, init: Box::new(|_, _| V::default()) }
+        let (consistency, rule) = (Consistency::Bsp, Rule::Increment);
+        TableSpec { rows, columns, consistency, rule, init: Box::new(|_, _| V::default()) }
     }
     /// How old a read may be; BSP unless said.
     pub fn consistency(mut self, consistency: Consistency) -> Self {
         self.consistency = consistency;
+        self
+    }
+    /// What shards make of increments; they are added unless said. Other rules are for `f32` and `f64`.
+    ///
+    /// Under a rule a partition sees its own increments of the clock it is in as if they were added, those of earlier
+    /// clocks when the shards have applied the rule, not later than the table's staleness allows. What a rule keeps
+    /// for every value lasts as long as the training, and is part of its snapshots.
+    pub fn rule(mut self, rule: Rule) -> Self {
+        self.rule = rule;
         self
     }
     /// First values, by row and column. Must give the same in every process.
@@ -38,6 +50,7 @@ struct Inner<V> {
     rows: usize,
     columns: usize,
     consistency: Consistency,
+    rule: Rule,
     /// As of the end of the last run that went well; the same bits in every process.
     values: RwLock<Arc<Vec<V>>>,
 }
@@ -69,6 +82,10 @@ impl<V: Value> Table<V> {
     /// How old a read may be.
     pub fn consistency(&self) -> Consistency {
         self.0.consistency
+    }
+    /// What shards make of increments.
+    pub fn rule(&self) -> Rule {
+        self.0.rule
     }
     fn lock(&self) -> RwLockReadGuard<'_, Arc<Vec<V>>> {
         self.0.values.read().unwrap_or_else(|e| e.into_inner())
@@ -116,7 +133,7 @@ pub trait TableExt {
     /// A table with a name that no other living table of this context has.
     ///
     /// # Errors
-    /// Config, if the name is taken or the table has too many elements.
+    /// Config, if the name is taken, the table has too many elements, or its rule does not fit.
     fn table<V: Value>(&self, name: &str, spec: TableSpec<V>) -> Result<Table<V>>;
 }
 
@@ -127,6 +144,11 @@ impl TableExt for Context {
             let message = format!("{rows} x {columns} is more than {ELEMENTS_MAX} elements");
             return Err(Error::config(format!("table {name}"), message));
         }
+        spec.rule.check()?;
+        if spec.rule != Rule::Increment && !V::IS_FLOAT {
+            let message = "tables of whole numbers are only incremented: other rules take f32 or f64";
+            return Err(Error::config(format!("table {name}"), message));
+        }
         let values = (0..rows).flat_map(|r| (0..columns).map(move |c| (r, c)));
         let values = values.map(|(r, c)| (spec.init)(r, c)).collect();
         let name = self.claim_name(&format!("table {name}"))?;
@@ -135,6 +157,7 @@ impl TableExt for Context {
             rows,
             columns,
             consistency: spec.consistency,
+            rule: spec.rule,
             values: RwLock::new(Arc::new(values)),
         })))
     }

@@ -14,10 +14,14 @@ pub trait Value:
     type Atomic: Send + Sync + 'static;
     /// One.
     const ONE: Self;
+    /// True for `f32` and `f64`.
+    const IS_FLOAT: bool;
     /// The sum.
     fn plus(self, other: Self) -> Self;
     /// The nearest `f64`.
     fn to_f64(self) -> f64;
+    /// The nearest number of this type.
+    fn from_f64(value: f64) -> Self;
     /// A shared number.
     fn share(self) -> Self::Atomic;
     /// Reads a shared number. Relaxed: an entry is one word, and the gate orders a clock's reads after what it needs.
@@ -33,12 +37,18 @@ macro_rules! float {
         impl Value for $float {
             type Atomic = $atomic;
             const ONE: Self = 1.0;
+            const IS_FLOAT: bool = true;
             #[inline(always)]
             fn plus(self, other: Self) -> Self {
                 self + other
             }
+            #[inline(always)]
             fn to_f64(self) -> f64 {
                 self as f64
+            }
+            #[inline(always)]
+            fn from_f64(value: f64) -> Self {
+                value as $float
             }
             fn share(self) -> Self::Atomic {
                 <$atomic>::new(self.to_bits())
@@ -71,12 +81,16 @@ macro_rules! whole {
         impl Value for $whole {
             type Atomic = $atomic;
             const ONE: Self = 1;
+            const IS_FLOAT: bool = false;
             #[inline(always)]
             fn plus(self, other: Self) -> Self {
                 self.wrapping_add(other)
             }
             fn to_f64(self) -> f64 {
                 self as f64
+            }
+            fn from_f64(value: f64) -> Self {
+                value.round() as $whole
             }
             fn share(self) -> Self::Atomic {
                 <$atomic>::new(self)

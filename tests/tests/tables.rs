@@ -4,7 +4,7 @@
 use slackwater_dataflow::event::Event;
 use slackwater_dataflow::{Context, ErrorKind, Result, rng};
 use slackwater_paramstore::{
-    Consistency, EpochsExt, MapWithExt, Report, Snapshots, Table, TableExt, TableSpec,
+    Consistency, EpochsExt, MapWithExt, Report, Rule, Snapshots, Table, TableExt, TableSpec,
 };
 use slackwater_tests::{cluster, contexts};
 use std::path::{Path, PathBuf};
@@ -104,11 +104,15 @@ fn count(cx: &Context, name: &str, mode: Consistency) -> Result<(Vec<i64>, Repor
         .batch(50)
         .update(&table, |batch, t, clock| {
             for n in batch {
-                let before = t.get((n % 16) as usize, 1);
-                t.inc((n % 16) as usize, 1, 1);
+                let row = (n % 16) as usize;
+                let before = [t.get(row, 0), t.get(row, 1)];
+                t.inc(row, 1, 1);
+                // A whole row, and some values of it.
+                t.inc_dense(row, 0, &[3, 0, 1]);
                 // What a task has written it reads, in every mode.
-                assert!(t.get((n % 16) as usize, 1) > before - 1);
-                t.inc_dense((n % 16) as usize, 1, &[0, 2]);
+                assert!(t.get(row, 0) > before[0] - 1 && t.get(row, 1) > before[1] - 1);
+                t.inc_dense(row, 1, &[0, 1]);
+                assert!(t.row(row)[0] > before[0] - 1 && t.row(row)[1] > before[1] - 1);
             }
             clock.loss(batch.len() as f64);
         })
@@ -118,7 +122,7 @@ fn count(cx: &Context, name: &str, mode: Consistency) -> Result<(Vec<i64>, Repor
 
 fn expected_counts() -> Vec<i64> {
     let ones = |row: i64| 3 * (0..3000).filter(|n| n % 16 == row).count() as i64;
-    (0..16).flat_map(|row| [0, ones(row), 2 * ones(row)]).collect()
+    (0..16).flat_map(|row| [3 * ones(row), ones(row), 2 * ones(row)]).collect()
 }
 
 #[test]
@@ -199,6 +203,149 @@ fn bsp_has_the_same_bits_for_any_number_of_workers() {
     assert!(all[0].1[3] < all[0].1[0] / 10.0, "it learns: {:?}", all[0].1);
 }
 
+const RULES: [Rule; 4] = [
+    Rule::Momentum { momentum: 0.9 },
+    Rule::AdaGrad { step: 0.3, epsilon: 1e-6 },
+    Rule::Ftrl { alpha: 0.3, beta: 1.0, l1: 0.01, l2: 0.1 },
+    Rule::Proximal { l1: 1e-4, l2: 1e-5 },
+];
+const GOALS: [f64; 6] = [1.0, -2.0, 0.0, 0.5, 3.0, -0.25];
+
+/// Steps towards the goals from wherever they are, some by row and some by value; returns the bits of the table.
+fn approach(
+    cx: &Context,
+    rule: Rule,
+    mode: Consistency,
+    epochs: u64,
+    snapshots: Option<Snapshots>,
+) -> Result<Vec<u64>> {
+    let spec = TableSpec::<f64>::dense(2, 3).consistency(mode).rule(rule).init(|r, c| (r + c) as f64 / 10.0);
+    let table = cx.table("approaching", spec)?;
+    let training = cx.range(0..50, 5).epochs(epochs).batch(2).update(&table, |batch, t, clock| {
+        for n in batch {
+            let rate = 0.002 * (1 + n % 3) as f64;
+            let step = |row: usize, c: usize, value: f64| rate * (GOALS[3 * row + c] - value);
+            if n % 4 == 0 {
+                (0..3).for_each(|c| t.inc(0, c, step(0, c, t.get(0, c))));
+            }
+            for row in 0..2 {
+                let values = t.row(row);
+                let steps: Vec<f64> = (0..3).map(|c| step(row, c, values[c])).collect();
+                clock.loss(steps.iter().map(|s| s * s).sum());
+                t.inc_dense(row, 0, &steps);
+            }
+        }
+    });
+    // A run an epoch: what rules keep goes from one to the next.
+    let training = training.until(|_| false);
+    match snapshots {
+        Some(snapshots) => training.snapshots(snapshots).run()?,
+        None => training.run()?,
+    };
+    Ok(table.values().iter().map(|v| v.to_bits()).collect())
+}
+
+/// The same, one after the other, for values of `f64`.
+fn approach_alone(rule: Rule, epochs: u64) -> Vec<f64> {
+    let mut values: Vec<f64> = (0..6).map(|i| (i / 3 + i % 3) as f64 / 10.0).collect();
+    let sign = |x: f64| if x == 0.0 { 0.0 } else { x.signum() };
+    let (mut a, mut b) = ([0.0f64; 6], [0.0f64; 6]);
+    if let Rule::Ftrl { alpha, beta, l1, l2 } = rule {
+        (0..6).for_each(|i| a[i] = -(values[i] * (beta / alpha + l2) + sign(values[i]) * l1));
+    }
+    for clock in 0..5 * epochs {
+        let mut sums = [0.0; 6];
+        for partition in 0..5 {
+            let mut own = [0.0; 6];
+            for n in (0..2).map(|i| 10 * partition + 2 * (clock % 5) + i) {
+                let rate = 0.002 * (1 + n % 3) as f64;
+                let by_value = if n % 4 == 0 { 3 } else { 0 };
+                for i in (0..by_value).chain(0..6) {
+                    own[i] += rate * (GOALS[i] - values[i] - own[i]);
+                }
+            }
+            (0..6).for_each(|i| sums[i] += own[i]);
+        }
+        for i in 0..6 {
+            let (w, d) = (values[i], sums[i]);
+            values[i] = match rule {
+                Rule::Increment => w + d,
+                Rule::Momentum { momentum } => {
+                    a[i] = momentum * a[i] + d;
+                    w + a[i]
+                }
+                Rule::AdaGrad { step, epsilon } => {
+                    a[i] += d * d;
+                    w + step * d / (a[i].sqrt() + epsilon)
+                }
+                Rule::Ftrl { alpha, beta, l1, l2 } => {
+                    let sigma = ((b[i] + d * d).sqrt() - b[i].sqrt()) / alpha;
+                    a[i] += -d - sigma * w;
+                    b[i] += d * d;
+                    match a[i].abs() <= l1 {
+                        true => 0.0,
+                        false => -(a[i] - sign(a[i]) * l1) / ((beta + b[i].sqrt()) / alpha + l2),
+                    }
+                }
+                Rule::Proximal { l1, l2 } => sign(w + d) * ((w + d).abs() - l1).max(0.0) / (1.0 + l2),
+            };
+        }
+    }
+    values
+}
+
+#[test]
+fn rules_do_what_they_do_one_after_the_other() {
+    for rule in RULES {
+        let want = approach_alone(rule, 3);
+        let all: Vec<_> =
+            contexts().iter().map(|cx| approach(cx, rule, Consistency::Bsp, 3, None).unwrap()).collect();
+        assert!(all.windows(2).all(|w| w[0] == w[1]), "{rule:?}: {all:?}");
+        for (found, want) in all[0].iter().map(|bits| f64::from_bits(*bits)).zip(want) {
+            assert!((found - want).abs() < 1e-9 * want.abs().max(1.0), "{rule:?}: {found}, not {want}");
+        }
+    }
+}
+
+#[test]
+fn rules_find_their_way_in_every_mode() {
+    let cx = &contexts()[1];
+    for mode in MODES {
+        // Nothing is lost, nothing counted twice: this rule adds.
+        let plain = Rule::Proximal { l1: 0.0, l2: 0.0 };
+        let table = cx.table("plain", TableSpec::<f64>::dense(3, 2).consistency(mode).rule(plain)).unwrap();
+        let training = cx.range(0..400, 7).epochs(3).batch(5).update(&table, |batch, t, _| {
+            t.inc_dense(1, 0, &[batch.len() as f64, 1.0]);
+            t.inc(1, 1, 1.0);
+            t.inc(2, 0, 1.0);
+        });
+        let report = training.run().unwrap();
+        let calls = (7 * report.clocks) as f64;
+        assert_eq!(*table.values(), [0.0, 0.0, 1200.0, 2.0 * calls, calls, 0.0], "{mode}");
+        let bits = approach(cx, Rule::Momentum { momentum: 0.5 }, mode, 60, None).unwrap();
+        for (found, goal) in bits.iter().map(|bits| f64::from_bits(*bits)).zip(GOALS) {
+            assert!((found - goal).abs() < 0.1, "{mode}: {found}, not {goal}");
+        }
+    }
+}
+
+#[test]
+fn what_rules_keep_is_in_snapshots() {
+    for rule in RULES {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, cx) = (dir.path(), &contexts()[0]);
+        let whole = approach(cx, rule, Consistency::Bsp, 6, None).unwrap();
+        approach(cx, rule, Consistency::Bsp, 4, Some(Snapshots::new(path))).unwrap();
+        // By another number of workers.
+        let resumed = Snapshots::new(path).resume(true);
+        let resumed = approach(&contexts()[2], rule, Consistency::Bsp, 6, Some(resumed)).unwrap();
+        assert_eq!(whole, resumed, "{rule:?}");
+        let other = Snapshots::new(path).resume(true);
+        let error = approach(cx, Rule::Increment, Consistency::Bsp, 8, Some(other)).unwrap_err();
+        assert!(error.to_string().contains("another training"), "{error}");
+    }
+}
+
 #[test]
 fn until_stops_and_tells() {
     let cx = &contexts()[1];
@@ -247,6 +394,14 @@ fn tables_of_one_training_have_consistencies_of_their_own() {
 
 #[test]
 fn what_cannot_be_is_refused() {
+    let cx = &contexts()[0];
+    let rule = Rule::Momentum { momentum: 0.9 };
+    let e = cx.table("whole", TableSpec::<i32>::dense(1, 1).rule(rule)).err().unwrap();
+    assert!(e.to_string().contains("whole numbers") && e.exit_code() == 2, "{e}");
+    let rule = Rule::Momentum { momentum: 1.5 };
+    let e = cx.table("fast", TableSpec::<f32>::dense(1, 1).rule(rule)).err().unwrap();
+    assert!(e.to_string().contains("momentum") && e.exit_code() == 2, "{e}");
+
     let cx = &contexts()[1];
     let table: Table<f64> =
         cx.table("refused", TableSpec::dense(2, 2).init(|r, c| (r * 2 + c) as f64)).unwrap();
@@ -504,6 +659,10 @@ fn child() {
             cx.range(0..8, 4).epochs(1).update(&table, |_, t, _| t.inc(0, 0, 1.0)).run().unwrap();
             format!("{} {error}\n", table.get(0, 0))
         }
+        "rules" => {
+            let bits = RULES.map(|rule| approach(&cx, rule, Consistency::Bsp, 3, None).unwrap());
+            format!("{bits:?}\n")
+        }
         "snapshots" => {
             let dir = Path::new(dir);
             let (values, report) =
@@ -556,6 +715,14 @@ fn processes_train_together() {
         assert_eq!(answers[0], answers[1]);
         assert_eq!(answers[0].lines().next(), Some(want.as_str()));
     }
+}
+
+#[test]
+fn processes_apply_rules_together() {
+    let cx = &contexts()[0];
+    let alone = RULES.map(|rule| approach(cx, rule, Consistency::Bsp, 3, None).unwrap());
+    let want = format!("{alone:?}\n");
+    assert_eq!(cluster::run("rules", 2, 2), [want.clone(), want]);
 }
 
 #[test]

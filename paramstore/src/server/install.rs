@@ -30,7 +30,14 @@ pub(crate) fn install<'scope, T: Data, V: Value>(
                             _ => table.replica.add(*element as usize, *value),
                         }
                     }
-                    if table.consistency.refresh() == Refresh::Pull {
+                    let columns = table.columns.max(1);
+                    for (row, values) in block.rows.iter().zip(block.row_values.chunks_exact(columns)) {
+                        match block.how {
+                            OVERWRITE => table.replica.set_range(*row as usize * columns, values),
+                            _ => table.replica.add_range(*row as usize * columns, values),
+                        }
+                    }
+                    if table.refresh() == Refresh::Pull {
                         table.replica.raise_version(block.source as usize, block.version);
                     }
                 });

@@ -4,87 +4,121 @@
 //! partitions ascending, each element once a (clock, partition). So the values have the same bits whatever the number
 //! of workers, wherever the deltas have.
 
+use super::map::ShardMap;
+use super::marks::Marks;
+use super::ruled::Ruled;
 use crate::block::Block;
+use crate::run::TableRun;
 use crate::value::Value;
-use slackwater_dataflow::hash::{hash_u64, partition_of};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use timely::dataflow::operators::Capability;
-
-/// Which shard an element belongs to, and its place there. Rows go by our stable hash, whole.
-pub(crate) struct ShardMap {
-    columns: u32,
-    elements: u32,
-    /// By row: its shard, and the place of its first element.
-    rows: Vec<(u32, u32)>,
-    /// By partition: shard and place of its witness.
-    witnesses: Vec<(u32, u32)>,
-    /// By shard: its elements in the order of their places.
-    pub shards: Vec<Vec<u32>>,
-}
-
-impl ShardMap {
-    pub fn new(rows: usize, columns: usize, partitions: usize, shards: usize) -> Self {
-        let mut of: Vec<Vec<u32>> = vec![vec![]; shards];
-        let mut put = |shard: usize, elements: std::ops::Range<usize>| {
-            let at = (shard as u32, of[shard].len() as u32);
-            of[shard].extend(elements.map(|e| e as u32));
-            at
-        };
-        let by_row = (0..rows)
-            .map(|r| put(partition_of(hash_u64(r as u64), shards), r * columns..(r + 1) * columns))
-            .collect();
-        let elements = rows * columns;
-        let witnesses = (0..partitions).map(|p| put(p % shards, elements + p..elements + p + 1)).collect();
-        ShardMap { columns: columns as u32, elements: elements as u32, rows: by_row, witnesses, shards: of }
-    }
-    /// Shard and place of an element.
-    #[inline]
-    pub fn place(&self, element: u32) -> (usize, usize) {
-        // Divisions of 32 bits, and none for tables of one column: this is done for every element that is sent.
-        let ((shard, base), offset) = match element.checked_sub(self.elements) {
-            Some(witness) => (self.witnesses[witness as usize], 0),
-            None if self.columns == 1 => (self.rows[element as usize], 0),
-            None => (self.rows[(element / self.columns) as usize], element % self.columns),
-        };
-        (shard as usize, (base + offset) as usize)
-    }
-}
 
 /// What one replica has not been sent yet.
 struct News<V> {
     /// Sums of the deltas of all *other* replicas: a process adds its own at once, so nothing is counted twice. Not
     /// used where refreshes carry values.
     sums: Vec<V>,
-    is_dirty: Vec<bool>,
-    dirty: Vec<u32>,
-}
-
-impl<V: Value> News<V> {
-    fn mark(&mut self, place: usize) {
-        if !std::mem::replace(&mut self.is_dirty[place], true) {
-            self.dirty.push(place as u32);
-        }
-    }
+    /// Places of single values.
+    elements: Marks,
+    /// Whole rows, by number in the shard.
+    rows: Marks,
 }
 
 /// One worker's part of a table.
 pub(crate) struct Shard<V> {
+    /// The worker's number.
+    index: usize,
+    columns: usize,
+    /// Places from here on are witnesses, which only ever count.
+    witnesses_from: usize,
     values: Vec<V>,
+    ruled: Option<Ruled<V>>,
     news: Vec<News<V>>,
     /// Refreshes carry values instead of sums.
     by_value: bool,
     open: BTreeMap<u64, (Capability<u64>, Vec<Block<V>>)>,
 }
 
+/// Deltas of one partition in a block.
+struct Segment<'a, V> {
+    partition: u32,
+    block: &'a Block<V>,
+    elements: Range<usize>,
+    rows: Range<usize>,
+}
+
+/// The deltas of some blocks, by partition.
+fn segments<V>(blocks: &[Block<V>]) -> Vec<Segment<'_, V>> {
+    let mut segments = vec![];
+    for block in blocks {
+        let (mut elements, mut rows) = (0, 0);
+        for [partition, of_elements, of_rows] in &block.segments {
+            let until = [elements + *of_elements as usize, rows + *of_rows as usize];
+            segments.push(Segment {
+                partition: *partition,
+                block,
+                elements: elements..until[0],
+                rows: rows..until[1],
+            });
+            [elements, rows] = until;
+        }
+    }
+    segments.sort_by_key(|s| s.partition);
+    segments
+}
+
+/// The place of a row, its number in the shard, and its values, one row after the other.
+fn rows_of<'a, V>(
+    block: &'a Block<V>,
+    rows: Range<usize>,
+    map: &'a ShardMap,
+) -> impl Iterator<Item = (usize, usize, &'a [V])> {
+    let columns = map.columns().max(1);
+    let values = block.row_values[rows.start * columns..rows.end * columns].chunks_exact(columns);
+    block.rows[rows].iter().zip(values).map(move |(row, values)| {
+        let place = map.place_of_row(*row);
+        (place, place / columns, values)
+    })
+}
+
+fn add<V: Value>(to: &mut [V], deltas: &[V]) {
+    to.iter_mut().zip(deltas).for_each(|(to, delta)| *to = to.plus(*delta));
+}
+
 impl<V: Value> Shard<V> {
-    pub fn new(values: Vec<V>, replicas: usize, by_value: bool) -> Self {
-        let n = values.len();
+    /// The shard of worker `index`. `states` are those of the table's rule, by element; empty at the beginning.
+    pub fn new(table: &TableRun<V>, index: usize, replicas: usize, states: &[Vec<V>]) -> Self {
+        let (map, by_value) = (&table.map, table.defers_writes());
+        let elements = map.elements_of(index);
+        let values: Vec<V> = elements.iter().map(|e| table.initial(*e)).collect();
+        let (rows, n) = (map.rows_of(index).len(), values.len());
+        let witnesses_from = rows * table.columns;
+        let state = |i: usize| {
+            let own = elements[..witnesses_from].iter().zip(&values);
+            own.map(move |(element, value)| match states.get(i) {
+                Some(state) => state[*element as usize],
+                None => table.rule.first(*value)[i],
+            })
+        };
+        let states = (0..table.rule.states()).map(|i| state(i).collect()).collect();
+        let ruled = table.has_rule().then(|| Ruled::new(table.rule, rows, table.columns, states));
         let news = (0..replicas).map(|_| News {
             sums: vec![V::default(); if by_value { 0 } else { n }],
-            is_dirty: vec![false; n],
-            dirty: vec![],
+            elements: Marks::new(n),
+            rows: Marks::new(rows),
         });
-        Shard { news: news.collect(), values, by_value, open: BTreeMap::new() }
+        let news = news.collect();
+        Shard {
+            index,
+            columns: table.columns,
+            witnesses_from,
+            values,
+            ruled,
+            news,
+            by_value,
+            open: BTreeMap::new(),
+        }
     }
     /// Takes deltas that `replica` has sent: the others hear of them with their next refresh, the values wait until the
     /// clock is closed.
@@ -94,7 +128,11 @@ impl<V: Value> Shard<V> {
                 for (element, delta) in block.elements.iter().zip(&block.values) {
                     let (_, place) = map.place(*element);
                     news.sums[place] = news.sums[place].plus(*delta);
-                    news.mark(place);
+                    news.elements.mark(place);
+                }
+                for (place, row, deltas) in rows_of(&block, 0..block.rows.len(), map) {
+                    add(&mut news.sums[place..place + self.columns], deltas);
+                    news.rows.mark(row);
                 }
             }
         }
@@ -109,65 +147,88 @@ impl<V: Value> Shard<V> {
         while self.open.first_key_value().is_some_and(|(clock, _)| *clock < frontier) {
             let (_, (capability, blocks)) = self.open.pop_first().expect("just seen");
             least.get_or_insert(capability);
-            let mut segments = vec![];
-            for block in &blocks {
-                let mut at = 0;
-                for [partition, elements] in &block.segments {
-                    segments.push((*partition, block, at..at + *elements as usize));
-                    at += *elements as usize;
-                }
-            }
-            segments.sort_by_key(|(partition, ..)| *partition);
-            for (_, block, range) in segments {
-                for (element, delta) in block.elements[range.clone()].iter().zip(&block.values[range]) {
-                    let (_, place) = map.place(*element);
-                    self.values[place] = self.values[place].plus(*delta);
+            for Segment { block, elements, rows, .. } in segments(&blocks) {
+                self.apply_elements(&block.elements[elements.clone()], &block.values[elements], map);
+                for (place, row, deltas) in rows_of(block, rows, map) {
+                    match &mut self.ruled {
+                        Some(ruled) => ruled.add_row(row, deltas),
+                        None => add(&mut self.values[place..place + self.columns], deltas),
+                    }
                     if self.by_value {
-                        self.news.iter_mut().for_each(|news| news.mark(place));
+                        self.news.iter_mut().for_each(|news| news.rows.mark(row));
                     }
                 }
+            }
+            if let Some(ruled) = &mut self.ruled {
+                ruled.apply(&mut self.values);
             }
         }
         least
     }
-    /// What `replica` has not been sent yet; `elements` are those of this shard.
-    pub fn refresh(&mut self, replica: usize, elements: &[u32]) -> Block<V> {
+    fn apply_elements(&mut self, elements: &[u32], deltas: &[V], map: &ShardMap) {
+        for (element, delta) in elements.iter().zip(deltas) {
+            let (_, place) = map.place(*element);
+            match &mut self.ruled {
+                Some(ruled) if place < self.witnesses_from => ruled.add(place, *delta),
+                _ => self.values[place] = self.values[place].plus(*delta),
+            }
+            if self.by_value {
+                self.news.iter_mut().for_each(|news| news.elements.mark(place));
+            }
+        }
+    }
+    /// What `replica` has not been sent yet.
+    pub fn refresh(&mut self, replica: usize, map: &ShardMap) -> Block<V> {
         let (mut block, news) = (Block::default(), &mut self.news[replica]);
-        for place in news.dirty.drain(..) {
-            let place = place as usize;
-            news.is_dirty[place] = false;
-            block.elements.push(elements[place]);
+        let rows = map.rows_of(self.index);
+        block.rows.reserve(news.rows.list().len());
+        block.row_values.reserve(news.rows.list().len() * self.columns);
+        for row in news.rows.list() {
+            let row = *row as usize;
+            let places = row * self.columns..(row + 1) * self.columns;
+            block.rows.push(rows[row]);
+            if self.by_value {
+                block.row_values.extend_from_slice(&self.values[places]);
+            } else {
+                block.row_values.extend_from_slice(&news.sums[places.clone()]);
+                news.sums[places].fill(V::default());
+            }
+        }
+        block.elements.reserve(news.elements.list().len());
+        block.values.reserve(news.elements.list().len());
+        for place in news.elements.list() {
+            let place = *place as usize;
+            block.elements.push(match place.checked_sub(self.witnesses_from) {
+                Some(witness) => map.witnesses_of(self.index)[witness],
+                // There are columns, since there is a place.
+                None => rows[place / self.columns] * self.columns as u32 + (place % self.columns) as u32,
+            });
             block.values.push(match self.by_value {
                 true => self.values[place],
                 false => std::mem::take(&mut news.sums[place]),
             });
         }
+        news.rows.clear();
+        news.elements.clear();
         block
     }
-    /// Elements and values, for a snapshot.
-    pub fn copy(&self, elements: &[u32]) -> (Vec<u32>, Vec<V>) {
-        (elements.to_vec(), self.values.clone())
+    /// Elements and values, for a snapshot: of the table, and for each state of its rule.
+    pub fn copy(&self, map: &ShardMap) -> (Vec<u32>, Vec<V>, Vec<Vec<V>>) {
+        (map.elements_of(self.index), self.values.clone(), self.states().to_vec())
+    }
+    /// What the table's rule keeps, by state; in the order of the shard's places.
+    pub fn states(&self) -> &[Vec<V>] {
+        self.ruled.as_ref().map_or(&[], |ruled| &ruled.states)
     }
     /// All values.
-    pub fn whole(&self, elements: &[u32]) -> Block<V> {
-        Block { elements: elements.to_vec(), values: self.values.clone(), ..Block::default() }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_element_has_a_place_of_its_own() {
-        let map = ShardMap::new(50, 3, 7, 4);
-        let mut seen = [false; 157];
-        for (shard, elements) in map.shards.iter().enumerate() {
-            for (place, element) in elements.iter().enumerate() {
-                assert_eq!(map.place(*element), (shard, place));
-                assert!(!std::mem::replace(&mut seen[*element as usize], true));
-            }
+    pub fn whole(&self, map: &ShardMap) -> Block<V> {
+        let (rows, witnesses) = self.values.split_at(self.witnesses_from);
+        Block {
+            elements: map.witnesses_of(self.index).to_vec(),
+            values: witnesses.to_vec(),
+            rows: map.rows_of(self.index).to_vec(),
+            row_values: rows.to_vec(),
+            ..Block::default()
         }
-        assert!(seen.iter().all(|s| *s));
     }
 }

@@ -3,7 +3,7 @@
 use super::Shard;
 use crate::block::{ABORT, ADD, Block, ByDest, NO_PULL, OVERWRITE};
 use crate::consistency::Refresh;
-use crate::run::{Run, RunSnapshots};
+use crate::run::{Run, RunSnapshots, TableRun};
 use crate::snapshot::{Part, Writer};
 use crate::value::Value;
 use slackwater_dataflow::{Bridge, Data};
@@ -73,11 +73,12 @@ pub(crate) fn store<'scope, T: Data, V: Value>(
 
     builder.build(move |mut capabilities| {
         let replicas = run.topology.processes;
-        let shard = |table: &crate::run::TableRun<V>| {
-            let values = table.map.shards[index].iter().map(|e| table.initial(*e)).collect();
-            Shard::new(values, replicas, table.consistency.defers_writes())
-        };
-        let mut shards: Vec<Shard<V>> = run.tables.iter().map(shard).collect();
+        let states = run.rule_states.lock().unwrap_or_else(|e| e.into_inner());
+        let kept = |table: usize| states.get(table).map_or(&[][..], Vec::as_slice);
+        let tables = run.tables.iter().enumerate();
+        let shard = |(i, table)| Shard::new(table, index, replicas, kept(i));
+        let mut shards: Vec<Shard<V>> = tables.map(shard).collect();
+        drop(states);
         let mut pulls: Vec<Pull> = vec![];
         // For the values at the end. It stands at a time that no gate waits for.
         let for_snapshots = capabilities.pop();
@@ -129,11 +130,11 @@ pub(crate) fn store<'scope, T: Data, V: Value>(
                     closed[table] = closed[table].take().or(least);
                 }
                 let Some(clock) = cuts.next.pop_front_if(|clock| *clock <= reached) else { break };
-                let copies = shards.iter().enumerate();
+                let copies = shards.iter().zip(&run.tables).map(|(shard, table)| shard.copy(&table.map));
                 let part = Part {
                     clock,
                     clock_in_all: run.clocks_before + clock,
-                    tables: copies.map(|(t, s)| s.copy(&run.tables[t].map.shards[index])).collect(),
+                    tables: copies.collect(),
                     losses: if speaks { run.losses_until(clock) } else { vec![] },
                     locals: if speaks { run.take_written(clock) } else { vec![] },
                 };
@@ -156,16 +157,16 @@ pub(crate) fn store<'scope, T: Data, V: Value>(
                     output.session_with_builder(at).give_container(&mut block);
                 };
             for (table, shard) in shards.iter_mut().enumerate() {
-                let TableParts { elements, how, refresh } = parts(&run, table, index);
-                let news = match refresh {
+                let of_run = &run.tables[table];
+                let news = match of_run.refresh() {
                     Refresh::Frontier => closed[table].take(),
                     Refresh::Arrival => arrived[table].take(),
                     Refresh::Pull => None,
                 };
                 for (at, replica) in news.iter().flat_map(|at| (0..replicas).map(move |r| (at, r))) {
-                    let block = shard.refresh(replica, elements);
-                    if !block.elements.is_empty() {
-                        send(table, replica, how, block, at);
+                    let block = shard.refresh(replica, &of_run.map);
+                    if !block.is_empty() {
+                        send(table, replica, how(of_run), block, at);
                     }
                 }
             }
@@ -173,19 +174,20 @@ pub(crate) fn store<'scope, T: Data, V: Value>(
                 if frontier.is_some_and(|f| pull.version > f) {
                     return true;
                 }
-                let TableParts { elements, how, .. } = parts(&run, pull.table, index);
+                let of_run = &run.tables[pull.table];
                 // Also an empty answer is sent: it carries the version.
-                let block = shards[pull.table].refresh(pull.replica, elements);
-                send(pull.table, pull.replica, how, block, &pull.capability);
+                let block = shards[pull.table].refresh(pull.replica, &of_run.map);
+                send(pull.table, pull.replica, how(of_run), block, &pull.capability);
                 false
             });
             if let (None, Some(at)) = (frontier, last.take_if(|_| frontier.is_none())) {
                 // Every replica ends with the same bits.
                 for (table, shard) in shards.iter().enumerate() {
                     for replica in 0..replicas {
-                        let whole = shard.whole(parts(&run, table, index).elements);
+                        let whole = shard.whole(&run.tables[table].map);
                         send(table, replica, OVERWRITE, whole, &at);
                     }
+                    run.keep_states(table, index, shard.states());
                 }
             }
         }
@@ -193,18 +195,7 @@ pub(crate) fn store<'scope, T: Data, V: Value>(
     (refreshes, durable)
 }
 
-struct TableParts<'a> {
-    /// Those of this shard.
-    elements: &'a [u32],
-    how: u32,
-    refresh: Refresh,
-}
-
-fn parts<T: Data, V: Value>(run: &Run<T, V>, table: usize, index: usize) -> TableParts<'_> {
-    let table = &run.tables[table];
-    TableParts {
-        elements: &table.map.shards[index],
-        how: if table.consistency.defers_writes() { OVERWRITE } else { ADD },
-        refresh: table.consistency.refresh(),
-    }
+/// What a replica does with the values of a refresh.
+fn how<V: Value>(table: &TableRun<V>) -> u32 {
+    if table.defers_writes() { OVERWRITE } else { ADD }
 }

@@ -1,11 +1,13 @@
 //! The files of a snapshot.
 //!
 //! `DIR/clock-NNNNNNNNNN/part-SSSSS-of-TTTTT.table`: eight bytes `SLWTABL1`, the length of the header (u64), the header
-//! (JSON), then for each table the numbers of its elements (u32) and their values, then states of
-//! partitions (postcard), all little-endian, and a CRC-32 of everything before. `manifest.json` beside the parts names them; its last line is its own checksum.
+//! (JSON), then for each table the numbers of its elements (u32), their values, and what the table's rule keeps for each
+//! of them, state by state, then states of partitions (postcard), all little-endian, and a CRC-32 of everything before.
+//! `manifest.json` beside the parts names them; its last line is its own checksum.
 
 use crate::block::take as columns;
 use crate::report::EpochLoss;
+use crate::rule::Rule;
 use crate::value::Value;
 use serde::{Deserialize, Serialize};
 use slackwater_dataflow::{Error, Result};
@@ -18,11 +20,13 @@ pub(super) const MANIFEST: &str = "manifest.json";
 const FORMAT: u32 = 1;
 
 /// What a table must be for a snapshot of it to fit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct TableShape {
     pub name: String,
     pub rows: usize,
     pub columns: usize,
+    #[serde(default)]
+    pub rule: Rule,
     pub value: String,
 }
 
@@ -77,16 +81,23 @@ pub(super) struct PartHeader {
     pub shards: usize,
     /// Elements, by table.
     pub elements: Vec<usize>,
+    /// Numbers of each state of the rule, by table.
+    #[serde(default)]
+    pub states: Vec<Vec<usize>>,
     /// Losses of this run's epochs, by partition; each partition is in one part.
     pub losses: Vec<(usize, Vec<EpochLoss>)>,
     /// States of partitions, and their bytes; each partition is in one part.
     pub locals: Vec<(usize, usize)>,
 }
 
+/// Elements of a table, their values, and by state what the table's rule keeps for the first of them; behind them are
+/// elements that count clocks.
+pub(crate) type TablePart<V> = (Vec<u32>, Vec<V>, Vec<Vec<V>>);
+
 /// What a part holds.
 pub(super) struct PartContent<V> {
-    /// Elements and values, by table.
-    pub tables: Vec<(Vec<u32>, Vec<V>)>,
+    /// Elements, values and states, by table.
+    pub tables: Vec<TablePart<V>>,
     /// By partition.
     pub locals: Vec<(usize, Vec<u8>)>,
 }
@@ -117,15 +128,17 @@ pub(super) fn write_whole(path: &Path, content: &[&[u8]]) -> Result<()> {
 pub(super) fn encode<V: Value>(header: &PartHeader, content: &PartContent<V>) -> Vec<u8> {
     let json = serde_json::to_vec(header).expect("numbers and names");
     let PartContent { tables, locals } = content;
-    let size = tables.iter().map(|t| t.0.len() * (4 + size_of::<V>())).sum::<usize>()
-        + locals.iter().map(|l| l.1.len()).sum::<usize>();
+    let of_table = |t: &TablePart<V>| t.0.len() * (4 + (1 + t.2.len()) * size_of::<V>());
+    let size = tables.iter().map(of_table).sum::<usize>() + locals.iter().map(|l| l.1.len()).sum::<usize>();
     let mut bytes = Vec::with_capacity(16 + json.len() + size);
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(&(json.len() as u64).to_le_bytes());
     bytes.extend_from_slice(&json);
-    for (elements, values) in tables {
+    for (elements, values, states) in tables {
         bytes.extend_from_slice(bytemuck::cast_slice(elements));
-        bytes.extend_from_slice(bytemuck::cast_slice(values));
+        for numbers in std::iter::once(values).chain(states) {
+            bytes.extend_from_slice(bytemuck::cast_slice(numbers));
+        }
     }
     locals.iter().for_each(|(_, local)| bytes.extend_from_slice(local));
     bytes
@@ -144,10 +157,13 @@ pub(super) fn decode<V: Value>(bytes: &[u8]) -> Result<(PartHeader, PartContent<
     let header: PartHeader =
         serde_json::from_slice(take(length as usize)?).map_err(|e| format!("has a wrong header: {e}"))?;
     let mut tables = vec![];
-    for n in &header.elements {
+    for (i, n) in header.elements.iter().enumerate() {
         let elements = columns(&mut take(n * 4)?, *n);
-        let values = columns(&mut take(n * size_of::<V>())?, *n);
-        tables.push((elements, values));
+        let mut numbers = |n: usize| Ok::<_, String>(columns(&mut take(n * size_of::<V>())?, n));
+        let values = numbers(*n)?;
+        let states = header.states.get(i).into_iter().flatten();
+        let states = states.map(|n| numbers(*n)).collect::<Result<_, _>>()?;
+        tables.push((elements, values, states));
     }
     let mut locals = vec![];
     for (partition, n) in &header.locals {

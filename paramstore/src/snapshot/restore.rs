@@ -1,6 +1,6 @@
 //! Reading the newest snapshot that is whole.
 
-use super::files::{MANIFEST, Manifest, decode, folder, part_name};
+use super::files::{MANIFEST, Manifest, TableShape, decode, folder, part_name};
 use crate::report::EpochLoss;
 use crate::value::Value;
 use slackwater_dataflow::{Error, Result};
@@ -14,6 +14,8 @@ pub(crate) struct Restored<V> {
     pub losses: Vec<f64>,
     /// By table.
     pub values: Vec<Vec<V>>,
+    /// What rules keep, by table and state.
+    pub states: Vec<Vec<Vec<V>>>,
     /// States, by partition.
     pub locals: BTreeMap<usize, Vec<u8>>,
     /// Newer snapshots that could not be used, and why.
@@ -109,6 +111,8 @@ fn read<V: Value>(
     }
     let sizes = manifest.tables.iter().map(|t| t.rows * t.columns);
     let mut values: Vec<Vec<V>> = sizes.map(|n| vec![V::default(); n]).collect();
+    let of_states = |t: &TableShape| vec![vec![V::default(); t.rows * t.columns]; t.rule.states()];
+    let mut states: Vec<Vec<Vec<V>>> = manifest.tables.iter().map(of_states).collect();
     let mut losses: BTreeMap<usize, Vec<EpochLoss>> = BTreeMap::new();
     let mut locals: BTreeMap<usize, Vec<u8>> = BTreeMap::new();
     for shard in 0..manifest.shards {
@@ -125,11 +129,14 @@ fn read<V: Value>(
             Ok(part) => part,
             Err(why) => return Ok(Err(format!("{}: {why}", file.display()))),
         };
-        for (values, (elements, part)) in values.iter_mut().zip(content.tables) {
-            for (element, value) in elements.into_iter().zip(part) {
-                // Behind a table's own elements are those that count clocks; they begin anew with every run.
-                if let Some(place) = values.get_mut(element as usize) {
-                    *place = value;
+        for (i, (elements, of_part, states_of_part)) in content.tables.into_iter().enumerate() {
+            let whole = std::iter::once(&mut values[i]).chain(&mut states[i]);
+            for (whole, part) in whole.zip(std::iter::once(of_part).chain(states_of_part)) {
+                for (element, value) in elements.iter().zip(part) {
+                    // Behind a table's own elements are those that count clocks; they begin anew with every run.
+                    if let Some(place) = whole.get_mut(*element as usize) {
+                        *place = value;
+                    }
                 }
             }
         }
@@ -145,5 +152,5 @@ fn read<V: Value>(
         }
     }
     let Manifest { clock, epoch, .. } = manifest;
-    Ok(Ok(Restored { clock, epoch, losses: sums, values, locals, refused: vec![] }))
+    Ok(Ok(Restored { clock, epoch, losses: sums, values, states, locals, refused: vec![] }))
 }

@@ -1,6 +1,8 @@
 //! Writing snapshots while training goes on.
 
-use super::files::{MANIFEST, Manifest, PartContent, PartHeader, encode, folder, part_name, write_whole};
+use super::files::{
+    MANIFEST, Manifest, PartContent, PartHeader, TablePart, encode, folder, part_name, write_whole,
+};
 use crate::report::EpochLoss;
 use crate::value::Value;
 use slackwater_dataflow::{Error, Result};
@@ -20,7 +22,7 @@ pub(crate) struct Part<V> {
     pub clock: u64,
     /// In the training.
     pub clock_in_all: u64,
-    pub tables: Vec<(Vec<u32>, Vec<V>)>,
+    pub tables: Vec<TablePart<V>>,
     pub losses: Vec<(usize, Vec<EpochLoss>)>,
     pub locals: Vec<(usize, Vec<u8>)>,
 }
@@ -88,6 +90,7 @@ fn write_part<V: Value>(folder: &Path, shard: usize, shards: usize, part: Part<V
         shard,
         shards,
         elements: part.tables.iter().map(|t| t.0.len()).collect(),
+        states: part.tables.iter().map(|t| t.2.iter().map(Vec::len).collect()).collect(),
         losses: part.losses,
         locals: part.locals.iter().map(|(partition, bytes)| (*partition, bytes.len())).collect(),
     };
