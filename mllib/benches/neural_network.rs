@@ -66,7 +66,8 @@ fn products(workers: usize) {
             let widths = &widths;
             scope.spawn(move || {
                 let mut rng = rng::stream(1, thread as u64);
-                let mut random = |n: usize| (0..n).map(|_| rng::unit_f64(&mut rng) as f32).collect::<Vec<_>>();
+                let mut random =
+                    |n: usize| (0..n).map(|_| rng::unit_f64(&mut rng) as f32).collect::<Vec<_>>();
                 for w in widths.windows(2) {
                     let (m, n) = (w[0], w[1]);
                     let (weights, x, d) = (random(m * n), random(rows * m), random(rows * n));
@@ -86,7 +87,10 @@ fn products(workers: usize) {
     let seconds = start.elapsed().as_secs_f64();
     let flops: usize = widths.windows(2).map(|w| 6 * w[0] * w[1] * BATCH * STEPS).sum();
     let rate = (BATCH * STEPS) as f64 / seconds;
-    println!("products: {workers} threads: {rate:.0} samples/s, {:.1} GFLOP/s", 1e-9 * flops as f64 / seconds);
+    println!(
+        "products: {workers} threads: {rate:.0} samples/s, {:.1} GFLOP/s",
+        1e-9 * flops as f64 / seconds
+    );
 }
 
 fn main() {

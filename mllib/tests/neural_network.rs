@@ -121,11 +121,12 @@ impl Naive {
         let largest = (0..partitions).map(|p| part(p).1 - part(p).0).max().unwrap();
         let clocks = largest.div_ceil(params.batch);
         let mut losses = vec![];
+        let zero = |layer: &Vec<Vec<f64>>| layer.iter().map(|row| vec![0.0; row.len()]).collect();
+        let mut velocity: Vec<Vec<Vec<f64>>> = self.layers.iter().map(zero).collect();
         for epoch in 0..params.epochs {
             let step = params.step_size * params.decay.powi(epoch as i32);
             let mut loss = 0.0;
             for clock in 0..clocks {
-                let zero = |layer: &Vec<Vec<f64>>| layer.iter().map(|row| vec![0.0; row.len()]).collect();
                 let mut sum: Vec<Vec<Vec<f64>>> = self.layers.iter().map(zero).collect();
                 for (from, to) in (0..partitions).map(part) {
                     let cut = |c: usize| from + (to - from) * c / clocks;
@@ -135,12 +136,15 @@ impl Naive {
                         loss += self.gradient(&x, usize::from(rows.labels[i] == 7.0), &mut sum);
                     }
                 }
-                for (layer, sum) in self.layers.iter_mut().zip(&sum) {
+                for (l, layer) in self.layers.iter_mut().enumerate() {
                     let inputs = layer.len() - 1;
-                    for (j, (row, sum)) in layer.iter_mut().zip(sum).enumerate() {
+                    for (j, row) in layer.iter_mut().enumerate() {
                         let penalty = if j < inputs { params.regularization } else { 0.0 };
-                        for (w, g) in row.iter_mut().zip(sum) {
-                            *w -= step * (clocks as f64 / n as f64 * g + penalty * *w);
+                        for (k, w) in row.iter_mut().enumerate() {
+                            let g = clocks as f64 / n as f64 * sum[l][j][k] + penalty * *w;
+                            let v = &mut velocity[l][j][k];
+                            *v = params.momentum * *v - step * g;
+                            *w += *v;
                         }
                     }
                 }
@@ -154,9 +158,15 @@ impl Naive {
 #[test]
 fn as_plain_loops_do_it() {
     let rows = moons(203, 1);
-    for (activation, partitions) in [(Activation::Relu, 1), (Activation::Sigmoid, 1), (Activation::Relu, 3)] {
+    for (activation, partitions, momentum) in [
+        (Activation::Relu, 1, 0.0),
+        (Activation::Sigmoid, 1, 0.0),
+        (Activation::Relu, 3, 0.0),
+        (Activation::Relu, 3, 0.7),
+    ] {
         let params = NeuralNetworkParams {
             activation,
+            momentum,
             epochs: 3,
             decay: 0.9,
             regularization: 0.01,
@@ -200,7 +210,11 @@ fn curves_are_learnt_with_any_consistency() {
         }
     }
     let line = fit(&NeuralNetworkParams { hidden: vec![], ..quick() }, &rows, 3, 2);
-    assert!((0.8..0.93).contains(&accuracy(&line, &others)), "without hidden layers: {}", accuracy(&line, &others));
+    assert!(
+        (0.8..0.93).contains(&accuracy(&line, &others)),
+        "without hidden layers: {}",
+        accuracy(&line, &others)
+    );
     let sigmoid = NeuralNetworkParams { activation: Activation::Sigmoid, step_size: 2.0, ..quick() };
     assert!(accuracy(&fit(&sigmoid, &rows, 3, 2), &others) > 0.97);
 }
@@ -214,7 +228,9 @@ fn the_same_bits_for_any_number_of_workers() {
         assert!(fit(&params, &rows, 5, workers) == one, "{workers}");
     }
     let weights = |model: &NeuralNetworkModel| model.layers().map(|(_, w)| w.to_vec()).collect::<Vec<_>>();
-    for other in [NeuralNetworkParams { seed: 1, ..params.clone() }, NeuralNetworkParams { shuffle: false, ..params }] {
+    for other in
+        [NeuralNetworkParams { seed: 1, ..params.clone() }, NeuralNetworkParams { shuffle: false, ..params }]
+    {
         assert!(weights(&fit(&other, &rows, 5, 2)) != weights(&one), "the seed and the order are used");
     }
 }
@@ -306,7 +322,8 @@ fn models_survive_files() {
         assert!(load::<NeuralNetworkModel>(&path).unwrap() == model);
         let metadata = path.join("metadata.json");
         let text = std::fs::read_to_string(&metadata).unwrap();
-        let (other, changed) = (format!("\"standardize\": {}", !standardize), format!("\"standardize\": {standardize}"));
+        let (other, changed) =
+            (format!("\"standardize\": {}", !standardize), format!("\"standardize\": {standardize}"));
         for (what, other, says) in [
             ("\"columns\": 3", "\"columns\": 4", "rows are missing, or in another order"),
             ("      7.0\n", "      7.0, 8.0\n", "one number a unit"),

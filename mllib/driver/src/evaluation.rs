@@ -110,7 +110,8 @@ impl Evaluation {
     pub fn new(model: &impl RowModel, rows: &Dataset<LabeledBlock>) -> Result<Self> {
         let classes = model.classes();
         let (shared, known) = (Arc::new(model.clone()), classes.clone());
-        let add = move |tally: &mut Tally, block: &LabeledBlock| tally.push(&*shared, known.as_deref(), block);
+        let add =
+            move |tally: &mut Tally, block: &LabeledBlock| tally.push(&*shared, known.as_deref(), block);
         let merge = |left: &mut Tally, right: Tally| *left = std::mem::take(left).merge(right);
         let tally = rows.aggregate(Tally::default(), add, merge)?.sealed();
         require_rows(tally.rows)?;

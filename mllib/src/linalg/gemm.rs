@@ -78,8 +78,7 @@ mod tests {
         let (a, b, before) = (random(m * k, 1), random(k * n, 2), random(m * n, 3));
         let (a_turned, b_turned) = (transpose(&a, m, k), transpose(&b, k, n));
         let plain = (Matrix::new(&a, m, k), Matrix::new(&b, k, n));
-        let turned =
-            (Matrix::new(&a_turned, k, m).transposed(), Matrix::new(&b_turned, n, k).transposed());
+        let turned = (Matrix::new(&a_turned, k, m).transposed(), Matrix::new(&b_turned, n, k).transposed());
         for (a_of, b_of) in [plain, (turned.0, plain.1), (plain.0, turned.1), turned] {
             for into in [Write::Replace, Write::Add] {
                 let mut c = before.clone();

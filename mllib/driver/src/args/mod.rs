@@ -20,8 +20,8 @@ mod values;
 pub use algorithm::{Grid, TrainingArgs};
 pub use cluster::{ClusterArgs, ClusterCommand, RunArgs};
 pub use factorization::MatrixFactorizationArgs;
-pub use global::{Globals, ProgressWhen};
 pub use generate::{ClassificationArgs, GenerateArgs, GenerateCommand};
+pub use global::{Globals, ProgressWhen};
 pub use input::{HeldOutArgs, InputArgs, ReadArgs};
 pub use network::NeuralNetworkArgs;
 pub use other::{

@@ -84,6 +84,10 @@ pub struct NeuralNetworkArgs {
     #[arg(long, value_name = "X", value_parser = finite, alias = "lr_decay_rate", help_heading = "Algorithm")]
     pub decay: Option<f64>,
 
+    /// Share of the last step that is taken again, beside the new one [default: 0]
+    #[arg(long, value_name = "X", value_parser = finite, help_heading = "Algorithm")]
+    pub momentum: Option<f64>,
+
     /// Weight of half the squares of weights, beside the mean loss [default: 0]
     ///
     /// Also: --reg, --regParam, --weight-decay, --weight_decay. (scikit-learn divides its alpha by the rows of a minibatch.)

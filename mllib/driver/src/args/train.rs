@@ -2,8 +2,8 @@
 
 use super::algorithm::TrainingArgs;
 use super::factorization::{FACTORIZATION_EXAMPLES, MatrixFactorizationArgs};
-use super::network::{NETWORK_EXAMPLES, NeuralNetworkArgs};
 use super::input::{HeldOutArgs, InputArgs};
+use super::network::{NETWORK_EXAMPLES, NeuralNetworkArgs};
 use super::output::OutputArgs;
 use super::table::{SnapshotArgs, TableArgs};
 use super::topics::{TOPICS_EXAMPLES, TopicsArgs};

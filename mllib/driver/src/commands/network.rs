@@ -31,12 +31,7 @@ impl Shown {
 }
 
 /// Runs `inspect`.
-pub fn inspect(
-    globals: &Globals,
-    args: &InspectArgs,
-    path: &Path,
-    model: &NeuralNetworkModel,
-) -> Result<u8> {
+pub fn inspect(globals: &Globals, args: &InspectArgs, path: &Path, model: &NeuralNetworkModel) -> Result<u8> {
     if args.export.is_some() {
         return Err(Error::usage("LIBLINEAR's export is for linear classifiers, not for neural networks"));
     }

@@ -26,13 +26,19 @@ fn rows_are_made_up() {
     let said = place.ok(&GENERATE);
     assert!(said.contains("600 rows of 12 columns, 6 classes, in 3 files: data"), "{said}");
     let names: Vec<_> = files(&place.path("data")).into_iter().map(|(name, _)| name).collect();
-    assert_eq!(names.iter().map(|n| n.to_str().unwrap()).collect::<Vec<_>>(), ["_SUCCESS", "part-00000", "part-00001", "part-00002"]);
+    assert_eq!(
+        names.iter().map(|n| n.to_str().unwrap()).collect::<Vec<_>>(),
+        ["_SUCCESS", "part-00000", "part-00001", "part-00002"]
+    );
     let text = place.read("data/part-00000");
     assert_eq!(text.lines().count(), 200);
     assert!(text.starts_with("0 1:") && text.lines().next().unwrap().contains(" 12:"), "{text}");
     let inspected = place.json(&["inspect", "data"]);
     assert_eq!((&inspected["rows"], &inspected["columns"]), (&600.into(), &12.into()));
-    assert_eq!(inspected["labels"], serde_json::json!([[0.0, 100], [1.0, 100], [2.0, 100], [3.0, 100], [4.0, 100], [5.0, 100]]));
+    assert_eq!(
+        inspected["labels"],
+        serde_json::json!([[0.0, 100], [1.0, 100], [2.0, 100], [3.0, 100], [4.0, 100], [5.0, 100]])
+    );
     assert!(place.fails(3, &GENERATE).contains("data"), "a folder is not replaced unasked");
     let bytes = files(&place.path("data"));
     for launcher in [&["--workers=1"][..], &["--workers=4"], &["cluster", "run", "-n", "2", "--"]] {
@@ -55,7 +61,9 @@ fn the_whole_chain() {
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     // 13 x 32 + 33 x 16 + 17 x 6
     assert!(ran.stderr.contains("network 12-32-16-6: 1046 parameters"), "{}", ran.stderr);
-    for word in ["12 columns", "12-32-16-6, relu", "20 epochs", "held-out rows", "macro F1", "neural-network.model"] {
+    for word in
+        ["12 columns", "12-32-16-6, relu", "20 epochs", "held-out rows", "macro F1", "neural-network.model"]
+    {
         assert!(ran.stdout.contains(word), "{word}: {}", ran.stdout);
     }
     let trained = place.json(&[&TRAIN[..], &["--model=m"]].concat());
@@ -96,7 +104,8 @@ fn two_classes_of_the_sample() {
     place.with_sample("rows.svm");
     let trained = place.json(&["train", "dnn", "--epochs=100", "--model=m"]);
     assert!(trained["metrics"]["area_under_roc"].as_f64().unwrap() > 0.95, "{trained}");
-    let evaluated = place.json(&["evaluate", "--model=m", "--data=rows.svm", "--curve=roc", "--thresholds=5"]);
+    let evaluated =
+        place.json(&["evaluate", "--model=m", "--data=rows.svm", "--curve=roc", "--thresholds=5"]);
     assert_eq!(evaluated["metrics"], trained["metrics"]);
     assert_eq!(evaluated["metrics"]["classes"], serde_json::json!([-1.0, 1.0]));
 }
@@ -105,19 +114,33 @@ fn two_classes_of_the_sample() {
 fn every_option_arrives() {
     let place = with_data();
     for consistency in ["bsp", "ssp:3", "essp:1", "async"] {
-        let options = ["--epochs=15", "--workers=2", "--overwrite", "--model=m", "--consistency", consistency];
+        let options =
+            ["--epochs=15", "--workers=2", "--overwrite", "--model=m", "--consistency", consistency];
         let done = place.json(&[&TRAIN[..], &options].concat());
         assert_eq!(done["parameters"]["consistency"], consistency);
         assert!(done["metrics"]["accuracy"].as_f64().unwrap() > 0.95, "{done}");
     }
     let options = [
-        "train", "mlp", "--data=data", "--hidden_layer_sizes=5", "--activation=sigmoid", "--max_iter=3", "--lr=0.5",
-        "--decay=0.5", "--weight-decay=0.01", "--batch_size=7", "--standardize", "--no-shuffle", "--seed=9",
-        "--model=n", "--test=data",
+        "train",
+        "mlp",
+        "--data=data",
+        "--hidden_layer_sizes=5",
+        "--activation=sigmoid",
+        "--max_iter=3",
+        "--lr=0.5",
+        "--decay=0.5",
+        "--momentum=0.5",
+        "--weight-decay=0.01",
+        "--batch_size=7",
+        "--standardize",
+        "--no-shuffle",
+        "--seed=9",
+        "--model=n",
+        "--test=data",
     ];
     let done = place.json(&options);
     let expected = serde_json::json!({
-        "hidden": [5], "activation": "sigmoid", "epochs": 3, "step_size": 0.5, "decay": 0.5, "regularization": 0.01,
+        "hidden": [5], "activation": "sigmoid", "epochs": 3, "step_size": 0.5, "decay": 0.5, "momentum": 0.5, "regularization": 0.01,
         "batch": 7, "shuffle": false, "standardize": true, "consistency": "bsp", "tolerance": null, "seed": 9,
     });
     assert_eq!((&done["parameters"], &done["measured_on"]), (&expected, &"test rows".into()));
@@ -135,11 +158,13 @@ fn what_cannot_be_is_refused() {
         (&["--activation=tanh"], "relu"),
         (&["--batch=0"], "at least 1"),
         (&["--decay=2"], "decay"),
+        (&["--momentum=1"], "momentum"),
         (&["--step-size=3", "--reg=1"], "must be below 1"),
         (&["--consistency=ssp"], "essp:S"),
         (&["--split=1"], "split"),
     ] {
-        let said = place.fails(2, &[&["train", "neural-network", "--data=data", "--model=m"], wrong].concat());
+        let said =
+            place.fails(2, &[&["train", "neural-network", "--data=data", "--model=m"], wrong].concat());
         assert!(said.contains(says), "{wrong:?}: {said}");
     }
     let wild = [&TRAIN[..], &["--model=m", "--step-size=1e9"]].concat();
@@ -164,7 +189,8 @@ fn what_cannot_be_is_refused() {
 fn the_same_bytes_by_workers_and_processes() {
     let place = with_data();
     let train = |launcher: &[&str]| {
-        let options = ["--split=0.8,0.2", "--epochs=3", "--standardize", "--model=m", "--overwrite", "--json"];
+        let options =
+            ["--split=0.8,0.2", "--epochs=3", "--standardize", "--model=m", "--overwrite", "--json"];
         let mut done: serde_json::Value =
             serde_json::from_str(&place.ok(&[launcher, &TRAIN, &options].concat())).unwrap();
         done.as_object_mut().unwrap().remove("seconds");
@@ -180,7 +206,10 @@ fn the_same_bytes_by_workers_and_processes() {
         assert!(train(launcher) == one, "{launcher:?}");
     }
     let cluster = ["cluster", "run", "-n", "2", "--"];
-    for command in [&["predict", "--model=m", "--data=data", "--proba"][..], &["evaluate", "--model=m", "--data=data", "--json"]] {
+    for command in [
+        &["predict", "--model=m", "--data=data", "--proba"][..],
+        &["evaluate", "--model=m", "--data=data", "--json"],
+    ] {
         assert_eq!(place.ok(&[&cluster[..], command].concat()), place.ok(command));
     }
     let ssp = [&cluster[..], &TRAIN, &["--consistency=ssp:2", "--model=s", "--json"]].concat();
@@ -195,9 +224,10 @@ fn a_training_goes_on_from_its_snapshots() {
         place.ok(&[&TRAIN[..], &["--model=m", "--overwrite"], more].concat());
         files(&place.path("m"))
     };
-    let whole = train(&["--epochs=8"]);
-    train(&["--epochs=3", "--snapshots=kept", "--workers=1"]);
-    assert!(train(&["--epochs=8", "--snapshots=kept", "--resume", "--workers=2"]) == whole);
+    let whole = train(&["--epochs=8", "--momentum=0.9"]);
+    train(&["--epochs=3", "--momentum=0.9", "--snapshots=kept", "--workers=1"]);
+    let resumed = ["--epochs=8", "--momentum=0.9", "--snapshots=kept", "--resume", "--workers=2"];
+    assert!(train(&resumed) == whole, "the momentum is kept, too");
 }
 
 #[test]

@@ -8,7 +8,8 @@
 //! A clock takes `batch` rows of every partition; with `G` the sum of their gradients, all at weights that are at most as
 //! stale as the tables allow, `W <- W - step decay^epoch (m/n G + λ W)`, where `m` is the number of clocks of an epoch (so
 //! `m/n` is one over the mean number of rows in a clock). More partitions therefore mean larger minibatches, not more steps.
-//! A minibatch reads all weights once.
+//! A minibatch reads all weights once. With momentum the step of the clock before, times `momentum`, is added, by the shards
+//! of the tables, which see the clock's sum: `V <- momentum V - step decay^epoch (..)`, `W <- W + V`.
 //!
 //! First weights are drawn by seed, layer, row and column, evenly between `±√(6 / inputs)` for ReLU (He),
 //! `±4 √(6 / (inputs + outputs))` for sigmoid units and `±√(6 / (inputs + outputs))` for outputs (Glorot).
@@ -26,7 +27,7 @@
 //! With BSP the same bits for any number of workers, on the same kind of processor (see [`crate::linalg::gemm`]).
 //!
 //! # References
-//! Rumelhart, Hinton and Williams 1986, Learning representations by back-propagating errors; Glorot and Bengio 2010,
+//! Rumelhart, Hinton and Williams 1986, Learning representations by back-propagating errors (also the momentum); Glorot and Bengio 2010,
 //! Understanding the difficulty of training deep feedforward neural networks; He et al. 2015, Delving deep into rectifiers
 //! (first weights); Dean et al. 2012, Large scale distributed deep networks, and Wei et al. 2015, Managed communication and
 //! consistency for fast data-parallel iterative analytics (the same on parameter servers).

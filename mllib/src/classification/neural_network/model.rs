@@ -1,7 +1,7 @@
 //! The fitted network.
 
-use super::network::{Inputs, Layer, Network, Pass, softmax};
 use super::NeuralNetworkParams;
+use super::network::{Inputs, Layer, Network, Pass, softmax};
 use crate::linear::Features;
 use crate::model::Persist;
 use crate::optimization::Stop;

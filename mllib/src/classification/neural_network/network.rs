@@ -113,7 +113,7 @@ impl Network {
             if row == shape.inputs {
                 return 0.0;
             }
-            let unit = unit_of(&(seed, layer as u64, row as u64, column as u64));
+            let unit = unit_of([seed, layer as u64, row as u64, column as u64]);
             ((2.0 * unit - 1.0) * bound) as f32
         }
     }
@@ -217,7 +217,8 @@ pub(super) struct Inputs {
 impl Inputs {
     /// Means and deviations: one a column, or none. A column that does not vary becomes 0.
     pub fn new(columns: usize, standardization: &[[f32; 2]]) -> Self {
-        let scale = |[mean, deviation]: &[f32; 2]| [*mean, if *deviation > 0.0 { 1.0 / deviation } else { 0.0 }];
+        let scale =
+            |[mean, deviation]: &[f32; 2]| [*mean, if *deviation > 0.0 { 1.0 / deviation } else { 0.0 }];
         let scales: Vec<[f32; 2]> = standardization.iter().map(scale).collect();
         let blank = match scales.is_empty() {
             true => vec![0.0; columns],
@@ -247,8 +248,10 @@ mod tests {
     /// A network with made-up rows: weights, classes, and a pass that has the rows as its inputs.
     fn made(activation: Activation) -> (Network, Vec<f32>, Vec<usize>, Pass) {
         const ROWS: usize = 7;
+        // Of this seed no unit is so close to its kink that a slope could be of both sides.
+        const SEED: u64 = 5;
         let network = Network::new(5, &[6, 4], 3, activation);
-        let mut rng = rng::stream(3, 0);
+        let mut rng = rng::stream(SEED, 0);
         let mut number = || rng::normal(&mut rng) as f32;
         let weights = (0..network.parameters()).map(|_| 0.7 * number()).collect();
         let mut pass = Pass::default();
@@ -282,7 +285,8 @@ mod tests {
             network.backward(&weights, 2.0, &mut pass, |l, g| gradient[l] = g.to_vec());
             for (i, (got, want)) in gradient.concat().iter().zip(&slopes).enumerate() {
                 let want = 2.0 * want;
-                assert!((f64::from(*got) - want).abs() < 2e-3 * (1.0 + want.abs()), "{activation:?} {i}: {got} {want}");
+                let error = (f64::from(*got) - want).abs();
+                assert!(error < 2e-3 * (1.0 + want.abs()), "{activation:?} {i}: {got} {want}");
             }
             assert!(slopes.iter().filter(|s| s.abs() > 0.01).count() > weights.len() / 2);
         }

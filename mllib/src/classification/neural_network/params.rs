@@ -3,7 +3,7 @@
 use crate::params::require;
 use serde::{Deserialize, Serialize};
 use slackwater_dataflow::Result;
-use slackwater_paramstore::Consistency;
+use slackwater_paramstore::{Consistency, Rule};
 use std::str::FromStr;
 
 /// What a hidden unit makes of its input.
@@ -50,6 +50,8 @@ pub struct NeuralNetworkParams {
     pub step_size: f64,
     /// Factor of the step from epoch to epoch.
     pub decay: f64,
+    /// Share of the last step that is taken again, beside the new one: at least 0, below 1.
+    pub momentum: f64,
     /// Weight of half the squares of weights (not of biases), beside the mean loss.
     pub regularization: f64,
     /// Rows of each partition in a clock.
@@ -74,6 +76,7 @@ impl Default for NeuralNetworkParams {
             epochs: 20,
             step_size: 0.1,
             decay: 1.0,
+            momentum: 0.0,
             regularization: 0.0,
             batch: 32,
             shuffle: true,
@@ -86,6 +89,13 @@ impl Default for NeuralNetworkParams {
 }
 
 impl NeuralNetworkParams {
+    /// What shards make of the increments of a clock.
+    pub(super) fn rule(&self) -> Rule {
+        match self.momentum {
+            0.0 => Rule::Increment,
+            momentum => Rule::Momentum { momentum },
+        }
+    }
     /// Checks all values.
     ///
     /// # Errors
@@ -105,6 +115,9 @@ impl NeuralNetworkParams {
         })?;
         require(self.decay > 0.0 && self.decay <= 1.0, "decay", || {
             format!("must be above 0 and at most 1, not {}", self.decay)
+        })?;
+        require((0.0..1.0).contains(&self.momentum), "momentum", || {
+            format!("must be at least 0 and below 1, not {}", self.momentum)
         })?;
         require(penalty >= 0.0 && penalty.is_finite(), "regularization", || {
             format!("must be at least 0, not {penalty}")
@@ -133,6 +146,7 @@ mod tests {
             (NeuralNetworkParams { step_size: f64::NAN, ..good() }, "step_size"),
             (NeuralNetworkParams { step_size: 3.0, regularization: 0.5, ..good() }, "step_size"),
             (NeuralNetworkParams { decay: 0.0, ..good() }, "decay"),
+            (NeuralNetworkParams { momentum: 1.0, ..good() }, "momentum"),
             (NeuralNetworkParams { regularization: -1.0, ..good() }, "regularization"),
             (NeuralNetworkParams { tolerance: Some(-1.0), ..good() }, "tolerance"),
         ] {

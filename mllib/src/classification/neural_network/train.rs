@@ -94,18 +94,13 @@ impl UntrainedNetwork {
         let tables = self.tables(&records)?;
         let descent = self.descent();
         let n = self.row_count as f64;
-        let training = records
-            .epochs(params.epochs as u64)
-            .batch(params.batch)
-            .seed(params.seed)
-            .update_all(&tables.iter().collect::<Vec<_>>(), move |batch, tables, clock| {
+        let training = records.epochs(params.epochs as u64).batch(params.batch).seed(params.seed).update_all(
+            &tables.iter().collect::<Vec<_>>(),
+            move |batch, tables, clock| {
                 descent.run(batch, tables, clock);
-            });
-        let run = TableTraining {
-            snapshots,
-            tolerance: params.tolerance,
-            objective: &|loss| loss / n,
-        };
+            },
+        );
+        let run = TableTraining { snapshots, tolerance: params.tolerance, objective: &|loss| loss / n };
         let (history, stop) = run.run(training, observer)?;
         require_convergence(&history, (self.classes.len() as f64).ln(), params.step_size)?;
         let weights = tables.iter().flat_map(|t| t.values().to_vec()).collect();
@@ -139,7 +134,8 @@ impl UntrainedNetwork {
         let table = |(l, layer): (usize, &Layer)| {
             let spec = TableSpec::dense(layer.rows(), layer.outputs)
                 .init(self.network.first_weights(l, self.params.seed))
-                .consistency(self.params.consistency);
+                .consistency(self.params.consistency)
+                .rule(self.params.rule());
             records.context().table(&format!("layer {}", l + 1), spec)
         };
         self.layers().iter().enumerate().map(table).collect()
@@ -198,7 +194,7 @@ impl Descent {
                 let of_weights = increments.iter_mut().zip(layer.split(part).0);
                 of_weights.for_each(|(increment, w)| *increment -= shrink * w);
             }
-            add(&mut tables[l], increments);
+            tables[l].inc_rows(0, increments);
         });
         pool().push(scratch);
     }
@@ -217,17 +213,8 @@ fn read(tables: &[TableView<'_, f32>], count: usize, to: &mut Vec<f32>) {
     to.resize(count, 0.0);
     let mut rest = &mut to[..];
     for table in tables {
-        for row in 0..table.rows() {
-            let (place, after) = rest.split_at_mut(table.columns());
-            table.read_row(row, place);
-            rest = after;
-        }
-    }
-}
-
-/// Adds to all values of a table.
-fn add(table: &mut TableView<'_, f32>, increments: &[f32]) {
-    for (row, increments) in increments.chunks_exact(table.columns()).enumerate() {
-        table.inc_dense(row, 0, increments);
+        let (place, after) = rest.split_at_mut(table.rows() * table.columns());
+        table.read_rows(0, place);
+        rest = after;
     }
 }

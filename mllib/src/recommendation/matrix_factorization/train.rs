@@ -171,7 +171,7 @@ impl Fit<'_> {
             if column == rank {
                 return 0.0;
             }
-            let unit = unit_of(&(seed, row as u64, column as u64));
+            let unit = unit_of([seed, row as u64, column as u64]);
             (start + (2.0 * unit - 1.0) * FIRST_FACTOR.max(start / 2.0)).max(least) as f32
         };
         let spec = TableSpec::dense(self.users.len() + self.items.len(), rank + usize::from(biases));

@@ -98,7 +98,12 @@ impl Job<'_> {
         Ok((model, search, evaluation, on))
     }
 
-    fn fit_one(&self, trainer: &Trainer, rows: &DatasetRows, snapshots: Option<Snapshots>) -> Result<LinearModel> {
+    fn fit_one(
+        &self,
+        trainer: &Trainer,
+        rows: &DatasetRows,
+        snapshots: Option<Snapshots>,
+    ) -> Result<LinearModel> {
         let name = self.algorithm.name();
         let limit = trainer.training().iterations_max.unwrap_or(0);
         let model =

@@ -50,6 +50,7 @@ fn params(args: &NeuralNetworkArgs, seed: u64) -> NeuralNetworkParams {
         epochs: args.epochs.unwrap_or(default.epochs),
         step_size: args.step_size.unwrap_or(default.step_size),
         decay: args.decay.unwrap_or(default.decay),
+        momentum: args.momentum.unwrap_or(default.momentum),
         regularization: args.regularization.unwrap_or(default.regularization),
         batch: args.batch.unwrap_or(default.batch),
         shuffle: !args.no_shuffle,
