@@ -14,7 +14,7 @@ pub const NETWORK_EXAMPLES: &str = "\
 Examples:
   slackwater train neural-network --data mnist.svm --hidden 256,128 --step-size 0.2 --epochs 10 --test mnist.t
   slackwater generate classification --samples 10000 --features 440 --classes 1993 --partitions 3 --out datasets
-  slackwater train neural-network --data datasets --hidden 512,512,512,512 --consistency ssp:5 --workers 4";
+  slackwater train neural-network --data datasets --hidden 512,512,512,512 --partitions 4 --consistency ssp:5";
 
 /// Units of the hidden layers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,7 +97,8 @@ pub struct NeuralNetworkArgs {
 
     /// Rows of each partition in a minibatch [default: 32]
     ///
-    /// All partitions take part in every step: a step learns from this times the number of partitions. Also: --batch-size,
+    /// All partitions take part in every step: a step learns from this times the number of partitions. Each of them reads
+    /// and sends all weights, so for large networks as many --partitions as workers are the cheapest. Also: --batch-size,
     /// --batch_size, --mini_batch_size.
     #[arg(long, value_name = "ROWS", value_parser = at_least_one, help_heading = "Algorithm")]
     #[arg(aliases = ["batch-size", "batch_size", "mini_batch_size"])]

@@ -2,12 +2,13 @@
 
 use crate::common::{Place, files};
 
-const GENERATE: [&str; 7] = [
+const GENERATE: [&str; 8] = [
     "generate",
     "classification",
     "--samples=600",
     "--features=12",
     "--classes=6",
+    "--noise=0.5",
     "--partitions=3",
     "--out=data",
 ];
@@ -146,7 +147,7 @@ fn every_option_arrives() {
     assert_eq!((&done["parameters"], &done["measured_on"]), (&expected, &"test rows".into()));
     let evaluated = place.json(&["evaluate", "--model=n", "--data=data"]);
     assert_eq!(evaluated["metrics"], done["metrics"]);
-    let stopped = place.json(&[&TRAIN[..], &["--model=o", "--hidden=none", "--tol=0.2"]].concat());
+    let stopped = place.json(&["train", "mlp", "--data=data", "--model=o", "--hidden=none", "--tol=0.2"]);
     assert_eq!((&stopped["converged"], &stopped["layers"]), (&true.into(), &serde_json::json!([[12, 6]])));
 }
 
@@ -167,7 +168,7 @@ fn what_cannot_be_is_refused() {
             place.fails(2, &[&["train", "neural-network", "--data=data", "--model=m"], wrong].concat());
         assert!(said.contains(says), "{wrong:?}: {said}");
     }
-    let wild = [&TRAIN[..], &["--model=m", "--step-size=1e9"]].concat();
+    let wild = ["train", "dnn", "--data=data", "--model=m", "--step-size=1e9"];
     assert!(place.fails(4, &wild).contains("step"));
     place.write("labels.svm", "1 1:1\n2 1:2\n2.5 1:3\n");
     let said = place.fails(3, &["train", "dnn", "--data=labels.svm", "--model=m"]);
