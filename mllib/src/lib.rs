@@ -11,18 +11,21 @@
 //!
 //! The same rows in the same partitions, the same parameters and the same seed give the same bits, whatever the number
 //! of workers: each partition is summed row by row in order, and partial sums meet in a fixed tree by partition id
-//! ([`objective::Sweep`]). No kernel uses fused multiply-add or an order of summation that depends on the machine.
+//! ([`objective::Sweep`]). No kernel uses fused multiply-add or an order of summation that depends on the machine, but for
+//! the products of matrices of neural networks ([`linalg::gemm`]): their bits are those of one kind of processor.
 
 pub mod classification;
 pub mod clustering;
 pub mod evaluation;
 pub mod feature;
+pub mod generate;
 pub mod linalg;
 pub mod linear;
 pub mod model;
 pub mod objective;
 pub mod optimization;
 mod params;
+mod random;
 pub mod recommendation;
 pub mod regression;
 pub mod stat;

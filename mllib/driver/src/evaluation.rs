@@ -1,6 +1,6 @@
 //! All metrics of a model on rows: one pass, a tally a partition, merged in a fixed order.
 
-use crate::model::Model;
+use crate::model::RowModel;
 use crate::output::{count, figure, table};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -13,6 +13,9 @@ use slackwater_mllib::evaluation::{
 };
 use slackwater_mllib::tuning::Direction;
 use std::sync::Arc;
+
+/// The table of labels against predictions is told for this many classes at most: its size is their square.
+const CONFUSION_CLASSES_MAX: usize = 100;
 
 /// What is known of some rows.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -28,24 +31,24 @@ struct Tally {
 }
 
 impl Tally {
-    fn push(&mut self, model: &Model, classes: Option<&[f64]>, block: &LabeledBlock) {
+    fn push(&mut self, model: &impl RowModel, classes: Option<&[f64]>, block: &LabeledBlock) {
         self.rows += block.rows() as u64;
         self.columns = self.columns.max(block.features.columns());
-        for (label, row) in block.iter() {
-            let prediction = model.predict(&row);
+        let mut labels = block.labels.iter();
+        model.score(&block.features, &mut |row| {
+            let (prediction, label) = (row.prediction(), *labels.next().expect("a label a row"));
             let Some(classes) = classes else {
-                self.regression.push(prediction, label);
-                continue;
+                return self.regression.push(prediction, label);
             };
             self.confusion.push(prediction, label);
             if let [_, positive] = classes {
-                self.pending.push((model.score(&row), label == *positive));
+                self.pending.push((row.ranking(), label == *positive));
             }
-            if let Some(probabilities) = model.probabilities(&row) {
+            if let Some(probabilities) = row.probabilities() {
                 let of_label = classes.iter().position(|c| *c == label).map_or(0.0, |c| probabilities[c]);
                 self.loss.get_or_insert_default().push(of_label);
             }
-        }
+        });
     }
     fn sealed(mut self) -> Self {
         let pending = ScoreCounts::new(std::mem::take(&mut self.pending));
@@ -104,10 +107,11 @@ impl Evaluation {
     ///
     /// # Errors
     /// Data, for labels that are no classes of the model; what the job reports.
-    pub fn new(model: &Model, rows: &Dataset<LabeledBlock>) -> Result<Self> {
+    pub fn new(model: &impl RowModel, rows: &Dataset<LabeledBlock>) -> Result<Self> {
         let classes = model.classes();
         let (shared, known) = (Arc::new(model.clone()), classes.clone());
-        let add = move |tally: &mut Tally, block: &LabeledBlock| tally.push(&shared, known.as_deref(), block);
+        let add =
+            move |tally: &mut Tally, block: &LabeledBlock| tally.push(&*shared, known.as_deref(), block);
         let merge = |left: &mut Tally, right: Tally| *left = std::mem::take(left).merge(right);
         let tally = rows.aggregate(Tally::default(), add, merge)?.sealed();
         require_rows(tally.rows)?;
@@ -210,7 +214,7 @@ impl Evaluation {
             &[&count(self.rows, "row"), ""],
             self.figures().iter().map(|(n, x)| vec![words(n), figure(*x)]),
         );
-        if let Kind::Classes { confusion, .. } = &self.kind {
+        if let Some(confusion) = self.confusion() {
             let classes: Vec<String> = confusion.classes().iter().map(f64::to_string).collect();
             let heading: Vec<String> = std::iter::once("label".to_string())
                 .chain(classes.iter().map(|c| format!("as {c}")))
@@ -227,7 +231,15 @@ impl Evaluation {
         }
         text
     }
-    /// Everything but the curves.
+    /// Labels against predictions, if that is a table to look at.
+    fn confusion(&self) -> Option<&MulticlassMetrics> {
+        match &self.kind {
+            Kind::Classes { confusion, .. } => Some(confusion),
+            _ => None,
+        }
+        .filter(|c| c.classes().len() <= CONFUSION_CLASSES_MAX)
+    }
+    /// Everything but the curves. The table of labels against predictions is null for very many classes.
     pub fn to_json(&self) -> Value {
         let mut map = Map::new();
         map.insert("rows".to_string(), json!(self.rows));
@@ -236,7 +248,7 @@ impl Evaluation {
         }
         if let Kind::Classes { confusion, .. } = &self.kind {
             map.insert("classes".to_string(), json!(confusion.classes()));
-            map.insert("confusion".to_string(), json!(confusion.confusion()));
+            map.insert("confusion".to_string(), json!(self.confusion().map(MulticlassMetrics::confusion)));
         }
         Value::Object(map)
     }

@@ -1,10 +1,11 @@
-//! Models of any kind: linear ones, which score rows of features, factorisations, which predict ratings, and topics of
-//! documents.
+//! Models of any kind: linear ones and networks, which score rows of features, factorisations, which predict ratings, and
+//! topics of documents.
 
+use slackwater_dataflow::block::{CsrBlock, Row};
 use slackwater_dataflow::{Error, Result};
-use slackwater_mllib::classification::{LinearSvmModel, LogisticRegressionModel};
+use slackwater_mllib::classification::{LinearSvmModel, LogisticRegressionModel, NeuralNetworkModel};
 use slackwater_mllib::clustering::LdaModel;
-use slackwater_mllib::linear::{Features, TrainingSummary};
+use slackwater_mllib::linear::TrainingSummary;
 use slackwater_mllib::model::{Metadata, Overwrite, Persist, inspect, load, save};
 use slackwater_mllib::recommendation::MatrixFactorizationModel;
 use slackwater_mllib::regression::LinearRegressionModel;
@@ -13,8 +14,10 @@ use std::path::Path;
 /// What is stored in a model's folder.
 #[derive(Debug, Clone)]
 pub enum Stored {
-    /// A model for rows of features.
-    Rows(Model),
+    /// A linear model for rows of features.
+    Linear(LinearModel),
+    /// A network for rows of features.
+    Network(NeuralNetworkModel),
     /// A model for ratings.
     Ratings(MatrixFactorizationModel),
     /// A model for documents.
@@ -26,9 +29,10 @@ impl Stored {
     pub fn load(path: &Path) -> Result<Stored> {
         let algorithm = metadata(path)?.algorithm;
         match algorithm.as_str() {
-            LinearSvmModel::ALGORITHM => load(path).map(Model::Svm).map(Stored::Rows),
-            LogisticRegressionModel::ALGORITHM => load(path).map(Model::Logistic).map(Stored::Rows),
-            LinearRegressionModel::ALGORITHM => load(path).map(Model::Linear).map(Stored::Rows),
+            LinearSvmModel::ALGORITHM => load(path).map(LinearModel::Svm).map(Stored::Linear),
+            LogisticRegressionModel::ALGORITHM => load(path).map(LinearModel::Logistic).map(Stored::Linear),
+            LinearRegressionModel::ALGORITHM => load(path).map(LinearModel::Linear).map(Stored::Linear),
+            NeuralNetworkModel::ALGORITHM => load(path).map(Stored::Network),
             MatrixFactorizationModel::ALGORITHM => load(path).map(Stored::Ratings),
             LdaModel::ALGORITHM => load(path).map(Stored::Documents),
             other => Err(Error::input(
@@ -46,7 +50,7 @@ pub fn save_model(model: &impl Persist, path: &Path, overwrite: bool) -> Result<
 
 /// A linear model of any kind.
 #[derive(Debug, Clone)]
-pub enum Model {
+pub enum LinearModel {
     /// Support vector machine.
     Svm(LinearSvmModel),
     /// Logistic regression.
@@ -59,14 +63,14 @@ pub enum Model {
 macro_rules! each {
     ($self:expr, $model:ident => $body:expr) => {
         match $self {
-            Model::Svm($model) => $body,
-            Model::Logistic($model) => $body,
-            Model::Linear($model) => $body,
+            LinearModel::Svm($model) => $body,
+            LinearModel::Logistic($model) => $body,
+            LinearModel::Linear($model) => $body,
         }
     };
 }
 
-impl Model {
+impl LinearModel {
     /// Stores the model.
     pub fn save(&self, path: &Path, overwrite: bool) -> Result<()> {
         each!(self, m => save_model(m, path, overwrite))
@@ -86,66 +90,37 @@ impl Model {
     /// One an output.
     pub fn intercepts(&self) -> Vec<f64> {
         match self {
-            Model::Svm(m) => vec![m.intercept()],
-            Model::Logistic(m) => m.intercepts().to_vec(),
-            Model::Linear(m) => vec![m.intercept()],
-        }
-    }
-    /// Number of linear functions.
-    pub fn outputs(&self) -> usize {
-        self.intercepts().len()
-    }
-    /// Number of columns.
-    pub fn columns(&self) -> usize {
-        self.weights().len() / self.outputs()
-    }
-    /// Labels of the classes, the positive one of two last; none for a regression.
-    pub fn classes(&self) -> Option<Vec<f64>> {
-        match self {
-            Model::Svm(m) => Some(m.classes().to_vec()),
-            Model::Logistic(m) => Some(m.classes().to_vec()),
-            Model::Linear(_) => None,
-        }
-    }
-    /// Raw scores, one an output.
-    pub fn margins(&self, row: &(impl Features + ?Sized)) -> Vec<f64> {
-        match self {
-            Model::Svm(m) => vec![m.score(row)],
-            Model::Logistic(m) => m.margins(row),
-            Model::Linear(m) => vec![m.predict(row)],
-        }
-    }
-    /// Class, or value.
-    pub fn predict(&self, row: &(impl Features + ?Sized)) -> f64 {
-        each!(self, m => m.predict(row))
-    }
-    /// The score that ranks rows of two classes.
-    pub fn score(&self, row: &(impl Features + ?Sized)) -> f64 {
-        match self {
-            Model::Svm(m) => m.score(row),
-            Model::Logistic(m) => m.score(row),
-            Model::Linear(m) => m.predict(row),
-        }
-    }
-    /// Probability of each class; only logistic regression has them.
-    pub fn probabilities(&self, row: &(impl Features + ?Sized)) -> Option<Vec<f64>> {
-        match self {
-            Model::Logistic(m) => Some(m.probabilities(row)),
-            _ => None,
+            LinearModel::Svm(m) => vec![m.intercept()],
+            LinearModel::Logistic(m) => m.intercepts().to_vec(),
+            LinearModel::Linear(m) => vec![m.intercept()],
         }
     }
     /// The text of a LIBLINEAR model file.
     pub fn export_liblinear(&self) -> Result<String> {
         match self {
-            Model::Svm(m) => m.export_liblinear(),
-            Model::Logistic(m) => m.export_liblinear(),
-            Model::Linear(_) => {
+            LinearModel::Svm(m) => m.export_liblinear(),
+            LinearModel::Logistic(m) => m.export_liblinear(),
+            LinearModel::Linear(_) => {
                 Err(Error::usage("LIBLINEAR's export is for classifiers, not for linear regression"))
             }
         }
     }
+}
+
+/// A model that scores rows of features.
+pub trait RowModel: Clone + Send + Sync + 'static {
+    /// Labels of the classes, the positive one of two last; none for a regression.
+    fn classes(&self) -> Option<Vec<f64>>;
+    /// Number of columns.
+    fn columns(&self) -> usize;
+    /// Raw scores of a row.
+    fn outputs(&self) -> usize;
+    /// True if it gives probabilities of classes.
+    fn has_probabilities(&self) -> bool;
+    /// Calls `f` with what the model makes of every row, in order.
+    fn score(&self, rows: &CsrBlock, f: &mut dyn FnMut(&dyn RowScores));
     /// Refuses rows with columns that the model does not know.
-    pub fn check_columns(&self, columns: usize, data: &str) -> Result<()> {
+    fn check_columns(&self, columns: usize, data: &str) -> Result<()> {
         let known = self.columns();
         if columns <= known {
             return Ok(());
@@ -158,6 +133,105 @@ impl Model {
             ),
             "train with --num-features, or leave them out of the scores with --ignore-extra-columns",
         ))
+    }
+}
+
+/// What a model makes of one row. Nothing is computed before it is asked for.
+pub trait RowScores {
+    /// Class, or value.
+    fn prediction(&self) -> f64;
+    /// Raw scores, one an output.
+    fn margins(&self) -> Vec<f64>;
+    /// The score that ranks rows of two classes.
+    fn ranking(&self) -> f64;
+    /// Probability of each class, if the model has them.
+    fn probabilities(&self) -> Option<Vec<f64>>;
+}
+
+/// A row for a linear model.
+struct OfLinear<'a>(&'a LinearModel, Row<'a>);
+
+impl RowScores for OfLinear<'_> {
+    fn prediction(&self) -> f64 {
+        each!(self.0, m => m.predict(&self.1))
+    }
+    fn margins(&self) -> Vec<f64> {
+        match self.0 {
+            LinearModel::Svm(m) => vec![m.score(&self.1)],
+            LinearModel::Logistic(m) => m.margins(&self.1),
+            LinearModel::Linear(m) => vec![m.predict(&self.1)],
+        }
+    }
+    fn ranking(&self) -> f64 {
+        match self.0 {
+            LinearModel::Svm(m) => m.score(&self.1),
+            LinearModel::Logistic(m) => m.score(&self.1),
+            LinearModel::Linear(m) => m.predict(&self.1),
+        }
+    }
+    fn probabilities(&self) -> Option<Vec<f64>> {
+        match self.0 {
+            LinearModel::Logistic(m) => Some(m.probabilities(&self.1)),
+            _ => None,
+        }
+    }
+}
+
+impl RowModel for LinearModel {
+    fn classes(&self) -> Option<Vec<f64>> {
+        match self {
+            LinearModel::Svm(m) => Some(m.classes().to_vec()),
+            LinearModel::Logistic(m) => Some(m.classes().to_vec()),
+            LinearModel::Linear(_) => None,
+        }
+    }
+    fn columns(&self) -> usize {
+        self.weights().len() / self.outputs()
+    }
+    fn outputs(&self) -> usize {
+        self.intercepts().len()
+    }
+    fn has_probabilities(&self) -> bool {
+        matches!(self, LinearModel::Logistic(_))
+    }
+    fn score(&self, rows: &CsrBlock, f: &mut dyn FnMut(&dyn RowScores)) {
+        rows.iter().for_each(|row| f(&OfLinear(self, row)));
+    }
+}
+
+/// The outputs of a network for a row.
+struct OfNetwork<'a>(&'a NeuralNetworkModel, &'a [f32]);
+
+impl RowScores for OfNetwork<'_> {
+    fn prediction(&self) -> f64 {
+        self.0.class_of(self.1)
+    }
+    fn margins(&self) -> Vec<f64> {
+        self.1.iter().copied().map(f64::from).collect()
+    }
+    fn ranking(&self) -> f64 {
+        *self.0.probabilities_of(self.1).last().expect("there are at least two classes")
+    }
+    fn probabilities(&self) -> Option<Vec<f64>> {
+        Some(self.0.probabilities_of(self.1))
+    }
+}
+
+impl RowModel for NeuralNetworkModel {
+    fn classes(&self) -> Option<Vec<f64>> {
+        Some(NeuralNetworkModel::classes(self).to_vec())
+    }
+    fn columns(&self) -> usize {
+        NeuralNetworkModel::columns(self)
+    }
+    fn outputs(&self) -> usize {
+        NeuralNetworkModel::classes(self).len()
+    }
+    fn has_probabilities(&self) -> bool {
+        true
+    }
+    fn score(&self, rows: &CsrBlock, f: &mut dyn FnMut(&dyn RowScores)) {
+        self.for_each(rows, |outputs| f(&OfNetwork(self, outputs)));
     }
 }
 

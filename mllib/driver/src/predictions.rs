@@ -1,7 +1,7 @@
 //! Predictions as text or tables, and where they are written.
 
 use crate::args::PredictFormat;
-use crate::model::Model;
+use crate::model::{RowModel, RowScores};
 use crate::output::{exact, written};
 use arrow_array::{ArrayRef, Float64Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema};
@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use slackwater_dataflow::block::LabeledBlock;
 use slackwater_dataflow::{Error, ErrorKind, Result};
 use slackwater_loaders::sink::{AtomicFile, Existing};
-use slackwater_mllib::linear::Features;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -45,7 +44,7 @@ impl Layout {
     ///
     /// # Errors
     /// Usage, if the model has no probabilities.
-    pub fn new(model: &Model, format: PredictFormat, raw: bool, proba: bool) -> Result<Self> {
+    pub fn new(model: &impl RowModel, format: PredictFormat, raw: bool, proba: bool) -> Result<Self> {
         let classes = model.classes().unwrap_or_default();
         let mut names = vec!["prediction".to_string()];
         if raw && model.outputs() == 1 {
@@ -54,7 +53,7 @@ impl Layout {
             names.extend(classes.iter().map(|c| format!("score_{c}")));
         }
         if proba {
-            if !matches!(model, Model::Logistic(_)) {
+            if !model.has_probabilities() {
                 return Err(Error::usage(
                     "--proba: this model has no probabilities\n  hint: --raw gives its scores",
                 ));
@@ -76,22 +75,22 @@ impl Layout {
         }
         Layout { names, format, raw: false, proba }
     }
-    fn row(&self, model: &Model, row: &impl Features) -> Vec<f64> {
-        let mut values = vec![model.predict(row)];
+    fn row(&self, row: &dyn RowScores) -> Vec<f64> {
+        let mut values = vec![row.prediction()];
         if self.raw {
-            values.extend(model.margins(row));
+            values.extend(row.margins());
         }
         if self.proba {
-            values.extend(model.probabilities(row).unwrap_or_default());
+            values.extend(row.probabilities().unwrap_or_default());
         }
         values
     }
     /// The predictions of some blocks.
-    pub fn part(&self, model: &Model, blocks: impl Iterator<Item = LabeledBlock>) -> Part {
+    pub fn part(&self, model: &impl RowModel, blocks: impl Iterator<Item = LabeledBlock>) -> Part {
         let mut part = self.empty();
         for block in blocks {
             part.columns = part.columns.max(block.features.columns());
-            block.features.iter().for_each(|row| self.push(&mut part, self.row(model, &row)));
+            model.score(&block.features, &mut |row| self.push(&mut part, self.row(row)));
         }
         part
     }

@@ -2,7 +2,7 @@
 
 use crate::args::{Grid, LinearAlgorithm, TrainingArgs};
 use crate::labels::Accepts;
-use crate::model::Model;
+use crate::model::LinearModel;
 use slackwater_dataflow::{Error, Result};
 use slackwater_mllib::classification::{Family, LinearSvmParams, LogisticRegressionParams, SvmLoss};
 use slackwater_mllib::linear::{Solver, TrainingParams};
@@ -87,11 +87,11 @@ impl Trainer {
         rows: &DatasetRows,
         snapshots: Option<Snapshots>,
         observer: &mut Observer<'_>,
-    ) -> Result<Model> {
+    ) -> Result<LinearModel> {
         Ok(match self {
-            Trainer::Svm(p) => Model::Svm(p.train(rows, observer)?),
-            Trainer::Logistic(p) => Model::Logistic(p.fit_observed(rows, snapshots, observer)?),
-            Trainer::Linear(p) => Model::Linear(p.train(rows, observer)?),
+            Trainer::Svm(p) => LinearModel::Svm(p.train(rows, observer)?),
+            Trainer::Logistic(p) => LinearModel::Logistic(p.fit_observed(rows, snapshots, observer)?),
+            Trainer::Linear(p) => LinearModel::Linear(p.train(rows, observer)?),
         })
     }
     /// All combinations of the grids' values in the place of this trainer's, each with what is different about it.

@@ -1,7 +1,9 @@
-//! Linear classifiers.
+//! Classifiers.
 
 pub mod linear_svm;
 pub mod logistic_regression;
+pub mod neural_network;
 
 pub use linear_svm::{LinearSvmModel, LinearSvmParams, SvmLoss};
 pub use logistic_regression::{Family, LogisticRegressionModel, LogisticRegressionParams};
+pub use neural_network::{Activation, NeuralNetworkModel, NeuralNetworkParams};

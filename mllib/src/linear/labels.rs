@@ -3,6 +3,7 @@
 //! Two classes: labels 0 and 1, or -1 and +1; the larger is the positive class. Several classes: whole numbers, mapped
 //! in ascending order. Anything else is a data error that names the label; the usual cause is a file of a regression.
 
+use super::survey::LABELS_MAX;
 use slackwater_dataflow::{BadRecord, Error, Result};
 
 /// The two labels of a binary problem.
@@ -40,10 +41,10 @@ pub fn binary_classes(labels: &[f64]) -> Result<Binary> {
     }
 }
 
-/// The classes of distinct, ascending labels: whole numbers, at least two.
+/// The classes of distinct, ascending labels: whole numbers, at least two, fewer than 4,096.
 ///
 /// # Errors
-/// Data, naming the first label that is not a whole number.
+/// Data, naming the first label that is not a whole number; input, for too few or too many classes.
 pub fn class_labels(labels: &[f64]) -> Result<Vec<f64>> {
     if let Some(odd) = labels.iter().find(|l| l.fract() != 0.0 || !l.is_finite()) {
         return Err(refuse(*odd, "classes are labelled by whole numbers"));
@@ -53,6 +54,10 @@ pub fn class_labels(labels: &[f64]) -> Result<Vec<f64>> {
         [only] => Err(Error::input(
             format!("every row has label {only}: there is nothing to tell apart"),
             "look at how the data was split or filtered",
+        )),
+        all if all.len() >= LABELS_MAX => Err(Error::input(
+            format!("there are {LABELS_MAX} different labels or more, which are too many for classes"),
+            "is this the data of a regression?",
         )),
         _ => Ok(labels.to_vec()),
     }

@@ -19,9 +19,9 @@
 
 use super::params::TrainingParams;
 use crate::objective::{DatasetRows, RowSlice, softmax};
-use crate::optimization::{Observer, Report, Solution, TableTraining};
+use crate::optimization::{Observer, Report, Solution, TableTraining, require_convergence};
 use slackwater_dataflow::block::Row;
-use slackwater_dataflow::{Error, ErrorKind, Result};
+use slackwater_dataflow::{Error, Result};
 use slackwater_paramstore::{Clock, EpochsExt, Snapshots, TableExt, TableSpec, TableView};
 use std::sync::Arc;
 
@@ -29,9 +29,6 @@ use std::sync::Arc;
 const EPOCHS: usize = 20;
 /// How often an epoch applies the penalty, which touches every weight.
 const PENALTIES_PER_EPOCH: u64 = 8;
-
-/// Losses this many times that of zero weights are no training any more.
-const DIVERGED: f64 = 1000.0;
 
 /// What the outputs are.
 #[derive(Debug, Clone)]
@@ -197,15 +194,7 @@ impl Minibatch<'_> {
             objective: &|loss| loss * factor,
         };
         let (history, stop, _) = run.run(training, observer)?;
-        let at_zero = n * outputs.max(2.0).ln();
-        if history.last().is_some_and(|last| *last / factor > DIVERGED * at_zero) {
-            let message = format!(
-                "the loss is {DIVERGED} times that of zero weights: it diverges\n  hint: a smaller step size than {}, or \
-                 scaled columns",
-                params.step_size
-            );
-            return Err(Error::new(ErrorKind::Numerical(message)));
-        }
+        require_convergence(&history, factor * n * outputs.max(2.0).ln(), params.step_size)?;
         let weights = weights.values().to_vec();
         let (objective, gradient_norm) = objective(&weights)?;
         let report = Report {

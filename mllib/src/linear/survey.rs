@@ -7,7 +7,7 @@ use slackwater_dataflow::Result;
 use slackwater_dataflow::block::LabeledBlock;
 
 /// How many distinct labels are remembered: more are no classes.
-const LABELS_MAX: usize = 4096;
+pub(super) const LABELS_MAX: usize = 4096;
 
 /// What is known of rows before training.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

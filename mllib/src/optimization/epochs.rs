@@ -1,8 +1,11 @@
 //! Trainings on parameter tables, epoch by epoch: the same stopping rules and the same observer as the solvers have.
 
 use super::{Observer, Progress, Stop};
-use slackwater_dataflow::{Data, Dataset, Record, Result};
+use slackwater_dataflow::{Data, Dataset, Error, ErrorKind, Record, Result};
 use slackwater_paramstore::{Snapshots, Training, Value};
+
+/// Losses this many times that of zero weights are no training any more.
+const DIVERGED: f64 = 1000.0;
 
 /// What all trainings on tables are told.
 pub(crate) struct TableTraining<'a> {
@@ -47,4 +50,19 @@ impl TableTraining<'_> {
         };
         Ok((report.losses.iter().map(|loss| objective(*loss)).collect(), stop, states))
     }
+}
+
+/// Refuses a training whose last loss is far above that of zero weights.
+///
+/// # Errors
+/// Numerical.
+pub(crate) fn require_convergence(losses: &[f64], at_zero: f64, step_size: f64) -> Result<()> {
+    if losses.last().is_none_or(|last| *last <= DIVERGED * at_zero) {
+        return Ok(());
+    }
+    let message = format!(
+        "the loss is {DIVERGED} times that of zero weights: it diverges\n  hint: a smaller step size than {step_size}, or \
+         scaled columns"
+    );
+    Err(Error::new(ErrorKind::Numerical(message)))
 }

@@ -46,20 +46,23 @@ impl Rows {
 }
 
 /// A file below `SLACKWATER_DATA`, unpacked; `None`, with a note, if the variable is not set.
-pub fn data_text(path: &str) -> Option<String> {
+pub fn data_bytes(path: &str) -> Option<Vec<u8>> {
     let Some(root) = std::env::var_os("SLACKWATER_DATA") else {
         eprintln!("skipped: SLACKWATER_DATA is not set, so {path} is not there");
         return None;
     };
     let path = PathBuf::from(root).join(path);
-    let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    let mut text = String::new();
+    let mut bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     if path.extension().is_some_and(|e| e == "gz") {
-        flate2::read::MultiGzDecoder::new(&bytes[..]).read_to_string(&mut text).unwrap();
-    } else {
-        text = String::from_utf8(bytes).unwrap();
+        let packed = std::mem::take(&mut bytes);
+        flate2::read::MultiGzDecoder::new(&packed[..]).read_to_end(&mut bytes).unwrap();
     }
-    Some(text)
+    Some(bytes)
+}
+
+/// [`data_bytes`] of a text.
+pub fn data_text(path: &str) -> Option<String> {
+    data_bytes(path).map(|bytes| String::from_utf8(bytes).unwrap())
 }
 
 /// Reads LIBSVM text, indices from 1 (from 0 if one is 0), at least `columns` columns.

@@ -6,8 +6,10 @@
 mod algorithm;
 mod cluster;
 mod factorization;
+mod generate;
 mod global;
 mod input;
+mod network;
 mod other;
 mod output;
 mod table;
@@ -18,8 +20,10 @@ mod values;
 pub use algorithm::{Grid, TrainingArgs};
 pub use cluster::{ClusterArgs, ClusterCommand, RunArgs};
 pub use factorization::MatrixFactorizationArgs;
+pub use generate::{ClassificationArgs, GenerateArgs, GenerateCommand};
 pub use global::{Globals, ProgressWhen};
-pub use input::ReadArgs;
+pub use input::{HeldOutArgs, InputArgs, ReadArgs};
+pub use network::NeuralNetworkArgs;
 pub use other::{
     CompletionsArgs, ConfigArgs, ConfigCommand, CurveKind, EvaluateArgs, ExplainArgs, ExplainFormat,
     ExportFormat, InspectArgs, PredictArgs, PredictFormat, ShowArgs,
@@ -83,6 +87,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Show the lineage and the stages that training would run
     Explain(ExplainArgs),
+    /// Make up rows to try things on
+    Generate(GenerateArgs),
     /// Run a command on several processes
     Cluster(ClusterArgs),
     /// Show settings and where they come from

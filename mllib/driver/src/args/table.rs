@@ -7,9 +7,9 @@ use slackwater_mllib::linear::TableParams;
 use slackwater_paramstore::{Consistency, Snapshots};
 use std::path::PathBuf;
 
-/// How a parameter table is trained.
+/// How fresh what a minibatch reads has to be.
 #[derive(Debug, Clone, Args)]
-pub struct TableArgs {
+pub struct ConsistencyArgs {
     /// How old the parameters may be that a minibatch reads: bsp, ssp:S, essp:S, async [default: bsp]
     ///
     /// bsp: as of the clock before, the same bits for any number of workers. ssp:S: nothing older than S clocks; who
@@ -17,6 +17,14 @@ pub struct TableArgs {
     /// 0..8: each worker goes up in it when it waits too long. async: as they come. A clock is a minibatch of each partition.
     #[arg(long, value_name = "MODEL", help_heading = "Algorithm")]
     pub consistency: Option<Consistency>,
+}
+
+/// How a parameter table is trained.
+#[derive(Debug, Clone, Args)]
+pub struct TableArgs {
+    /// How fresh.
+    #[command(flatten)]
+    pub consistency: ConsistencyArgs,
 
     /// Rows of each partition in a minibatch [default: 100]
     ///
@@ -66,7 +74,7 @@ impl TableArgs {
     /// Config, for an option that would do nothing.
     pub fn params(&self, used: bool) -> Result<TableParams> {
         let given = [
-            ("consistency", self.consistency.is_some()),
+            ("consistency", self.consistency.consistency.is_some()),
             ("batch", self.batch.is_some()),
             ("decay", self.decay.is_some()),
         ];
@@ -77,7 +85,7 @@ impl TableArgs {
         Ok(TableParams {
             batch: self.batch.unwrap_or(default.batch),
             decay: self.decay.unwrap_or(default.decay),
-            consistency: self.consistency.unwrap_or(default.consistency),
+            consistency: self.consistency.consistency.unwrap_or(default.consistency),
         })
     }
 }

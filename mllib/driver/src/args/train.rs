@@ -3,6 +3,7 @@
 use super::algorithm::TrainingArgs;
 use super::factorization::{FACTORIZATION_EXAMPLES, MatrixFactorizationArgs};
 use super::input::{HeldOutArgs, InputArgs};
+use super::network::{NETWORK_EXAMPLES, NeuralNetworkArgs};
 use super::output::OutputArgs;
 use super::table::{SnapshotArgs, TableArgs};
 use super::topics::{TOPICS_EXAMPLES, TopicsArgs};
@@ -55,6 +56,9 @@ pub enum Algorithm {
     /// From rows of features.
     #[command(flatten)]
     Linear(LinearAlgorithm),
+    /// Fully connected neural network, two classes or more
+    #[command(name = "neural-network", aliases = ["dnn", "mlp"], after_long_help = NETWORK_EXAMPLES)]
+    NeuralNetwork(NeuralNetworkArgs),
     /// Matrix factorisation, to predict ratings of items by users
     #[command(name = "mf", alias = "matrix-factorization", after_long_help = FACTORIZATION_EXAMPLES)]
     MatrixFactorization(MatrixFactorizationArgs),

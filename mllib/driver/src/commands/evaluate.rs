@@ -5,13 +5,14 @@ use crate::args::{CurveKind, EvaluateArgs, Globals};
 use crate::data::{Binarize, Input};
 use crate::evaluation::{Evaluation, direction, thinned_curve, thresholds};
 use crate::labels::{self, Accepts};
-use crate::model::Stored;
+use crate::model::{RowModel, Stored};
 use crate::output::{figure, table};
 use crate::session::Session;
 use serde_json::{Value, json};
 use slackwater_dataflow::{Error, Result};
 use slackwater_mllib::evaluation::CurvePoint;
 use slackwater_mllib::tuning::Direction;
+use std::path::Path;
 
 /// Exit code of a requirement that is not met.
 const NO: u8 = 1;
@@ -21,11 +22,16 @@ const CURVE_POINTS: usize = 20;
 /// Runs `evaluate`.
 pub fn run(globals: &Globals, args: &EvaluateArgs) -> Result<u8> {
     let path = args.model.as_ref().expect("the parser requires it");
-    let model = match Stored::load(path)? {
-        Stored::Rows(model) => model,
-        Stored::Ratings(model) => return factorization::evaluate(globals, args, path, &model),
-        Stored::Documents(model) => return topics::evaluate(globals, args, path, &model),
-    };
+    match Stored::load(path)? {
+        Stored::Linear(model) => of_rows(globals, args, path, &model),
+        Stored::Network(model) => of_rows(globals, args, path, &model),
+        Stored::Ratings(model) => factorization::evaluate(globals, args, path, &model),
+        Stored::Documents(model) => topics::evaluate(globals, args, path, &model),
+    }
+}
+
+/// `evaluate` on rows of features.
+fn of_rows(globals: &Globals, args: &EvaluateArgs, path: &Path, model: &impl RowModel) -> Result<u8> {
     let mut input = Input::open(&args.input.data, &args.input.read, globals.partitions)?;
     let classes = model.classes();
     input.binarize = match (input.binarize, classes.as_deref()) {
@@ -34,7 +40,7 @@ pub fn run(globals: &Globals, args: &EvaluateArgs) -> Result<u8> {
         (None, _) => None,
     };
     Session::run(globals, |session| {
-        let evaluation = Evaluation::new(&model, &input.blocks(&session.cx)?)
+        let evaluation = Evaluation::new(model, &input.blocks(&session.cx)?)
             .map_err(|e| labels::located(e, &input, classes.map(Accepts::Known).as_ref()))?;
         if !args.input.ignore_extra_columns {
             model.check_columns(evaluation.columns, &input.name())?;

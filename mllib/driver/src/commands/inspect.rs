@@ -1,9 +1,9 @@
 //! `inspect`: what a model, or a LIBSVM file, holds.
 
-use super::{factorization, topics};
+use super::{factorization, network, topics};
 use crate::args::{ExportFormat, Globals, InspectArgs, ReadArgs};
 use crate::data::{Input, has_parts};
-use crate::model::{Model, Stored, is_model, metadata};
+use crate::model::{LinearModel, RowModel, Stored, is_model, metadata};
 use crate::output::{Output, count, figure, table};
 use crate::session::Session;
 use serde::{Deserialize, Serialize};
@@ -31,7 +31,8 @@ pub fn run(globals: &Globals, args: &InspectArgs) -> Result<u8> {
 fn inspect_model(globals: &Globals, args: &InspectArgs, path: &Path) -> Result<u8> {
     let about = metadata(path)?;
     let model = match Stored::load(path)? {
-        Stored::Rows(model) => model,
+        Stored::Linear(model) => model,
+        Stored::Network(model) => return network::inspect(globals, args, path, &model),
         Stored::Ratings(model) => return factorization::inspect(globals, args, path, &model),
         Stored::Documents(model) => return topics::inspect(globals, args, path, &model),
     };
@@ -71,7 +72,7 @@ fn inspect_model(globals: &Globals, args: &InspectArgs, path: &Path) -> Result<u
 }
 
 fn model_text(
-    model: &Model,
+    model: &LinearModel,
     about: &Metadata<String>,
     nonzero: usize,
     norm: f64,
@@ -108,7 +109,7 @@ fn model_text(
 }
 
 /// The largest weights: index in the file (from 1), output, weight.
-fn top(model: &Model, most: usize) -> Vec<(usize, usize, f64)> {
+fn top(model: &LinearModel, most: usize) -> Vec<(usize, usize, f64)> {
     let outputs = model.outputs();
     let weights = model.weights().iter().enumerate().filter(|(_, w)| **w != 0.0);
     let mut all: Vec<_> = weights.map(|(i, w)| (i / outputs + 1, i % outputs, *w)).collect();
@@ -117,7 +118,7 @@ fn top(model: &Model, most: usize) -> Vec<(usize, usize, f64)> {
     all
 }
 
-fn export(model: &Model, out: &Path, overwrite: bool) -> Result<()> {
+fn export(model: &LinearModel, out: &Path, overwrite: bool) -> Result<()> {
     let text = model.export_liblinear()?;
     if out.exists() && !overwrite {
         return Err(Error::usage(format!(

@@ -6,7 +6,9 @@ mod config;
 mod evaluate;
 mod explain;
 mod factorization;
+mod generate;
 mod inspect;
+mod network;
 mod predict;
 mod topics;
 mod train;
@@ -24,6 +26,7 @@ pub fn run(resolved: &Resolved) -> Result<u8> {
         Command::Evaluate(args) => evaluate::run(globals, args),
         Command::Inspect(args) => inspect::run(globals, args),
         Command::Explain(args) => explain::run(globals, args),
+        Command::Generate(args) => generate::run(globals, args),
         Command::Cluster(args) => match &args.command {
             ClusterCommand::Run(args) => cluster::run(resolved, args),
         },

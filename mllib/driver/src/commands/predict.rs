@@ -3,7 +3,7 @@
 use super::{factorization, topics};
 use crate::args::{Globals, PredictArgs, PredictFormat};
 use crate::data::Input;
-use crate::model::Stored;
+use crate::model::{RowModel, Stored};
 use crate::output::count;
 use crate::predictions::{Layout, Part, Sink};
 use crate::session::Session;
@@ -32,12 +32,24 @@ pub fn run(globals: &Globals, args: &PredictArgs) -> Result<u8> {
         let out = args.out.display();
         return Err(Error::usage(format!("`{out}` is there already\n  hint: --overwrite replaces it")));
     }
-    let model = match Stored::load(path)? {
-        Stored::Rows(model) => Arc::new(model),
-        Stored::Ratings(model) => return factorization::predict(globals, args, path, model, format),
-        Stored::Documents(model) => return topics::predict(globals, args, path, model, format),
-    };
+    match Stored::load(path)? {
+        Stored::Linear(model) => of_rows(globals, args, path, model, format),
+        Stored::Network(model) => of_rows(globals, args, path, model, format),
+        Stored::Ratings(model) => factorization::predict(globals, args, path, model, format),
+        Stored::Documents(model) => topics::predict(globals, args, path, model, format),
+    }
+}
+
+/// `predict` for rows of features.
+fn of_rows(
+    globals: &Globals,
+    args: &PredictArgs,
+    path: &Path,
+    model: impl RowModel,
+    format: PredictFormat,
+) -> Result<u8> {
     let layout = Layout::new(&model, format, args.raw, args.proba)?;
+    let model = Arc::new(model);
     let input = Input::open(&args.input.data, &args.input.read, globals.partitions)?;
     Session::run(globals, |session| {
         let blocks = input.blocks(&session.cx)?;
@@ -47,7 +59,7 @@ pub fn run(globals: &Globals, args: &PredictArgs) -> Result<u8> {
             &layout,
             &blocks,
             args,
-            move |layout, blocks| layout.part(&for_parts, blocks),
+            move |layout, blocks| layout.part(&*for_parts, blocks),
             |part| match args.input.ignore_extra_columns {
                 true => Ok(()),
                 false => model.check_columns(part.columns, &input.name()),

@@ -20,6 +20,8 @@ fn help_texts() {
     check("train-svm", &["train", "svm", "--help"]);
     check("train-logistic-regression", &["help", "train", "logistic-regression"]);
     check("train-linear-regression", &["train", "linear-regression", "--help"]);
+    check("train-neural-network", &["help", "train", "neural-network"]);
+    check("generate-classification", &["help", "generate", "classification"]);
     check("train-mf", &["help", "train", "mf"]);
     check("train-lda", &["help", "train", "lda"]);
     check("predict", &["help", "predict"]);

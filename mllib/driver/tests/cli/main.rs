@@ -7,6 +7,7 @@ mod common;
 mod documents;
 mod help;
 mod interrupt;
+mod networks;
 mod output;
 mod ratings;
 mod settings;

@@ -4,6 +4,7 @@ use super::model::Side;
 use super::{Attributes, MatrixFactorizationModel, MatrixFactorizationParams, MatrixFactorizationSummary};
 use crate::evaluation::RegressionMetrics;
 use crate::optimization::{Observer, Stop, TableTraining, silent};
+use crate::random::{shuffle, unit_of};
 use serde::{Deserialize, Serialize};
 use slackwater_dataflow::block::Rating;
 use slackwater_dataflow::hash::{hash_of, partition_of};
@@ -144,10 +145,7 @@ impl MatrixFactorizationParams {
         });
         rows.partition_by(partitions).values().map_partitions_with_index(move |partition, rows| {
             let mut rows: Vec<Rating> = rows.collect();
-            let mut rng = rng::stream(seed, partition as u64);
-            for i in (1..rows.len()).rev() {
-                rows.swap(i, rng::below(&mut rng, i as u64 + 1) as usize);
-            }
+            shuffle(&mut rows, &mut rng::stream(seed, partition as u64));
             rows.into_iter()
         })
     }
@@ -190,7 +188,7 @@ impl First {
         if column == self.rank {
             return 0.0;
         }
-        let unit = (hash_of(&(self.seed, row as u64, column as u64)) >> 11) as f64 / (1u64 << 53) as f64;
+        let unit = unit_of([self.seed, row as u64, column as u64]);
         let factor = self.start + (2.0 * unit - 1.0) * FIRST_FACTOR.max(self.start / 2.0);
         factor.max(self.least) as f32
     }

@@ -1,17 +1,17 @@
 //! `train` of linear models: read, split, perhaps cross-validate, fit, measure, store.
 
+use super::rows::{Files, Rows};
 use super::{Measured, MeasuredOn, target};
 use crate::args::{Common, Globals, LinearAlgorithm};
-use crate::data::{Input, check_split, split_part};
 use crate::evaluation::{Evaluation, direction};
 use crate::labels;
-use crate::model::{Model, check_target};
+use crate::model::{LinearModel, check_target};
 use crate::output::{count, figure, table};
 use crate::session::Session;
 use crate::trainer::Trainer;
 use serde_json::{Value, json};
 use slackwater_dataflow::block::LabeledBlock;
-use slackwater_dataflow::{Dataset, Error, Result, StorageLevel};
+use slackwater_dataflow::{Dataset, Error, Result};
 use slackwater_mllib::objective::DatasetRows;
 use slackwater_mllib::tuning::{Candidate, CrossValidation};
 use slackwater_paramstore::Snapshots;
@@ -26,21 +26,13 @@ pub fn run(globals: &Globals, algorithm: &LinearAlgorithm) -> Result<u8> {
     let common = algorithm.common();
     let target = target(common.output.model.as_ref(), algorithm.name());
     // What can be wrong without a look at the data comes first, and before anything is started.
-    check_split(&common.held_out.split.split)?;
     check_target(&target, common.output.overwrite)?;
     let seed = globals.seed.unwrap_or(slackwater_dataflow::Config::default().seed);
     let trainer = Trainer::new(algorithm, seed)?;
     trainer.candidates(&common.training.grid)?;
-    let input = Input::open(&common.input.data, &common.input.read, globals.partitions)?;
-    let test = match &common.held_out.test[..] {
-        [] => None,
-        files => Some(Input::open(files, &common.input.read, globals.partitions)?),
-    };
+    let files = Files::open(&common.input, &common.held_out, globals)?;
     Session::run(globals, |session| {
-        if input.is_sample {
-            session.output.note("no --data: this is the sample that comes with the program");
-        }
-        let job = Job { session, algorithm, common, trainer, input, test, seed };
+        let job = Job { session, algorithm, common, trainer, files, seed };
         let mut outcome = job.run()?;
         session.check()?;
         if let Some(saved) = session.cx.on_driver(|| outcome.model.save(&target, common.output.overwrite)) {
@@ -59,8 +51,7 @@ struct Job<'a> {
     algorithm: &'a LinearAlgorithm,
     common: &'a Common,
     trainer: Trainer,
-    input: Input,
-    test: Option<Input>,
+    files: Files,
     seed: u64,
 }
 
@@ -69,7 +60,7 @@ struct Outcome {
     algorithm: &'static str,
     data: String,
     partitions: usize,
-    model: Model,
+    model: LinearModel,
     search: Option<Search>,
     measured: Measured,
     bad_rows: u64,
@@ -85,26 +76,14 @@ struct Search {
 
 impl Job<'_> {
     fn run(&self) -> Result<Outcome> {
-        let blocks = self.input.blocks(&self.session.cx)?;
-        let partitions = blocks.num_partitions();
-        let weights = &self.common.held_out.split.split;
-        let (training, held_out) = match weights.is_empty() {
-            true => (blocks, None),
-            false => {
-                // Both parts read it: parsed once.
-                let parsed = blocks.persist(StorageLevel::MemoryAndDisk).named("parsed rows");
-                let part = |i| split_part(&parsed, weights, i, self.seed);
-                (part(0), Some(part(1)))
-            }
-        };
-        let rows = DatasetRows::from_blocks(&training);
-        let result = self.fit(&rows, held_out);
+        let rows = self.files.rows(self.session, self.seed)?;
+        let (input, accepts) = (&self.files.input, self.trainer.accepts());
         let (model, search, evaluation, on) =
-            result.map_err(|e| labels::located(e, &self.input, self.trainer.accepts().as_ref()))?;
+            self.fit(&rows).map_err(|e| labels::located(e, input, accepts.as_ref()))?;
         Ok(Outcome {
             algorithm: self.algorithm.name(),
-            data: self.input.name(),
-            partitions,
+            data: input.name(),
+            partitions: rows.partitions,
             model,
             search,
             measured: Measured { evaluation, on, all_metrics: self.common.output.metrics },
@@ -112,31 +91,19 @@ impl Job<'_> {
         })
     }
 
-    fn fit(
-        &self,
-        rows: &DatasetRows,
-        held_out: Option<Dataset<LabeledBlock>>,
-    ) -> Result<(Model, Option<Search>, Evaluation, MeasuredOn)> {
-        let (trainer, search) = self.search(rows)?;
-        let model = self.fit_one(&trainer, rows, self.algorithm.snapshots())?;
-        let (measured, on) = match (&self.test, held_out) {
-            (Some(test), _) => {
-                let mut evaluation = Evaluation::new(&model, &test.blocks(&self.session.cx)?);
-                if let Some(classes) = model.classes() {
-                    let accepts = labels::Accepts::Known(classes);
-                    evaluation = evaluation.map_err(|e| labels::located(e, test, Some(&accepts)));
-                }
-                let evaluation = evaluation?;
-                model.check_columns(evaluation.columns, &test.name())?;
-                (evaluation, MeasuredOn::Test)
-            }
-            (None, Some(held_out)) => (Evaluation::new(&model, &held_out)?, MeasuredOn::HeldOut),
-            (None, None) => (Evaluation::new(&model, &rows.blocks())?, MeasuredOn::Training),
-        };
-        Ok((model, search, measured, on))
+    fn fit(&self, rows: &Rows) -> Result<(LinearModel, Option<Search>, Evaluation, MeasuredOn)> {
+        let (trainer, search) = self.search(&rows.training)?;
+        let model = self.fit_one(&trainer, &rows.training, self.algorithm.snapshots())?;
+        let (evaluation, on) = self.files.measure(self.session, rows, &model)?;
+        Ok((model, search, evaluation, on))
     }
 
-    fn fit_one(&self, trainer: &Trainer, rows: &DatasetRows, snapshots: Option<Snapshots>) -> Result<Model> {
+    fn fit_one(
+        &self,
+        trainer: &Trainer,
+        rows: &DatasetRows,
+        snapshots: Option<Snapshots>,
+    ) -> Result<LinearModel> {
         let name = self.algorithm.name();
         let limit = trainer.training().iterations_max.unwrap_or(0);
         let model =
@@ -162,7 +129,7 @@ impl Job<'_> {
         }));
         let cv = CrossValidation { folds, direction };
         let fit = |trainer: &Trainer, rows: &DatasetRows| self.fit_one(trainer, rows, None);
-        let evaluate = |model: &Model, fold: &Dataset<LabeledBlock>| {
+        let evaluate = |model: &LinearModel, fold: &Dataset<LabeledBlock>| {
             let evaluation = Evaluation::new(model, fold)?;
             let name = used.get_or_insert_with(|| evaluation.figures()[0].0.to_string());
             evaluation.figure("select-by", name)

@@ -1,8 +1,12 @@
-//! `train`: linear models from rows, factorisations from ratings, topics from documents.
+//! `train`: linear models and networks from rows, factorisations from ratings, topics from documents.
 
 mod documents;
 mod linear;
+mod network;
 mod ratings;
+mod rows;
+
+pub use network::widths;
 
 use crate::args::{Algorithm, Globals, TrainArgs};
 use crate::evaluation::Evaluation;
@@ -13,6 +17,7 @@ use std::path::{Path, PathBuf};
 pub fn run(globals: &Globals, args: &TrainArgs) -> Result<u8> {
     match &args.algorithm {
         Algorithm::Linear(algorithm) => linear::run(globals, algorithm),
+        Algorithm::NeuralNetwork(args) => network::run(globals, args),
         Algorithm::MatrixFactorization(args) => ratings::run(globals, args),
         Algorithm::Topics(args) => documents::run(globals, args),
     }

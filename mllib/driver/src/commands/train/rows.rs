@@ -1,0 +1,82 @@
+//! Rows of features to learn from, and rows to measure on.
+
+use super::MeasuredOn;
+use crate::args::{Globals, HeldOutArgs, InputArgs};
+use crate::data::{Input, check_split, split_part};
+use crate::evaluation::Evaluation;
+use crate::labels::{self, Accepts};
+use crate::model::RowModel;
+use crate::session::Session;
+use slackwater_dataflow::block::LabeledBlock;
+use slackwater_dataflow::{Dataset, Result, StorageLevel};
+use slackwater_mllib::objective::DatasetRows;
+
+/// The files.
+pub struct Files {
+    /// Those to learn from.
+    pub input: Input,
+    test: Option<Input>,
+    split: Vec<f64>,
+}
+
+/// The rows of the files.
+pub struct Rows {
+    /// Those to learn from.
+    pub training: DatasetRows,
+    /// Partitions of the data.
+    pub partitions: usize,
+    held_out: Option<Dataset<LabeledBlock>>,
+}
+
+impl Files {
+    /// Looks at the files: all must be there.
+    pub fn open(input: &InputArgs, held_out: &HeldOutArgs, globals: &Globals) -> Result<Self> {
+        check_split(&held_out.split.split)?;
+        let open = |files| Input::open(files, &input.read, globals.partitions);
+        let test = match &held_out.test[..] {
+            [] => None,
+            files => Some(open(files)?),
+        };
+        Ok(Files { input: open(&input.data)?, test, split: held_out.split.split.clone() })
+    }
+    /// The rows, in two parts if they are to be split.
+    pub fn rows(&self, session: &Session, seed: u64) -> Result<Rows> {
+        if self.input.is_sample {
+            session.output.note("no --data: this is the sample that comes with the program");
+        }
+        let blocks = self.input.blocks(&session.cx)?;
+        let partitions = blocks.num_partitions();
+        let (training, held_out) = match self.split.is_empty() {
+            true => (blocks, None),
+            false => {
+                // Both parts read it: parsed once.
+                let parsed = blocks.persist(StorageLevel::MemoryAndDisk).named("parsed rows");
+                let part = |i| split_part(&parsed, &self.split, i, seed);
+                (part(0), Some(part(1)))
+            }
+        };
+        Ok(Rows { training: DatasetRows::from_blocks(&training), partitions, held_out })
+    }
+    /// Measures a model on the rows of other files, on those that were held out, or else on those learnt from.
+    pub fn measure(
+        &self,
+        session: &Session,
+        rows: &Rows,
+        model: &impl RowModel,
+    ) -> Result<(Evaluation, MeasuredOn)> {
+        if let Some(test) = &self.test {
+            let mut evaluation = Evaluation::new(model, &test.blocks(&session.cx)?);
+            if let Some(classes) = model.classes() {
+                let accepts = Accepts::Known(classes);
+                evaluation = evaluation.map_err(|e| labels::located(e, test, Some(&accepts)));
+            }
+            let evaluation = evaluation?;
+            model.check_columns(evaluation.columns, &test.name())?;
+            return Ok((evaluation, MeasuredOn::Test));
+        }
+        Ok(match &rows.held_out {
+            Some(held_out) => (Evaluation::new(model, held_out)?, MeasuredOn::HeldOut),
+            None => (Evaluation::new(model, &rows.training.blocks())?, MeasuredOn::Training),
+        })
+    }
+}
