@@ -44,6 +44,9 @@ pub(crate) struct Block<V> {
     pub rows: Vec<u32>,
     /// As many a row as the table has columns.
     pub row_values: Vec<V>,
+    /// Clocks of partitions whose deltas the block completes: (partition, clocks); of refreshes, as many as the replica
+    /// has not heard of yet.
+    pub witnesses: Vec<[u64; 2]>,
 }
 
 impl<V: Value> Block<V> {
@@ -67,7 +70,7 @@ impl<V: Value> Block<V> {
         }
     }
     pub fn is_empty(&self) -> bool {
-        self.elements.is_empty() && self.rows.is_empty()
+        self.elements.is_empty() && self.rows.is_empty() && self.witnesses.is_empty()
     }
     /// The error of a block that tells one.
     pub fn error(&self) -> Error {
@@ -85,7 +88,7 @@ impl<V: Value> Accountable for Block<V> {
     }
 }
 
-const HEAD_WORDS: usize = 7;
+const HEAD_WORDS: usize = 8;
 
 /// Copies `count` values from the front of `bytes`, which need not be aligned.
 pub(crate) fn take<T: Pod>(bytes: &mut &[u8], count: usize) -> Vec<T> {
@@ -101,7 +104,7 @@ impl<V: Value> ContainerBytes for Block<V> {
         let mut rest = &bytes[..];
         let head: Vec<u64> = take(&mut rest, HEAD_WORDS);
         let (low, high) = (|w: u64| w as u32, |w: u64| (w >> 32) as u32);
-        let [segments, elements, rows, row_values] = [3, 4, 5, 6].map(|i| head[i] as usize);
+        let [segments, elements, rows, row_values, witnesses] = [3, 4, 5, 6, 7].map(|i| head[i] as usize);
         Block {
             dest: low(head[0]),
             source: high(head[0]),
@@ -113,11 +116,13 @@ impl<V: Value> ContainerBytes for Block<V> {
             values: take(&mut rest, elements),
             rows: take(&mut rest, rows),
             row_values: take(&mut rest, row_values),
+            witnesses: take(&mut rest, witnesses),
         }
     }
     fn length_in_bytes(&self) -> usize {
         8 * HEAD_WORDS
             + 12 * self.segments.len()
+            + 16 * self.witnesses.len()
             + 4 * (self.elements.len() + self.rows.len())
             + size_of::<V>() * (self.values.len() + self.row_values.len())
     }
@@ -131,6 +136,7 @@ impl<V: Value> ContainerBytes for Block<V> {
             self.elements.len() as u64,
             self.rows.len() as u64,
             self.row_values.len() as u64,
+            self.witnesses.len() as u64,
         ];
         for part in [
             bytemuck::cast_slice::<_, u8>(&head),
@@ -139,6 +145,7 @@ impl<V: Value> ContainerBytes for Block<V> {
             bytemuck::cast_slice(&self.values),
             bytemuck::cast_slice(&self.rows),
             bytemuck::cast_slice(&self.row_values),
+            bytemuck::cast_slice(&self.witnesses),
         ] {
             writer.write_all(part).expect("timely lends a buffer of the asked length");
         }
@@ -181,6 +188,7 @@ mod tests {
             values: vec![0.5f64, -1.0, f64::MAX],
             rows: vec![4, 2],
             row_values: vec![1.0, 2.0, 3.0, 4.0],
+            witnesses: vec![[7, 1 << 40]],
         };
         let mut bytes = vec![0u8; 3];
         block.into_bytes(&mut bytes);

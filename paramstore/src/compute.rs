@@ -5,6 +5,7 @@
 //! The end of a run is one more read, of everything.
 
 use crate::block::{Block, NO_PULL};
+use crate::bound::Bound;
 use crate::consistency::Refresh;
 use crate::delta_log::DeltaLog;
 use crate::local::Local;
@@ -25,8 +26,6 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
 /// A worker computes no longer than this (or one minibatch) before its shards and the progress protocol get the thread.
 const SLICE: Duration = Duration::from_millis(1);
-/// Witnesses of `f32` tables count exactly up to here.
-const WITNESS_MAX: u64 = 1 << 24;
 
 /// One of the worker's partitions.
 struct Lane<T> {
@@ -34,6 +33,21 @@ struct Lane<T> {
     records: Arc<Vec<T>>,
     local: Local,
     epoch: EpochLoss,
+}
+
+/// What a worker knows of a table before it begins a clock.
+struct Gate {
+    /// How much staleness it makes use of.
+    bound: Bound,
+    waits_since: Option<Instant>,
+    /// The last version that it has asked for.
+    asked: u64,
+}
+
+impl Gate {
+    fn new(staleness: (u64, u64)) -> Self {
+        Gate { bound: Bound::new(staleness), waits_since: None, asked: 0 }
+    }
 }
 
 /// Where the worker stands within its clock.
@@ -53,6 +67,10 @@ pub(crate) struct WorkerState<T: Data, V: Value> {
     lanes: Option<Vec<Lane<T>>>,
     clock: u64,
     phase: Phase,
+    /// By table.
+    gates: Vec<Gate>,
+    /// Time in the user's function in this clock.
+    worked: Duration,
     logs: Vec<DeltaLog<V>>,
     /// By table and shard: deltas of this clock.
     blocks: Vec<Vec<Block<V>>>,
@@ -74,7 +92,7 @@ enum Step {
 impl<T: Data, V: Value> WorkerState<T, V> {
     pub fn new(run: &Arc<Run<T, V>>, index: usize, bridge: Bridge) -> Self {
         let shards = run.topology.workers_in_all();
-        let log = |t: &TableRun<V>| DeltaLog::new(t.rows, t.columns, run.dataset.num_partitions(), shards);
+        let log = |t: &TableRun<V>| DeltaLog::new(t.rows, t.columns, shards);
         let none = vec![Histogram::default(); run.tables.len()];
         WorkerState {
             index,
@@ -82,6 +100,8 @@ impl<T: Data, V: Value> WorkerState<T, V> {
             lanes: None,
             clock: 0,
             phase: Phase::Waiting(Instant::now()),
+            gates: run.tables.iter().map(|t| Gate::new(t.staleness())).collect(),
+            worked: Duration::ZERO,
             logs: run.tables.iter().map(log).collect(),
             blocks: run.tables.iter().map(|_| vec![Block::default(); shards]).collect(),
             report: WorkerReport {
@@ -119,11 +139,13 @@ impl<T: Data, V: Value> WorkerState<T, V> {
             let pulls = table.refresh() == Refresh::Pull;
             // Another replica's answers say nothing about this one, so the version comes with the answer.
             let there = if pulls { table.replica.version() } else { frontier.saturating_sub(1) };
-            let bound = if is_over { 0 } else { table.staleness() };
-            let needed = self.clock.saturating_sub(bound);
+            let gate = &mut self.gates[i];
+            let needed = self.clock.saturating_sub(if is_over { 0 } else { gate.bound.get() });
             if there < needed {
                 waits = true;
-                if pulls && table.replica.claim_pull(needed) {
+                gate.waits_since.get_or_insert_with(Instant::now);
+                if pulls && gate.asked < needed && table.replica.claim_pull(needed, self.clock) {
+                    gate.asked = needed;
                     ask.push((i, needed));
                 }
             }
@@ -134,6 +156,11 @@ impl<T: Data, V: Value> WorkerState<T, V> {
         }
         if is_over {
             return Some(Step::End);
+        }
+        let worked = std::mem::take(&mut self.worked);
+        for gate in &mut self.gates {
+            let waited = gate.waits_since.take().map_or(Duration::ZERO, |since| since.elapsed());
+            gate.bound.count(waited, worked);
         }
         self.report.waited_us += since.elapsed().as_micros() as u64;
         self.measure(&visible);
@@ -146,9 +173,9 @@ impl<T: Data, V: Value> WorkerState<T, V> {
         for (i, (table, visible)) in run.tables.iter().zip(visible).enumerate() {
             report.proven[i].count((*clock - visible) as i64, own);
             for partition in 0..run.dataset.num_partitions() {
-                let seen = table.seen(partition);
+                let seen = table.replica.witness(partition);
                 assert!(
-                    seen >= *visible || *visible >= WITNESS_MAX,
+                    seen >= *visible,
                     "clock {clock}: {visible} clocks are proven, but {seen} of partition {partition} are seen",
                 );
                 report.observed[i].count(*clock as i64 - seen as i64, own);
@@ -190,7 +217,6 @@ impl<T: Data, V: Value> WorkerState<T, V> {
             return false;
         }
         for (i, table) in run.tables.iter().enumerate() {
-            logs[i].add(table.witness(lane.partition), V::ONE);
             bucket(lane.partition, table, &mut logs[i], &mut blocks[i]);
         }
         lane.epoch.loss += now.loss;
@@ -221,6 +247,7 @@ impl<T: Data, V: Value> WorkerState<T, V> {
             }
             lane += 1;
         }
+        self.worked += start.elapsed();
         self.report.computed_us += start.elapsed().as_micros() as u64;
         self.phase = Phase::Working(lane);
         if lane < lanes { Step::Again } else { Step::Clock }
@@ -273,6 +300,10 @@ fn bucket<V: Value>(partition: usize, table: &TableRun<V>, log: &mut DeltaLog<V>
             block.segments.push([partition as u32, added[0] as u32, added[1] as u32]);
         }
     }
+    if writes_through {
+        table.replica.add_witness(partition, 1);
+    }
+    blocks[partition % table.map.shards()].witnesses.push([partition as u64, 1]);
 }
 
 /// The worker as an operator.

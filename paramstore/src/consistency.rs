@@ -27,6 +27,11 @@ pub enum Consistency {
     Ssp(u64),
     /// The same bound as SSP, but fresh rows are sent whenever there are any, whether or not somebody waits.
     Essp(u64),
+    /// SSP with a bound within these two, which each worker chooses by how long it waits: as fresh as it can be without
+    /// waiting for more than a tenth of the time.
+    SspWithin(u64, u64),
+    /// ESSP with such a bound.
+    EsspWithin(u64, u64),
     /// No bound, but that no worker is more than [`ASYNC_LEAD_MAX`] clocks ahead; rows are sent as updates arrive.
     Async,
 }
@@ -48,13 +53,21 @@ impl Consistency {
         match self {
             Consistency::Bsp => 0,
             Consistency::Ssp(s) | Consistency::Essp(s) => s,
+            Consistency::SspWithin(_, most) | Consistency::EsspWithin(_, most) => most,
             Consistency::Async => ASYNC_LEAD_MAX,
+        }
+    }
+    /// The staleness that workers begin with; [`staleness`](Consistency::staleness) but where they choose.
+    pub fn staleness_at_first(self) -> u64 {
+        match self {
+            Consistency::SspWithin(least, _) | Consistency::EsspWithin(least, _) => least,
+            other => other.staleness(),
         }
     }
     pub(crate) fn refresh(self) -> Refresh {
         match self {
-            Consistency::Bsp | Consistency::Essp(_) => Refresh::Frontier,
-            Consistency::Ssp(_) => Refresh::Pull,
+            Consistency::Bsp | Consistency::Essp(_) | Consistency::EsspWithin(..) => Refresh::Frontier,
+            Consistency::Ssp(_) | Consistency::SspWithin(..) => Refresh::Pull,
             Consistency::Async => Refresh::Arrival,
         }
     }
@@ -66,6 +79,8 @@ impl fmt::Display for Consistency {
             Consistency::Bsp => f.pad("bsp"),
             Consistency::Ssp(s) => f.pad(&format!("ssp:{s}")),
             Consistency::Essp(s) => f.pad(&format!("essp:{s}")),
+            Consistency::SspWithin(least, most) => f.pad(&format!("ssp:{least}..{most}")),
+            Consistency::EsspWithin(least, most) => f.pad(&format!("essp:{least}..{most}")),
             Consistency::Async => f.pad("async"),
         }
     }
@@ -75,12 +90,24 @@ impl FromStr for Consistency {
     type Err = Error;
     fn from_str(text: &str) -> Result<Self, Error> {
         let wrong = || {
-            let message = format!("`{text}` is none of bsp, ssp:S, essp:S, async (S: staleness in clocks)");
+            let message = format!(
+                "`{text}` is none of bsp, ssp:S, essp:S, async (S: staleness in clocks, or a range of it as 0..8)"
+            );
             Error::config("consistency", message)
         };
+        let number = |text: &str| text.parse::<u64>().map_err(|_| wrong());
         let (name, bound) = text.split_once(':').map_or((text, None), |(n, b)| (n, Some(b)));
-        let bound = bound.map(|b| b.parse::<u64>().map_err(|_| wrong())).transpose()?;
-        match (name, bound) {
+        let range = bound.and_then(|b| b.split_once(".."));
+        if let Some((least, most)) = range {
+            let (least, most) = (number(least)?, number(most)?);
+            return match name {
+                _ if least > most => Err(wrong()),
+                "ssp" => Ok(Consistency::SspWithin(least, most)),
+                "essp" => Ok(Consistency::EsspWithin(least, most)),
+                _ => Err(wrong()),
+            };
+        }
+        match (name, bound.map(number).transpose()?) {
             ("bsp", None) => Ok(Consistency::Bsp),
             ("ssp", Some(s)) => Ok(Consistency::Ssp(s)),
             ("essp", Some(s)) => Ok(Consistency::Essp(s)),
@@ -109,10 +136,14 @@ mod tests {
 
     #[test]
     fn names_are_read_back() {
-        for c in [Consistency::Bsp, Consistency::Ssp(0), Consistency::Essp(12), Consistency::Async] {
+        let within = [Consistency::SspWithin(0, 8), Consistency::EsspWithin(3, 3)];
+        let others = [Consistency::Bsp, Consistency::Ssp(0), Consistency::Essp(12), Consistency::Async];
+        for c in within.into_iter().chain(others) {
             assert_eq!(c.to_string().parse::<Consistency>().unwrap(), c);
         }
-        for wrong in ["", "ssp", "ssp:", "ssp:-1", "bsp:1", "async:3", "SSP:1"] {
+        for wrong in
+            ["", "ssp", "ssp:", "ssp:-1", "bsp:1", "async:3", "SSP:1", "ssp:5..4", "bsp:0..1", "ssp:..3"]
+        {
             assert!(wrong.parse::<Consistency>().unwrap_err().to_string().contains("essp:S"), "{wrong}");
         }
     }

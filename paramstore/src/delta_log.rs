@@ -45,10 +45,10 @@ pub(crate) struct DeltaLog<V> {
 }
 
 impl<V: Value> DeltaLog<V> {
-    /// For a table of `rows` and `columns`, with `more` elements behind.
-    pub fn new(rows: usize, columns: usize, more: usize, shards: usize) -> Self {
+    /// For a table of `rows` and `columns`.
+    pub fn new(rows: usize, columns: usize, shards: usize) -> Self {
         DeltaLog {
-            elements: vec![(V::default(), false); rows * columns + more],
+            elements: vec![(V::default(), false); rows * columns],
             touched: Vec::new(),
             places: vec![NONE; rows],
             by_shard: vec![RowSums { rows: vec![], sums: vec![] }; shards],
@@ -143,8 +143,8 @@ mod tests {
     #[test]
     fn elements_and_rows_add_up() {
         let (rows, columns, shards) = (9, 4, 3);
-        let map = ShardMap::new(rows, columns, 2, shards);
-        let mut log = DeltaLog::<i64>::new(rows, columns, 2, shards);
+        let map = ShardMap::new(rows, columns, shards);
+        let mut log = DeltaLog::<i64>::new(rows, columns, shards);
         for clock in 0..3 {
             let mut sums = vec![0; rows * columns];
             for i in 0..60 {

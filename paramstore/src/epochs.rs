@@ -340,7 +340,7 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
         report.epochs += epochs;
         report.clocks += run.clocks;
         for (table, run) in self.tables.iter().zip(&run.tables) {
-            table.set(run.replica.to_vec(table.rows() * table.columns()));
+            table.set(run.replica.to_vec());
         }
         Ok(())
     }

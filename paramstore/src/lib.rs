@@ -30,6 +30,7 @@
 //! ```
 
 mod block;
+mod bound;
 mod compute;
 mod consistency;
 mod dataset;
@@ -42,6 +43,7 @@ mod rule;
 mod run;
 mod server;
 mod snapshot;
+mod sync;
 mod table;
 mod value;
 mod view;
@@ -53,7 +55,7 @@ pub use report::{Histogram, Progress, Report, WorkerReport};
 pub use rule::Rule;
 pub use snapshot::Snapshots;
 pub use table::{Table, TableExt, TableSpec};
-pub use value::Value;
+pub use value::{Product, Value};
 pub use view::{Clock, TableView};
 
 pub use slackwater_dataflow::{Error, Result};

@@ -1,13 +1,15 @@
 //! The copy of a table that the workers of a process share.
 
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::value::Value;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 use timely::scheduling::activate::SyncActivator;
 
 /// A process's copy of a table, in atomic words.
 pub(crate) struct Replica<V: Value> {
     values: Vec<V::Atomic>,
+    /// By partition: how many of its clocks are in the values. What a replica has seen can be read off it.
+    witnesses: Vec<AtomicU64>,
     /// By shard: all updates of clocks below this are in `values`. Raised by answers to pulls only.
     versions: Vec<AtomicU64>,
     /// The highest version that some worker of this process has asked for, so that each is asked for once.
@@ -17,9 +19,10 @@ pub(crate) struct Replica<V: Value> {
 }
 
 impl<V: Value> Replica<V> {
-    pub fn new(values: impl Iterator<Item = V>, shards: usize) -> Self {
+    pub fn new(values: impl Iterator<Item = V>, partitions: usize, shards: usize) -> Self {
         Replica {
             values: values.map(V::share).collect(),
+            witnesses: (0..partitions).map(|_| AtomicU64::new(0)).collect(),
             versions: (0..shards).map(|_| AtomicU64::new(0)).collect(),
             wanted: AtomicU64::new(0),
             waiting: Mutex::default(),
@@ -47,6 +50,14 @@ impl<V: Value> Replica<V> {
         let cells = &self.values[element..element + deltas.len()];
         cells.iter().zip(deltas).for_each(|(cell, delta)| V::add(cell, *delta));
     }
+    /// Clocks of a partition that are in the values.
+    pub fn witness(&self, partition: usize) -> u64 {
+        self.witnesses[partition].load(Ordering::Relaxed)
+    }
+    /// Says that more clocks of a partition are in the values.
+    pub fn add_witness(&self, partition: usize, clocks: u64) {
+        self.witnesses[partition].fetch_add(clocks, Ordering::Relaxed);
+    }
     /// The shared numbers of a range, for reading a row.
     #[inline]
     pub fn range(&self, range: std::ops::Range<usize>) -> &[V::Atomic] {
@@ -63,15 +74,17 @@ impl<V: Value> Replica<V> {
             let _ = waiting.activate();
         }
     }
-    /// True if the caller is the one who has to ask for `version`.
-    pub fn claim_pull(&self, version: u64) -> bool {
-        self.wanted.fetch_max(version, Ordering::AcqRel) < version
+    /// True if a worker at `clock` has to ask for `version` itself. It has not if another one has asked for as much,
+    /// unless that answer must wait for the caller's own clock to pass: then both would wait for ever.
+    pub fn claim_pull(&self, version: u64, clock: u64) -> bool {
+        let wanted = self.wanted.fetch_max(version, Ordering::AcqRel);
+        wanted < version || wanted > clock
     }
     pub fn wake_on_refresh(&self, waiting: SyncActivator) {
         self.waiting.lock().unwrap_or_else(|e| e.into_inner()).push(waiting);
     }
-    /// The first `n` values.
-    pub fn to_vec(&self, n: usize) -> Vec<V> {
-        self.values[..n].iter().map(V::load).collect()
+    /// All values.
+    pub fn to_vec(&self) -> Vec<V> {
+        self.values.iter().map(V::load).collect()
     }
 }

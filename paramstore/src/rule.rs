@@ -90,9 +90,9 @@ impl Rule {
         match self {
             // Such that the value is what the rule makes of it.
             Rule::Ftrl { alpha, beta, l1, l2 } => {
-                let w = value.to_f64();
+                let w = value.to_real().unwrap_or_default();
                 let sign = if w == 0.0 { 0.0 } else { w.signum() };
-                [V::from_f64(-(w * (beta / alpha + l2) + sign * l1)), V::default()]
+                [V::from_real(-(w * (beta / alpha + l2) + sign * l1)), V::default()]
             }
             _ => [V::default(); 2],
         }
@@ -102,35 +102,40 @@ impl Rule {
         match (self, states) {
             (Rule::Momentum { momentum }, [velocity]) => {
                 for ((w, d), v) in values.iter_mut().zip(deltas).zip(velocity.iter_mut()) {
-                    *v = V::from_f64(momentum * v.to_f64() + d.to_f64());
+                    *v = V::from_real(
+                        momentum * v.to_real().unwrap_or_default() + d.to_real().unwrap_or_default(),
+                    );
                     *w = w.plus(*v);
                 }
             }
             (Rule::AdaGrad { step, epsilon }, [squares]) => {
                 for ((w, d), h) in values.iter_mut().zip(deltas).zip(squares.iter_mut()) {
-                    let d = d.to_f64();
-                    *h = V::from_f64(h.to_f64() + d * d);
-                    *w = V::from_f64(w.to_f64() + step * d / (h.to_f64().sqrt() + epsilon));
+                    let d = d.to_real().unwrap_or_default();
+                    *h = V::from_real(h.to_real().unwrap_or_default() + d * d);
+                    *w = V::from_real(
+                        w.to_real().unwrap_or_default()
+                            + step * d / (h.to_real().unwrap_or_default().sqrt() + epsilon),
+                    );
                 }
             }
             (Rule::Ftrl { alpha, beta, l1, l2 }, [z, n]) => {
                 for (((w, d), z), n) in values.iter_mut().zip(deltas).zip(z.iter_mut()).zip(n.iter_mut()) {
-                    let (g, before) = (-d.to_f64(), n.to_f64());
+                    let (g, before) = (-d.to_real().unwrap_or_default(), n.to_real().unwrap_or_default());
                     let after = before + g * g;
                     let sigma = (after.sqrt() - before.sqrt()) / alpha;
-                    let dual = z.to_f64() + g - sigma * w.to_f64();
-                    (*z, *n) = (V::from_f64(dual), V::from_f64(after));
+                    let dual = z.to_real().unwrap_or_default() + g - sigma * w.to_real().unwrap_or_default();
+                    (*z, *n) = (V::from_real(dual), V::from_real(after));
                     let held = (dual.abs() - l1).max(0.0);
                     let curvature = (beta + after.sqrt()) / alpha + l2;
                     // Without curvature nothing has moved yet.
                     let size = if curvature > 0.0 { held / curvature } else { 0.0 };
-                    *w = V::from_f64(-dual.signum() * size);
+                    *w = V::from_real(-dual.signum() * size);
                 }
             }
             (Rule::Proximal { l1, l2 }, _) => {
                 for (w, d) in values.iter_mut().zip(deltas) {
-                    let u = w.to_f64() + d.to_f64();
-                    *w = V::from_f64(u.signum() * (u.abs() - l1).max(0.0) / (1.0 + l2));
+                    let u = w.to_real().unwrap_or_default() + d.to_real().unwrap_or_default();
+                    *w = V::from_real(u.signum() * (u.abs() - l1).max(0.0) / (1.0 + l2));
                 }
             }
             _ => values.iter_mut().zip(deltas).for_each(|(w, d)| *w = w.plus(*d)),

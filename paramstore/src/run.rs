@@ -23,9 +23,6 @@ use timely::worker::Worker;
 pub(crate) type Update<T, V> = dyn Fn(&mut dyn Any, &[T], &mut [TableView<'_, V>], &mut Clock) + Send + Sync;
 
 /// A table in one run.
-///
-/// Behind the table's own elements stands one *witness* a partition, which counts the clocks of that partition and
-/// travels with its deltas: what a replica has seen of a partition can be read off it.
 pub(crate) struct TableRun<V: Value> {
     pub consistency: Consistency,
     pub rule: Rule,
@@ -40,9 +37,8 @@ impl<V: Value> TableRun<V> {
     pub fn new(table: &Table<V>, partitions: usize, topology: Topology) -> Self {
         let (rows, columns, initial) = (table.rows(), table.columns(), table.values());
         let shards = topology.workers_in_all();
-        let witnesses = std::iter::repeat_n(V::default(), partitions);
-        let replica = Replica::new(initial.iter().copied().chain(witnesses), shards);
-        let map = ShardMap::new(rows, columns, partitions, shards);
+        let replica = Replica::new(initial.iter().copied(), partitions, shards);
+        let map = ShardMap::new(rows, columns, shards);
         let (consistency, rule) = (table.consistency(), table.rule());
         TableRun { consistency, rule, rows, columns, initial, map, replica }
     }
@@ -55,11 +51,11 @@ impl<V: Value> TableRun<V> {
     pub fn defers_writes(&self) -> bool {
         self.consistency == Consistency::Bsp || self.has_rule()
     }
-    /// How many clocks of others a read may miss.
-    pub fn staleness(&self) -> u64 {
+    /// How many clocks of others a read may miss, at first and at most.
+    pub fn staleness(&self) -> (u64, u64) {
         match self.consistency {
-            Consistency::Async if self.has_rule() => ASYNC_RULED_LEAD_MAX,
-            consistency => consistency.staleness(),
+            Consistency::Async if self.has_rule() => (ASYNC_RULED_LEAD_MAX, ASYNC_RULED_LEAD_MAX),
+            consistency => (consistency.staleness_at_first(), consistency.staleness()),
         }
     }
     /// When the shards send fresh rows. What a rule makes of a clock is known when the clock is closed.
@@ -68,18 +64,6 @@ impl<V: Value> TableRun<V> {
             Refresh::Arrival if self.has_rule() => Refresh::Frontier,
             refresh => refresh,
         }
-    }
-    /// The element that counts the clocks of a partition.
-    pub fn witness(&self, partition: usize) -> usize {
-        self.rows * self.columns + partition
-    }
-    /// How many clocks of a partition the replica has seen.
-    pub fn seen(&self, partition: usize) -> u64 {
-        self.replica.get(self.witness(partition)).to_f64() as u64
-    }
-    /// First value of an element.
-    pub fn initial(&self, element: u32) -> V {
-        self.initial.get(element as usize).copied().unwrap_or_default()
     }
 }
 

@@ -19,7 +19,7 @@ pub struct TableSpec<V> {
 }
 
 impl<V: Value> TableSpec<V> {
-    /// Rows of equal length, all zero. `rows` x `columns` must be below 2^32 - 2^20.
+    /// Rows of equal length, all [`Default`]: zero, for numbers. `rows` x `columns` must be below 2^32 - 2^20.
     pub fn dense(rows: usize, columns: usize) -> Self {
         let (consistency, rule) = (Consistency::Bsp, Rule::Increment);
         TableSpec { rows, columns, consistency, rule, init: Box::new(|_, _| V::default()) }
@@ -145,8 +145,8 @@ impl TableExt for Context {
             return Err(Error::config(format!("table {name}"), message));
         }
         spec.rule.check()?;
-        if spec.rule != Rule::Increment && !V::IS_FLOAT {
-            let message = "tables of whole numbers are only incremented: other rules take f32 or f64";
+        if spec.rule != Rule::Increment && V::default().to_real().is_none() {
+            let message = "update rules work on tables of f32 and f64, others are only incremented";
             return Err(Error::config(format!("table {name}"), message));
         }
         let values = (0..rows).flat_map(|r| (0..columns).map(move |c| (r, c)));

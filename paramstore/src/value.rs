@@ -1,54 +1,111 @@
 //! The numbers that tables hold.
 
-use bytemuck::Pod;
-use serde::Serialize;
+use crate::sync::atomic::{AtomicI32, AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
+use bytemuck::{Pod, Zeroable};
 use serde::de::DeserializeOwned;
-use std::fmt::{Debug, Display};
-use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
+use serde::{Deserialize, Serialize};
+use std::fmt::{Debug, Display, Formatter};
 
-/// A number that a table can hold: `f32`, `f64`, `i32` or `i64`. Whole numbers wrap around.
+/// What a table can hold: `f32`, `f64`, `i32` and `i64`, which are added up, [`Product`]s, and whatever else has a sum.
+///
+/// Sums may be taken in any order and grouping: [`plus`](Value::plus) is associative and commutative, and
+/// [`Default`] is its neutral element. Whole numbers wrap around.
+///
+/// A table of the largest measurements, with an atomic word of the standard library:
+///
+/// ```
+/// use slackwater_dataflow::Context;
+/// use slackwater_paramstore::{Consistency, EpochsExt, TableExt, TableSpec, Value};
+/// use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+///
+/// #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+/// #[derive(bytemuck::Pod, bytemuck::Zeroable)]
+/// #[repr(transparent)]
+/// struct Largest(u32);
+///
+/// impl std::fmt::Display for Largest {
+///     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+///         self.0.fmt(f)
+///     }
+/// }
+/// impl Value for Largest {
+///     type Atomic = AtomicU32;
+///     fn plus(self, other: Self) -> Self {
+///         self.max(other)
+///     }
+///     fn share(self) -> AtomicU32 {
+///         AtomicU32::new(self.0)
+///     }
+///     fn load(cell: &AtomicU32) -> Self {
+///         Largest(cell.load(Relaxed))
+///     }
+///     fn store(cell: &AtomicU32, value: Self) {
+///         cell.store(value.0, Relaxed)
+///     }
+///     fn add(cell: &AtomicU32, delta: Self) {
+///         cell.fetch_max(delta.0, Relaxed);
+///     }
+/// }
+/// # impl Largest {
+/// #     fn max(self, other: Self) -> Self {
+/// #         Largest(self.0.max(other.0))
+/// #     }
+/// # }
+///
+/// let cx = Context::local(2)?;
+/// let table = cx.table("largest", TableSpec::<Largest>::dense(3, 1).consistency(Consistency::Async))?;
+/// cx.range(0..1000, 4).epochs(1).batch(10).update(&table, |batch, table, _| {
+///     batch.iter().for_each(|n| table.inc((n % 3) as usize, 0, Largest(*n as u32)));
+/// }).run()?;
+/// assert_eq!(*table.values(), [Largest(999), Largest(997), Largest(998)]);
+/// # Ok::<(), slackwater_dataflow::Error>(())
+/// ```
 pub trait Value:
     Pod + Default + PartialEq + Debug + Display + Send + Sync + Serialize + DeserializeOwned
 {
-    /// The same number, shared by threads.
+    /// The same value, shared by threads.
     type Atomic: Send + Sync + 'static;
-    /// One.
-    const ONE: Self;
-    /// True for `f32` and `f64`.
-    const IS_FLOAT: bool;
     /// The sum.
     fn plus(self, other: Self) -> Self;
-    /// The nearest `f64`.
-    fn to_f64(self) -> f64;
-    /// The nearest number of this type.
-    fn from_f64(value: f64) -> Self;
-    /// A shared number.
+    /// A shared value.
     fn share(self) -> Self::Atomic;
-    /// Reads a shared number. Relaxed: an entry is one word, and the gate orders a clock's reads after what it needs.
+    /// Reads a shared value. Relaxed: an entry is one word, and the gate orders a clock's reads after what it needs.
     fn load(cell: &Self::Atomic) -> Self;
-    /// Overwrites a shared number.
+    /// Overwrites a shared value.
     fn store(cell: &Self::Atomic, value: Self);
-    /// Adds to a shared number; no increment is lost.
+    /// Adds to a shared value; no increment is lost.
     fn add(cell: &Self::Atomic, delta: Self);
+    /// As a number, if update rules can work with it: they take `f32` and `f64`.
+    fn to_real(self) -> Option<f64> {
+        None
+    }
+    /// The nearest value of this type, of a number that an update rule has come to.
+    fn from_real(_number: f64) -> Self {
+        Self::default()
+    }
+}
+
+/// Adds to a number that is kept as bits.
+macro_rules! add_bits {
+    ($cell:expr, $of_bits:expr, $to_bits:expr, $delta:expr) => {{
+        let mut seen = $cell.load(Relaxed);
+        loop {
+            let sum = $to_bits($of_bits(seen).plus($delta));
+            match $cell.compare_exchange_weak(seen, sum, Relaxed, Relaxed) {
+                Ok(_) => return,
+                Err(now) => seen = now,
+            }
+        }
+    }};
 }
 
 macro_rules! float {
     ($float:ty, $atomic:ty) => {
         impl Value for $float {
             type Atomic = $atomic;
-            const ONE: Self = 1.0;
-            const IS_FLOAT: bool = true;
             #[inline(always)]
             fn plus(self, other: Self) -> Self {
                 self + other
-            }
-            #[inline(always)]
-            fn to_f64(self) -> f64 {
-                self as f64
-            }
-            #[inline(always)]
-            fn from_f64(value: f64) -> Self {
-                value as $float
             }
             fn share(self) -> Self::Atomic {
                 <$atomic>::new(self.to_bits())
@@ -63,14 +120,43 @@ macro_rules! float {
             }
             #[inline(always)]
             fn add(cell: &Self::Atomic, delta: Self) {
-                let mut seen = cell.load(Relaxed);
-                loop {
-                    let sum = (<$float>::from_bits(seen) + delta).to_bits();
-                    match cell.compare_exchange_weak(seen, sum, Relaxed, Relaxed) {
-                        Ok(_) => return,
-                        Err(now) => seen = now,
-                    }
-                }
+                add_bits!(cell, <$float>::from_bits, <$float>::to_bits, delta)
+            }
+            #[inline(always)]
+            fn to_real(self) -> Option<f64> {
+                Some(self as f64)
+            }
+            #[inline(always)]
+            fn from_real(number: f64) -> Self {
+                number as $float
+            }
+        }
+        impl Value for Product<$float> {
+            type Atomic = $atomic;
+            #[inline(always)]
+            fn plus(self, other: Self) -> Self {
+                Product(self.0 * other.0)
+            }
+            fn share(self) -> Self::Atomic {
+                self.0.share()
+            }
+            #[inline(always)]
+            fn load(cell: &Self::Atomic) -> Self {
+                Product(<$float>::load(cell))
+            }
+            #[inline(always)]
+            fn store(cell: &Self::Atomic, value: Self) {
+                <$float>::store(cell, value.0)
+            }
+            #[inline(always)]
+            fn add(cell: &Self::Atomic, delta: Self) {
+                let of_bits = |bits| Product(<$float>::from_bits(bits));
+                add_bits!(cell, of_bits, |product: Self| product.0.to_bits(), delta)
+            }
+        }
+        impl Default for Product<$float> {
+            fn default() -> Self {
+                Product(1.0)
             }
         }
     };
@@ -80,17 +166,9 @@ macro_rules! whole {
     ($whole:ty, $atomic:ty) => {
         impl Value for $whole {
             type Atomic = $atomic;
-            const ONE: Self = 1;
-            const IS_FLOAT: bool = false;
             #[inline(always)]
             fn plus(self, other: Self) -> Self {
                 self.wrapping_add(other)
-            }
-            fn to_f64(self) -> f64 {
-                self as f64
-            }
-            fn from_f64(value: f64) -> Self {
-                value.round() as $whole
             }
             fn share(self) -> Self::Atomic {
                 <$atomic>::new(self)
@@ -111,30 +189,18 @@ macro_rules! whole {
     };
 }
 
+/// A number that increments are multiplied into: rows of these are multiplicative. They begin at 1.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, Pod, Zeroable)]
+#[repr(transparent)]
+pub struct Product<F>(pub F);
+
+impl<F: Display> Display for Product<F> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 float!(f32, AtomicU32);
 float!(f64, AtomicU64);
 whole!(i32, AtomicI32);
 whole!(i64, AtomicI64);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn no_increment_is_lost<V: Value>() {
-        let cell = V::default().share();
-        std::thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| (0..10_000).for_each(|_| V::add(&cell, V::ONE)));
-            }
-        });
-        assert_eq!(V::load(&cell).to_f64(), 40_000.0);
-    }
-
-    #[test]
-    fn increments_of_threads_add_up() {
-        no_increment_is_lost::<f32>();
-        no_increment_is_lost::<f64>();
-        no_increment_is_lost::<i32>();
-        no_increment_is_lost::<i64>();
-    }
-}

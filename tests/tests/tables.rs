@@ -4,7 +4,7 @@
 use slackwater_dataflow::event::Event;
 use slackwater_dataflow::{Context, ErrorKind, Result, rng};
 use slackwater_paramstore::{
-    Consistency, EpochsExt, MapWithExt, Report, Rule, Snapshots, Table, TableExt, TableSpec,
+    Consistency, EpochsExt, MapWithExt, Product, Report, Rule, Snapshots, Table, TableExt, TableSpec,
 };
 use slackwater_tests::{cluster, contexts};
 use std::path::{Path, PathBuf};
@@ -13,13 +13,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-const MODES: [Consistency; 7] = [
+const MODES: [Consistency; 9] = [
     Consistency::Bsp,
     Consistency::Ssp(0),
     Consistency::Ssp(3),
     Consistency::Essp(0),
     Consistency::Essp(1),
     Consistency::Essp(10),
+    Consistency::SspWithin(1, 4),
+    Consistency::EsspWithin(0, 6),
     Consistency::Async,
 ];
 
@@ -133,6 +135,29 @@ fn no_increment_is_lost() {
             assert_eq!(values, expected_counts(), "{mode}, context {i}");
             assert_eq!(report.losses, [3000.0; 3]);
             assert_eq!((report.epochs, report.clocks), (3, 36));
+        }
+    }
+}
+
+/// Doubles and halves what it finds: multiplied, not added.
+#[test]
+fn products_are_multiplied_in_every_mode() {
+    for (i, cx) in contexts().iter().enumerate() {
+        for mode in MODES {
+            let spec = TableSpec::<Product<f64>>::dense(2, 2).consistency(mode);
+            let table = cx.table("products", spec).unwrap();
+            let training = cx.range(0..40, 5).epochs(2).batch(2).update(&table, |batch, t, _| {
+                for n in batch {
+                    t.inc((n % 2) as usize, 0, Product(2.0));
+                    // As a row, together with what is there of it by value.
+                    t.inc_dense((n % 2) as usize, 0, &[0.5, 2.0].map(Product));
+                    t.inc(1, 1, Product(0.25));
+                }
+            });
+            training.run().unwrap();
+            // Twenty of each kind an epoch; the last value has all of them.
+            let want = [1.0, 2f64.powi(40), 1.0, 2f64.powi(40) * 0.25f64.powi(80)].map(Product);
+            assert_eq!(*table.values(), want, "{mode}, context {i}");
         }
     }
 }
@@ -366,6 +391,34 @@ fn until_stops_and_tells() {
 }
 
 #[test]
+fn who_waits_too_long_reads_older_values() {
+    let cx = Context::local(4).unwrap();
+    let mean = |mode: Consistency, slow: bool| {
+        let table = cx.table("patience", TableSpec::<i64>::dense(4, 1).consistency(mode)).unwrap();
+        let training = cx.range(0..1600, 4).epochs(1).batch(2).update(&table, move |_, t, clock| {
+            // One partition takes twenty times as long as the others.
+            let us = if slow && clock.partition() == 2 { 1000 } else { 50 };
+            std::thread::sleep(Duration::from_micros(us));
+            t.inc(clock.partition(), 0, 1);
+        });
+        let report = training.run().unwrap();
+        assert_eq!(*table.values(), [200; 4], "{mode}");
+        assert!(report.proven(0).max().unwrap() <= mode.staleness() as i64, "{mode}");
+        report.proven(0).mean()
+    };
+    for [within, least] in [
+        [Consistency::SspWithin(0, 6), Consistency::Ssp(0)],
+        [Consistency::EsspWithin(0, 6), Consistency::Essp(0)],
+    ] {
+        // The others have gone up, so that they were as far ahead as they may for most of the time.
+        let (chosen, fixed) = (mean(within, true), mean(least, true));
+        assert!(fixed == 0.0 && chosen > 0.5, "{within}: {chosen}");
+    }
+    // Nothing to choose.
+    assert!(mean(Consistency::SspWithin(2, 2), true) <= 2.0);
+}
+
+#[test]
 fn tables_of_one_training_have_consistencies_of_their_own() {
     for cx in contexts() {
         let make =
@@ -397,7 +450,7 @@ fn what_cannot_be_is_refused() {
     let cx = &contexts()[0];
     let rule = Rule::Momentum { momentum: 0.9 };
     let e = cx.table("whole", TableSpec::<i32>::dense(1, 1).rule(rule)).err().unwrap();
-    assert!(e.to_string().contains("whole numbers") && e.exit_code() == 2, "{e}");
+    assert!(e.to_string().contains("f32 and f64") && e.exit_code() == 2, "{e}");
     let rule = Rule::Momentum { momentum: 1.5 };
     let e = cx.table("fast", TableSpec::<f32>::dense(1, 1).rule(rule)).err().unwrap();
     assert!(e.to_string().contains("momentum") && e.exit_code() == 2, "{e}");

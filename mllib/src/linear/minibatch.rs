@@ -116,11 +116,13 @@ impl Descent {
         }
         clock.loss(loss);
         for ((_, row), a) in rows().zip(derivatives.chunks_exact(k)) {
-            for (j, x) in row.indices.iter().zip(row.values) {
-                a.iter().enumerate().for_each(|(c, a)| w.inc(*j as usize, c, -rate * a * x));
-            }
+            let mut inc = |column: usize, x: f64| {
+                of_column.iter_mut().zip(a).for_each(|(step, a)| *step = -rate * a * x);
+                w.inc_dense(column, 0, &of_column);
+            };
+            row.indices.iter().zip(row.values).for_each(|(j, x)| inc(*j as usize, *x));
             if self.intercept {
-                a.iter().enumerate().for_each(|(c, a)| w.inc(self.columns, c, -rate * a));
+                inc(self.columns, 1.0);
             }
         }
         self.shrink(step, w, clock);
@@ -138,11 +140,11 @@ impl Descent {
         }
         let since = per_epoch as f64 / times as f64;
         let factor = (1.0 - step * self.penalty).powf(since) - 1.0;
+        let mut of_column = vec![0.0; w.columns()];
         for j in (clock.partition()..self.columns).step_by(clock.partitions()) {
-            for c in 0..w.columns() {
-                let value = w.get(j, c);
-                w.inc(j, c, factor * value);
-            }
+            w.read_row(j, &mut of_column);
+            of_column.iter_mut().for_each(|value| *value *= factor);
+            w.inc_dense(j, 0, &of_column);
         }
     }
 }
@@ -191,7 +193,7 @@ impl Minibatch<'_> {
             tolerance: params.tolerance,
             objective: &|loss| loss * factor,
         };
-        let (history, stop) = run.run(training, observer)?;
+        let (history, stop, _) = run.run(training, observer)?;
         require_convergence(&history, factor * n * outputs.max(2.0).ln(), params.step_size)?;
         let weights = weights.values().to_vec();
         let (objective, gradient_norm) = objective(&weights)?;

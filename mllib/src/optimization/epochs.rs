@@ -1,7 +1,7 @@
 //! Trainings on parameter tables, epoch by epoch: the same stopping rules and the same observer as the solvers have.
 
 use super::{Observer, Progress, Stop};
-use slackwater_dataflow::{Data, Error, ErrorKind, Result};
+use slackwater_dataflow::{Data, Dataset, Error, ErrorKind, Record, Result};
 use slackwater_paramstore::{Snapshots, Training, Value};
 
 /// Losses this many times that of zero weights are no training any more.
@@ -18,15 +18,17 @@ pub(crate) struct TableTraining<'a> {
 }
 
 impl TableTraining<'_> {
-    /// Runs a training; returns the objective of every epoch, also of those before it was resumed, and why it ended.
+    /// Runs a training; returns the objective of every epoch, also of those before it was resumed, why it ended, and the
+    /// states of the partitions.
     ///
     /// # Errors
     /// What the training reports.
-    pub fn run<T: Data, V: Value>(
+    #[track_caller]
+    pub fn run<T: Data, V: Value, S: Record>(
         self,
-        training: Training<'_, T, V>,
+        training: Training<'_, T, V, S>,
         observer: &mut Observer<'_>,
-    ) -> Result<(Vec<f64>, Stop)> {
+    ) -> Result<(Vec<f64>, Stop, Dataset<S>)> {
         let (objective, mut stop) = (self.objective, Stop::IterationLimit);
         let training = training.until(|progress| {
             let note = Progress {
@@ -42,11 +44,11 @@ impl TableTraining<'_> {
             }
             stop != Stop::IterationLimit
         });
-        let report = match self.snapshots {
-            Some(snapshots) => training.snapshots(snapshots).run()?,
-            None => training.run()?,
+        let (report, states) = match self.snapshots {
+            Some(snapshots) => training.snapshots(snapshots).run_with_locals()?,
+            None => training.run_with_locals()?,
         };
-        Ok((report.losses.iter().map(|loss| objective(*loss)).collect(), stop))
+        Ok((report.losses.iter().map(|loss| objective(*loss)).collect(), stop, states))
     }
 }
 

@@ -30,6 +30,9 @@ pub(crate) fn install<'scope, T: Data, V: Value>(
                             _ => table.replica.add(*element as usize, *value),
                         }
                     }
+                    for [partition, clocks] in &block.witnesses {
+                        table.replica.add_witness(*partition as usize, *clocks);
+                    }
                     let columns = table.columns.max(1);
                     for (row, values) in block.rows.iter().zip(block.row_values.chunks_exact(columns)) {
                         match block.how {

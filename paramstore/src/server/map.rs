@@ -5,35 +5,27 @@ use slackwater_dataflow::hash::{hash_u64, partition_of};
 /// Which shard an element belongs to, and its place there. Rows go by our stable hash, whole.
 pub(crate) struct ShardMap {
     columns: u32,
-    elements: u32,
     /// By row: its shard, and the place of its first element.
     rows: Vec<(u32, u32)>,
-    /// By partition: shard and place of its witness.
-    witnesses: Vec<(u32, u32)>,
-    /// By shard: its rows in the order of their places, and after them its witnesses, by element.
-    of_shards: Vec<(Vec<u32>, Vec<u32>)>,
+    /// By shard: its rows in the order of their places.
+    of_shards: Vec<Vec<u32>>,
 }
 
 impl ShardMap {
-    pub fn new(rows: usize, columns: usize, partitions: usize, shards: usize) -> Self {
-        let (elements, mut of_shards) = (rows * columns, vec![(vec![], vec![]); shards]);
+    pub fn new(rows: usize, columns: usize, shards: usize) -> Self {
+        let mut of_shards: Vec<Vec<u32>> = vec![vec![]; shards];
         let by_row = (0..rows).map(|row| {
             let shard = partition_of(hash_u64(row as u64), shards);
-            let of: &mut (Vec<u32>, Vec<u32>) = &mut of_shards[shard];
-            of.0.push(row as u32);
-            (shard as u32, ((of.0.len() - 1) * columns) as u32)
+            of_shards[shard].push(row as u32);
+            (shard as u32, ((of_shards[shard].len() - 1) * columns) as u32)
         });
-        let by_row = by_row.collect();
-        let by_partition = (0..partitions).map(|partition| {
-            let of = &mut of_shards[partition % shards];
-            of.1.push((elements + partition) as u32);
-            ((partition % shards) as u32, (of.0.len() * columns + of.1.len() - 1) as u32)
-        });
-        let witnesses = by_partition.collect();
-        ShardMap { columns: columns as u32, elements: elements as u32, rows: by_row, witnesses, of_shards }
+        ShardMap { columns: columns as u32, rows: by_row.collect(), of_shards }
     }
     pub fn columns(&self) -> usize {
         self.columns as usize
+    }
+    pub fn shards(&self) -> usize {
+        self.of_shards.len()
     }
     #[inline(always)]
     pub fn shard_of(&self, row: usize) -> usize {
@@ -48,25 +40,20 @@ impl ShardMap {
     #[inline]
     pub fn place(&self, element: u32) -> (usize, usize) {
         // Divisions of 32 bits, and none for tables of one column: this is done for every element that is sent.
-        let ((shard, base), offset) = match element.checked_sub(self.elements) {
-            Some(witness) => (self.witnesses[witness as usize], 0),
-            None if self.columns == 1 => (self.rows[element as usize], 0),
-            None => (self.rows[(element / self.columns) as usize], element % self.columns),
+        let ((shard, base), offset) = match self.columns {
+            1 => (self.rows[element as usize], 0),
+            columns => (self.rows[(element / columns) as usize], element % columns),
         };
         (shard as usize, (base + offset) as usize)
     }
     /// The rows of a shard, in the order of their places.
     pub fn rows_of(&self, shard: usize) -> &[u32] {
-        &self.of_shards[shard].0
-    }
-    /// The witnesses of a shard, by element; their places come after those of its rows.
-    pub fn witnesses_of(&self, shard: usize) -> &[u32] {
-        &self.of_shards[shard].1
+        &self.of_shards[shard]
     }
     /// All elements of a shard, in the order of their places.
     pub fn elements_of(&self, shard: usize) -> Vec<u32> {
         let row = |row: &u32| row * self.columns..(row + 1) * self.columns;
-        self.rows_of(shard).iter().flat_map(row).chain(self.witnesses_of(shard).iter().copied()).collect()
+        self.rows_of(shard).iter().flat_map(row).collect()
     }
 }
 
@@ -76,8 +63,8 @@ mod tests {
 
     #[test]
     fn every_element_has_a_place_of_its_own() {
-        let map = ShardMap::new(50, 3, 7, 4);
-        let mut seen = [false; 157];
+        let map = ShardMap::new(50, 3, 4);
+        let mut seen = [false; 150];
         for shard in 0..4 {
             for (place, element) in map.elements_of(shard).into_iter().enumerate() {
                 assert_eq!(map.place(element), (shard, place));

@@ -23,6 +23,8 @@ struct News<V> {
     elements: Marks,
     /// Whole rows, by number in the shard.
     rows: Marks,
+    /// Clocks of partitions, as in [`Block::witnesses`].
+    witnesses: Vec<[u64; 2]>,
 }
 
 /// One worker's part of a table.
@@ -30,8 +32,6 @@ pub(crate) struct Shard<V> {
     /// The worker's number.
     index: usize,
     columns: usize,
-    /// Places from here on are witnesses, which only ever count.
-    witnesses_from: usize,
     values: Vec<V>,
     ruled: Option<Ruled<V>>,
     news: Vec<News<V>>,
@@ -91,34 +91,22 @@ impl<V: Value> Shard<V> {
     pub fn new(table: &TableRun<V>, index: usize, replicas: usize, states: &[Vec<V>]) -> Self {
         let (map, by_value) = (&table.map, table.defers_writes());
         let elements = map.elements_of(index);
-        let values: Vec<V> = elements.iter().map(|e| table.initial(*e)).collect();
+        let values: Vec<V> = elements.iter().map(|e| table.initial[*e as usize]).collect();
         let (rows, n) = (map.rows_of(index).len(), values.len());
-        let witnesses_from = rows * table.columns;
-        let state = |i: usize| {
-            let own = elements[..witnesses_from].iter().zip(&values);
-            own.map(move |(element, value)| match states.get(i) {
-                Some(state) => state[*element as usize],
-                None => table.rule.first(*value)[i],
-            })
+        let state = |i: usize| match states.get(i) {
+            Some(state) => elements.iter().map(|e| state[*e as usize]).collect(),
+            None => values.iter().map(|value| table.rule.first(*value)[i]).collect(),
         };
-        let states = (0..table.rule.states()).map(|i| state(i).collect()).collect();
+        let states = (0..table.rule.states()).map(state).collect();
         let ruled = table.has_rule().then(|| Ruled::new(table.rule, rows, table.columns, states));
         let news = (0..replicas).map(|_| News {
             sums: vec![V::default(); if by_value { 0 } else { n }],
             elements: Marks::new(n),
             rows: Marks::new(rows),
+            witnesses: vec![],
         });
         let news = news.collect();
-        Shard {
-            index,
-            columns: table.columns,
-            witnesses_from,
-            values,
-            ruled,
-            news,
-            by_value,
-            open: BTreeMap::new(),
-        }
+        Shard { index, columns: table.columns, values, ruled, news, by_value, open: BTreeMap::new() }
     }
     /// Takes deltas that `replica` has sent: the others hear of them with their next refresh, the values wait until the
     /// clock is closed.
@@ -134,6 +122,7 @@ impl<V: Value> Shard<V> {
                     add(&mut news.sums[place..place + self.columns], deltas);
                     news.rows.mark(row);
                 }
+                news.witnesses.extend_from_slice(&block.witnesses);
             }
         }
         let clock = *capability.time();
@@ -147,6 +136,10 @@ impl<V: Value> Shard<V> {
         while self.open.first_key_value().is_some_and(|(clock, _)| *clock < frontier) {
             let (_, (capability, blocks)) = self.open.pop_first().expect("just seen");
             least.get_or_insert(capability);
+            if self.by_value {
+                let witnesses = || blocks.iter().flat_map(|block| &block.witnesses);
+                self.news.iter_mut().for_each(|news| news.witnesses.extend(witnesses()));
+            }
             for Segment { block, elements, rows, .. } in segments(&blocks) {
                 self.apply_elements(&block.elements[elements.clone()], &block.values[elements], map);
                 for (place, row, deltas) in rows_of(block, rows, map) {
@@ -169,8 +162,8 @@ impl<V: Value> Shard<V> {
         for (element, delta) in elements.iter().zip(deltas) {
             let (_, place) = map.place(*element);
             match &mut self.ruled {
-                Some(ruled) if place < self.witnesses_from => ruled.add(place, *delta),
-                _ => self.values[place] = self.values[place].plus(*delta),
+                Some(ruled) => ruled.add(place, *delta),
+                None => self.values[place] = self.values[place].plus(*delta),
             }
             if self.by_value {
                 self.news.iter_mut().for_each(|news| news.elements.mark(place));
@@ -198,16 +191,15 @@ impl<V: Value> Shard<V> {
         block.values.reserve(news.elements.list().len());
         for place in news.elements.list() {
             let place = *place as usize;
-            block.elements.push(match place.checked_sub(self.witnesses_from) {
-                Some(witness) => map.witnesses_of(self.index)[witness],
-                // There are columns, since there is a place.
-                None => rows[place / self.columns] * self.columns as u32 + (place % self.columns) as u32,
-            });
+            // There are columns, since there is a place.
+            let (row, column) = (place / self.columns, place % self.columns);
+            block.elements.push(rows[row] * self.columns as u32 + column as u32);
             block.values.push(match self.by_value {
                 true => self.values[place],
                 false => std::mem::take(&mut news.sums[place]),
             });
         }
+        block.witnesses = std::mem::take(&mut news.witnesses);
         news.rows.clear();
         news.elements.clear();
         block
@@ -222,13 +214,7 @@ impl<V: Value> Shard<V> {
     }
     /// All values.
     pub fn whole(&self, map: &ShardMap) -> Block<V> {
-        let (rows, witnesses) = self.values.split_at(self.witnesses_from);
-        Block {
-            elements: map.witnesses_of(self.index).to_vec(),
-            values: witnesses.to_vec(),
-            rows: map.rows_of(self.index).to_vec(),
-            row_values: rows.to_vec(),
-            ..Block::default()
-        }
+        let rows = map.rows_of(self.index).to_vec();
+        Block { rows, row_values: self.values.clone(), ..Block::default() }
     }
 }

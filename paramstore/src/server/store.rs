@@ -110,7 +110,7 @@ pub(crate) fn store<'scope, T: Data, V: Value>(
                         capability: capability.clone(),
                     });
                 }
-                if block.segments.is_empty() {
+                if block.is_empty() {
                     return;
                 }
                 if arrived[table].as_ref().is_none_or(|least| capability.time() < least.time()) {

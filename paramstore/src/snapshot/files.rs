@@ -90,8 +90,7 @@ pub(super) struct PartHeader {
     pub locals: Vec<(usize, usize)>,
 }
 
-/// Elements of a table, their values, and by state what the table's rule keeps for the first of them; behind them are
-/// elements that count clocks.
+/// Elements of a table, their values, and by state what the table's rule keeps for each of them.
 pub(crate) type TablePart<V> = (Vec<u32>, Vec<V>, Vec<Vec<V>>);
 
 /// What a part holds.

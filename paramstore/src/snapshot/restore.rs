@@ -133,7 +133,6 @@ fn read<V: Value>(
             let whole = std::iter::once(&mut values[i]).chain(&mut states[i]);
             for (whole, part) in whole.zip(std::iter::once(of_part).chain(states_of_part)) {
                 for (element, value) in elements.iter().zip(part) {
-                    // Behind a table's own elements are those that count clocks; they begin anew with every run.
                     if let Some(place) = whole.get_mut(*element as usize) {
                         *place = value;
                     }

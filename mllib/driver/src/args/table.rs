@@ -13,8 +13,8 @@ pub struct ConsistencyArgs {
     /// How old the parameters may be that a minibatch reads: bsp, ssp:S, essp:S, async [default: bsp]
     ///
     /// bsp: as of the clock before, the same bits for any number of workers. ssp:S: nothing older than S clocks; who
-    /// would read older asks and waits. essp:S: the same, but fresh values are sent at once. async: as they come. A
-    /// clock is a minibatch of each partition.
+    /// would read older asks and waits. essp:S: the same, but fresh values are sent at once. S may be a range, as
+    /// 0..8: each worker goes up in it when it waits too long. async: as they come. A clock is a minibatch of each partition.
     #[arg(long, value_name = "MODEL", help_heading = "Algorithm")]
     pub consistency: Option<Consistency>,
 }

@@ -160,7 +160,8 @@ pub struct TopicsArgs {
     /// How old the counts of other partitions may be: bsp, ssp:S, essp:S, async [default: bsp]
     ///
     /// bsp: as of the clock before, the same bits for any number of workers. ssp:S: nothing older than S clocks; who
-    /// would read older asks and waits. essp:S: the same, but fresh values are sent at once. async: as they come.
+    /// would read older asks and waits. essp:S: the same, but fresh values are sent at once. S may be a range, as
+    /// 0..8: each worker goes up in it when it waits too long. async: as they come.
     #[arg(long, value_name = "MODEL", help_heading = "Algorithm")]
     pub consistency: Option<Consistency>,
 

@@ -101,7 +101,7 @@ impl UntrainedNetwork {
             },
         );
         let run = TableTraining { snapshots, tolerance: params.tolerance, objective: &|loss| loss / n };
-        let (history, stop) = run.run(training, observer)?;
+        let (history, stop, _) = run.run(training, observer)?;
         require_convergence(&history, (self.classes.len() as f64).ln(), params.step_size)?;
         let weights = tables.iter().flat_map(|t| t.values().to_vec()).collect();
         let summary = NeuralNetworkSummary {

@@ -5,11 +5,11 @@
 //! users `u`; `μ` is their mean and not fitted. Without biases `μ`, `b_u` and `b_i` are 0; non-negative factorisation has
 //! none, and `p, q >= 0`. The penalty is counted once a rating, so rows with many ratings are held by more of it.
 //!
-//! One table has a row for every user and, after them, for every item that has a rating, numbered by ascending id; its
-//! columns are the factors and, last, the bias. A clock takes `batch` ratings of every partition, one after the other,
-//! each from where the ones before it in its partition have left the factors:
-//! `p_u += step decay^epoch (e q_i - λ p_u)`, with the error `e`, and so on. Ratings are partitioned by user, so only the
-//! factors of items are ever stale. Within a partition they stand in a random order.
+//! Ratings are partitioned by user, so the factors of users are states of partitions: they are never stale and never sent.
+//! A table has a row for every item that has a rating, numbered by ascending id; its columns are the factors and, last,
+//! the bias. A clock takes `batch` ratings of every partition, one after the other, each from where the ones before it in
+//! its partition have left the factors: `p_u += step decay^epoch (e q_i - λ p_u)`, with the error `e`, and so on. Within a
+//! partition they stand in a random order.
 //!
 //! Increments of one clock that come from several partitions add up, and could overshoot for items that many users rate.
 //! The batch that is chosen if none is given keeps their number in a clock small for the most rated item.
@@ -19,9 +19,9 @@
 //! (relative).
 //!
 //! # Cost
-//! An epoch takes about `6 rank` multiplications a rating, and sends `rank + 1` numbers a touched row, clock and
+//! An epoch takes about `6 rank` multiplications a rating, and sends `rank + 1` numbers a touched item, clock and
 //! partition. Before it ratings are shuffled once, and the ids of users and items are collected in every process. Every
-//! process has the whole table: `4 (rank + 1)` bytes a user and item.
+//! process has the factors of all items, `4 (rank + 1)` bytes each, while it trains, and of all users at the end.
 //!
 //! # References
 //! Koren, Bell and Volinsky 2009, Matrix factorization techniques for recommender systems (the model and its updates);

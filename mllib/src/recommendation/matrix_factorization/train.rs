@@ -7,6 +7,7 @@ use crate::optimization::{Observer, Stop, TableTraining, silent};
 use crate::random::{shuffle, unit_of};
 use serde::{Deserialize, Serialize};
 use slackwater_dataflow::block::Rating;
+use slackwater_dataflow::hash::{hash_of, partition_of};
 use slackwater_dataflow::{Dataset, Error, ErrorKind, Result, rng};
 use slackwater_paramstore::{Clock, EpochsExt, Snapshots, Table, TableExt, TableSpec, TableView};
 use std::collections::HashMap;
@@ -115,30 +116,81 @@ impl MatrixFactorizationParams {
         }
         let ids = |counts: &[(u32, u64)]| -> Arc<[u32]> { counts.iter().map(|(id, _)| *id).collect() };
         let (users, items) = (ids(&census.users), ids(&census.items));
-        let rows = self.rows(ratings, &users, &items).cache();
-        let mut fit = Fit { params: self, rows, census, users, items, history: vec![] };
+        let partitions = ratings.num_partitions().max(ratings.context().config().default_partitions);
+        let homes = Arc::new(Homes::new(users.len(), partitions));
+        let rows = self.rows(ratings, &users, &items, &homes).cache();
+        let mut fit = Fit { params: self, rows, census, users, items, homes, history: vec![] };
         let table = fit.table();
         let result = table.and_then(|table| {
-            let stop = fit.descend(&table, snapshots, observer)?;
-            fit.model(&table, stop)
+            let (stop, of_users) = fit.descend(&table, snapshots, observer)?;
+            fit.model(of_users, &table, stop)
         });
         fit.rows.unpersist();
         result
     }
-    /// The ratings with rows of the table for ids, all ratings of a user in one partition, in a random order.
-    fn rows(&self, ratings: &Dataset<Rating>, users: &Arc<[u32]>, items: &Arc<[u32]>) -> Dataset<Rating> {
-        let (users, items, seed) = (users.clone(), items.clone(), self.seed);
-        let row = |ids: &[u32], id: u32| ids.partition_point(|known| *known < id);
+    /// The ratings of users by their place in the partition and of items by their row of the table, all ratings of a user
+    /// in one partition, in a random order.
+    fn rows(
+        &self,
+        ratings: &Dataset<Rating>,
+        users: &Arc<[u32]>,
+        items: &Arc<[u32]>,
+        homes: &Arc<Homes>,
+    ) -> Dataset<Rating> {
+        let (users, items, seed, partitions) = (users.clone(), items.clone(), self.seed, homes.users.len());
+        let (places, row) = (homes.clone(), |ids: &[u32], id: u32| ids.partition_point(|known| *known < id));
         let rows = ratings.map(move |r| {
-            let (user, item) = (row(&users, r.user), users.len() + row(&items, r.item));
-            (user as u32, Rating::new(user as u32, item as u32, r.rating))
+            let (user, item) = (row(&users, r.user), row(&items, r.item));
+            (user as u32, Rating::new(places.places[user], item as u32, r.rating))
         });
-        let partitions = ratings.num_partitions().max(ratings.context().config().default_partitions);
         rows.partition_by(partitions).values().map_partitions_with_index(move |partition, rows| {
             let mut rows: Vec<Rating> = rows.collect();
             shuffle(&mut rows, &mut rng::stream(seed, partition as u64));
             rows.into_iter()
         })
+    }
+}
+
+/// Where users live: with the partition that has their ratings.
+struct Homes {
+    /// By user: place among those of the partition.
+    places: Vec<u32>,
+    /// By partition: users, ascending.
+    users: Vec<Vec<u32>>,
+}
+
+impl Homes {
+    /// As [`Dataset::partition_by`] places them.
+    fn new(users: usize, partitions: usize) -> Self {
+        let mut homes = Homes { places: vec![], users: vec![vec![]; partitions] };
+        for user in 0..users as u32 {
+            let neighbours = &mut homes.users[partition_of(hash_of(&user), partitions)];
+            homes.places.push(neighbours.len() as u32);
+            neighbours.push(user);
+        }
+        homes
+    }
+}
+
+/// First factors.
+#[derive(Clone, Copy)]
+struct First {
+    rank: usize,
+    seed: u64,
+    /// What they are around.
+    start: f64,
+    least: f64,
+}
+
+impl First {
+    /// By row, users before items, and column.
+    fn factor(self, row: usize, column: usize) -> f32 {
+        if column == self.rank {
+            return 0.0;
+        }
+        let unit = unit_of([self.seed, row as u64, column as u64]);
+        let factor = self.start + (2.0 * unit - 1.0) * FIRST_FACTOR.max(self.start / 2.0);
+        factor.max(self.least) as f32
     }
 }
 
@@ -149,6 +201,7 @@ struct Fit<'a> {
     census: Census,
     users: Arc<[u32]>,
     items: Arc<[u32]>,
+    homes: Arc<Homes>,
     history: Vec<f64>,
 }
 
@@ -159,31 +212,33 @@ impl Fit<'_> {
     fn batch(&self) -> usize {
         self.params.batch.unwrap_or_else(|| self.census.batch(self.rows.num_partitions()))
     }
-    fn table(&self) -> Result<Table<f32>> {
-        let (rank, seed, biases) = (self.params.rank, self.params.seed, self.params.biases);
+    fn columns(&self) -> usize {
+        self.params.rank + usize::from(self.params.biases)
+    }
+    fn first(&self) -> First {
+        let (rank, seed) = (self.params.rank, self.params.seed);
         // Without a mean to start from, products of factors begin near the mean.
-        let start = match biases {
+        let start = match self.params.biases {
             true => 0.0,
             false => (self.mean().max(0.0) / rank as f64).sqrt(),
         };
         let least = if self.params.non_negative { 0.0 } else { f64::NEG_INFINITY };
-        let first = move |row: usize, column: usize| {
-            if column == rank {
-                return 0.0;
-            }
-            let unit = unit_of([seed, row as u64, column as u64]);
-            (start + (2.0 * unit - 1.0) * FIRST_FACTOR.max(start / 2.0)).max(least) as f32
-        };
-        let spec = TableSpec::dense(self.users.len() + self.items.len(), rank + usize::from(biases));
-        self.rows.context().table("factors", spec.init(first).consistency(self.params.consistency))
+        First { rank, seed, start, least }
+    }
+    /// The factors of items.
+    fn table(&self) -> Result<Table<f32>> {
+        let (first, users) = (self.first(), self.users.len());
+        let spec = TableSpec::dense(self.items.len(), self.columns());
+        let spec = spec.init(move |item, column| first.factor(users + item, column));
+        self.rows.context().table("item factors", spec.consistency(self.params.consistency))
     }
     fn descend(
         &mut self,
         table: &Table<f32>,
         snapshots: Option<Snapshots>,
         observer: &mut Observer<'_>,
-    ) -> Result<Stop> {
-        let params = self.params;
+    ) -> Result<(Stop, Dataset<Vec<f32>>)> {
+        let (params, homes, first, columns) = (self.params, self.homes.clone(), self.first(), self.columns());
         let descent = Descent {
             rank: params.rank,
             biases: params.biases,
@@ -199,7 +254,13 @@ impl Fit<'_> {
             .epochs(params.epochs as u64)
             .batch(batch)
             .seed(params.seed)
-            .update(table, move |batch, table, clock| descent.run(batch, table, clock));
+            .local(move |partition, _| {
+                let row = |user: &u32| (0..columns).map(move |c| first.factor(*user as usize, c)).collect();
+                homes.users[partition].iter().flat_map::<Vec<f32>, _>(row).collect::<Vec<f32>>()
+            })
+            .update_all(&[table], move |of_users, batch, tables, clock| {
+                descent.run(of_users, batch, &mut tables[0], clock)
+            });
         let run = TableTraining {
             snapshots,
             tolerance: params.tolerance,
@@ -209,9 +270,9 @@ impl Fit<'_> {
             ErrorKind::Numerical(message) => self.diverged(message),
             _ => e,
         });
-        let (history, stop) = result?;
+        let (history, stop, of_users) = result?;
         self.history = history;
-        Ok(stop)
+        Ok((stop, of_users))
     }
     fn diverged(&self, what: &str) -> Error {
         let (step, batch) = (self.params.step_size, self.batch());
@@ -220,7 +281,7 @@ impl Fit<'_> {
     }
     fn side(&self, ids: &[u32], values: &[f32]) -> Side {
         let rank = self.params.rank;
-        let rows = || values.chunks_exact(rank + usize::from(self.params.biases));
+        let rows = || values.chunks_exact(self.columns());
         // What partitions have added up to may be a little below.
         let least = if self.params.non_negative { 0.0 } else { f32::NEG_INFINITY };
         Side {
@@ -229,9 +290,24 @@ impl Fit<'_> {
             factors: rows().flat_map(|row| row[..rank].iter().map(|x| x.max(least))).collect(),
         }
     }
-    fn model(&mut self, table: &Table<f32>, stop: Stop) -> Result<MatrixFactorizationModel> {
-        let values = table.values();
-        let (of_users, of_items) = values.split_at(self.users.len() * table.columns());
+    /// The factors of users, by user.
+    fn factors_of_users(&self, of_partitions: Dataset<Vec<f32>>) -> Result<Vec<f32>> {
+        let (columns, of_partitions) = (self.columns(), of_partitions.collect()?);
+        let mut factors = vec![0.0; columns * self.users.len()];
+        for (users, of_partition) in self.homes.users.iter().zip(&of_partitions) {
+            for (user, of_user) in users.iter().zip(of_partition.chunks_exact(columns)) {
+                factors[*user as usize * columns..][..columns].copy_from_slice(of_user);
+            }
+        }
+        Ok(factors)
+    }
+    fn model(
+        &mut self,
+        of_users: Dataset<Vec<f32>>,
+        of_items: &Table<f32>,
+        stop: Stop,
+    ) -> Result<MatrixFactorizationModel> {
+        let (of_users, of_items) = (self.factors_of_users(of_users)?, of_items.values());
         let summary = MatrixFactorizationSummary {
             ratings: self.census.ratings,
             partitions: self.rows.num_partitions(),
@@ -247,12 +323,15 @@ impl Fit<'_> {
             params: self.params.clone(),
             summary,
         };
-        let (users, items) = (self.side(&self.users, of_users), self.side(&self.items, of_items));
+        let (users, items) = (self.side(&self.users, &of_users), self.side(&self.items, &of_items));
         let mut model = MatrixFactorizationModel::new(users, items, attributes);
-        let (user_ids, item_ids) = (self.users.clone(), self.items.clone());
-        let ratings = self.rows.map(move |r| {
-            let item = r.item as usize - user_ids.len();
-            Rating::new(user_ids[r.user as usize], item_ids[item], r.rating)
+        let (homes, user_ids, item_ids) = (self.homes.clone(), self.users.clone(), self.items.clone());
+        let ratings = self.rows.map_partitions_with_index(move |partition, rows| {
+            let (homes, user_ids, item_ids) = (homes.clone(), user_ids.clone(), item_ids.clone());
+            rows.map(move |r| {
+                let user = homes.users[partition][r.user as usize];
+                Rating::new(user_ids[user as usize], item_ids[r.item as usize], r.rating)
+            })
         });
         let rmse = RegressionMetrics::of(&model.score(&ratings))?.root_mean_squared_error;
         let size = (self.census.squares / self.census.ratings as f64).sqrt();
@@ -276,20 +355,23 @@ struct Descent {
 }
 
 impl Descent {
-    fn run(&self, batch: &[Rating], table: &mut TableView<'_, f32>, clock: &mut Clock) {
+    fn run(
+        &self,
+        of_users: &mut [f32],
+        batch: &[Rating],
+        of_items: &mut TableView<'_, f32>,
+        clock: &mut Clock,
+    ) {
         let step = (self.step * self.decay.powf(clock.epoch() as f64)) as f32;
-        let columns = table.columns();
-        let (mut p, mut q) = (vec![0.0; columns], vec![0.0; columns]);
-        let mut loss = 0.0;
+        let columns = of_items.columns();
+        let (mut q, mut loss) = (vec![0.0; columns], 0.0);
         for r in batch {
-            let (user, item) = (r.user as usize, r.item as usize);
-            table.read_row(user, &mut p);
-            table.read_row(item, &mut q);
-            let error = r.rating - self.prediction(&p, &q);
+            let (p, item) = (&mut of_users[r.user as usize * columns..][..columns], r.item as usize);
+            of_items.read_row(item, &mut q);
+            let error = r.rating - self.prediction(p, &q);
             loss += f64::from(error) * f64::from(error);
-            self.increments(step, error, &mut p, &mut q);
-            table.inc_dense(user, 0, &p);
-            table.inc_dense(item, 0, &q);
+            self.step(step, error, p, &mut q);
+            of_items.inc_dense(item, 0, &q);
         }
         clock.loss(loss);
     }
@@ -301,8 +383,8 @@ impl Descent {
         };
         if self.biases { self.mean + p[self.rank] + q[self.rank] + product } else { product }
     }
-    /// Replaces two rows by what is to be added to them.
-    fn increments(&self, step: f32, error: f32, p: &mut [f32], q: &mut [f32]) {
+    /// Moves the factors of a user, and replaces those of an item by what is to be added to them.
+    fn step(&self, step: f32, error: f32, p: &mut [f32], q: &mut [f32]) {
         let (of_users, of_items) = (p[..self.rank].iter_mut(), q[..self.rank].iter_mut());
         for (p, q) in of_users.zip(of_items) {
             // Other partitions' increments can leave a factor below 0: this one counts as 0 then, and is put back.
@@ -310,14 +392,13 @@ impl Descent {
             let to_p = step * (error * b - self.penalty * a);
             let to_q = step * (error * a - self.penalty * b);
             (*p, *q) = match self.non_negative {
-                true => ((a + to_p).max(0.0) - *p, (b + to_q).max(0.0) - *q),
-                false => (to_p, to_q),
+                true => ((a + to_p).max(0.0), (b + to_q).max(0.0) - *q),
+                false => (a + to_p, to_q),
             };
         }
         if self.biases {
-            for bias in [&mut p[self.rank], &mut q[self.rank]] {
-                *bias = step * (error - self.penalty * *bias);
-            }
+            p[self.rank] += step * (error - self.penalty * p[self.rank]);
+            q[self.rank] = step * (error - self.penalty * q[self.rank]);
         }
     }
 }
