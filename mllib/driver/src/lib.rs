@@ -30,7 +30,8 @@ pub mod prelude {
     };
     pub use slackwater_loaders::{ReadExt, SaveLibsvm, SaveText};
     pub use slackwater_mllib::classification::{
-        Family, LinearSvmModel, LinearSvmParams, LogisticRegressionModel, LogisticRegressionParams, SvmLoss,
+        Activation, Family, LinearSvmModel, LinearSvmParams, LogisticRegressionModel,
+        LogisticRegressionParams, NeuralNetworkModel, NeuralNetworkParams, SvmLoss,
     };
     pub use slackwater_mllib::clustering::{LdaModel, LdaParams};
     pub use slackwater_mllib::evaluation::{BinaryMetrics, MulticlassMetrics, RegressionMetrics};
