@@ -9,6 +9,16 @@ pub trait Features {
     /// Calls `f` with each stored column and value.
     fn for_each(&self, f: impl FnMut(usize, f64));
 
+    /// Writes the row to `to`, a number a column; columns beyond its end are left out.
+    fn write(&self, to: &mut [f32]) {
+        to.fill(0.0);
+        self.for_each(|j, x| {
+            if let Some(place) = to.get_mut(j) {
+                *place = x as f32;
+            }
+        });
+    }
+
     /// Inner product with the weights of output `output` of `outputs`, stored by column.
     fn margin(&self, weights: &[f64], output: usize, outputs: usize) -> f64 {
         let mut sum = 0.0;

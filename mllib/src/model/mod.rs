@@ -19,9 +19,11 @@
 //! input error saying which; a full disk is an environment error, and the target is as before.
 
 mod files;
+mod matrix;
 mod metadata;
 
 pub use files::{inspect, load, save};
+pub(crate) use matrix::{matrix_of, matrix_table};
 pub use metadata::{DataFile, FORMAT, FORMAT_VERSION, Metadata};
 
 use arrow_array::RecordBatch;

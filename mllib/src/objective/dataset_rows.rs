@@ -16,7 +16,7 @@
 use super::sweep::{Partial, Sweep};
 use serde::{Deserialize, Serialize};
 use slackwater_dataflow::block::{LabeledBlock, LabeledPoint, Row, pack};
-use slackwater_dataflow::{Dataset, Error, ErrorKind, Result, StorageLevel};
+use slackwater_dataflow::{Data, Dataset, Error, ErrorKind, Record, Result, StorageLevel};
 use std::iter::once_with;
 use std::ops::Range;
 use std::sync::Arc;
@@ -85,11 +85,18 @@ impl DatasetRows {
         })
     }
     /// What `f` makes of each partition, in one record a partition. `f` is given its number and its rows.
-    pub(crate) fn map<R: slackwater_dataflow::Data>(
+    pub(crate) fn map<R: Data>(
         &self,
         f: impl Fn(usize, &[LabeledBlock]) -> R + Send + Sync + 'static,
     ) -> Dataset<R> {
         self.partitions.map_ref(move |rows| f(rows.partition, &rows.blocks))
+    }
+    /// What `f` makes of the blocks of every partition, one list a partition, in every process.
+    pub(crate) fn by_partition<R: Record>(
+        &self,
+        f: impl Fn(&LabeledBlock) -> Vec<R> + Send + Sync + 'static,
+    ) -> Result<Vec<Vec<R>>> {
+        self.map(move |_, blocks| blocks.iter().flat_map(&f).collect::<Vec<R>>()).collect()
     }
     /// The rows for which `keep` is true; it is given the partition's number and the row's place in it.
     pub(crate) fn filtered<I: Iterator<Item = bool>>(

@@ -6,10 +6,11 @@ use super::{Layer, NeuralNetworkModel, NeuralNetworkParams, NeuralNetworkSummary
 use crate::linear::{Survey, class_labels};
 use crate::objective::{DatasetRows, RowSlice};
 use crate::optimization::{Observer, TableTraining, require_convergence, silent};
+use crate::pool::Pool;
 use crate::random::shuffle;
 use slackwater_dataflow::{Dataset, Result, rng};
 use slackwater_paramstore::{Clock, EpochsExt, Snapshots, Table, TableExt, TableSpec, TableView};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 impl NeuralNetworkParams {
     /// Fits a model to a dataset of points or blocks, or to [`DatasetRows`] that serve several runs. Collective: every
@@ -149,12 +150,12 @@ impl UntrainedNetwork {
             step: self.params.step_size,
             decay: self.params.decay,
             penalty: self.params.regularization,
-            pool: Mutex::default(),
+            pool: Pool::default(),
         }
     }
 }
 
-/// What a minibatch works with; as many as there are workers.
+/// What a minibatch works with.
 #[derive(Debug, Default)]
 struct Scratch {
     weights: Vec<f32>,
@@ -171,16 +172,23 @@ struct Descent {
     step: f64,
     decay: f64,
     penalty: f64,
-    pool: Mutex<Vec<Scratch>>,
+    pool: Pool<Scratch>,
 }
 
 impl Descent {
     fn run(&self, batch: &[RowSlice], tables: &mut [TableView<'_, f32>], clock: &mut Clock) {
-        let pool = || self.pool.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut scratch = pool().pop().unwrap_or_default();
+        self.pool.with(|scratch| self.run_with(scratch, batch, tables, clock));
+    }
+    fn run_with(
+        &self,
+        scratch: &mut Scratch,
+        batch: &[RowSlice],
+        tables: &mut [TableView<'_, f32>],
+        clock: &mut Clock,
+    ) {
         read(tables, self.network.parameters(), &mut scratch.weights);
-        self.load(batch, &mut scratch);
-        let Scratch { weights, classes, pass } = &mut scratch;
+        self.load(batch, scratch);
+        let Scratch { weights, classes, pass } = scratch;
         self.network.forward(weights, pass);
         clock.loss(self.network.derive(classes, pass));
         let step = self.step * self.decay.powf(clock.epoch() as f64);
@@ -196,7 +204,6 @@ impl Descent {
             }
             tables[l].inc_rows(0, increments);
         });
-        pool().push(scratch);
     }
     fn load(&self, batch: &[RowSlice], scratch: &mut Scratch) {
         let rows = || batch.iter().flat_map(RowSlice::iter);
