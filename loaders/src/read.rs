@@ -99,6 +99,8 @@ pub trait ReadExt {
     fn read_ratings_files(&self, files: &[InputFile], splitting: Splitting) -> Result<Dataset<Rating>>;
     /// The (user, item) of lines that may have a rating or not.
     fn read_pairs_files(&self, files: &[InputFile], splitting: Splitting) -> Result<Dataset<(u32, u32)>>;
+    /// The numbers of the two rows that each line names.
+    fn read_row_pairs_files(&self, files: &[InputFile], splitting: Splitting) -> Result<Dataset<(u32, u32)>>;
     /// Documents as bags of words; see [`crate::format::bag_of_words`].
     fn read_documents(&self, path: impl AsRef<Path>) -> Result<Dataset<Document>>;
     /// [`ReadExt::read_documents`] of files that were resolved before, all in one format: that of the first, unless said.
@@ -183,6 +185,11 @@ impl ReadExt for Context {
     fn read_pairs_files(&self, files: &[InputFile], splitting: Splitting) -> Result<Dataset<(u32, u32)>> {
         let splits = splits_with_rows(self, files, "pair: `user item`", splitting)?;
         Ok(self.read(line_by_line("pairs", splits, RatingsReader::next_pair)))
+    }
+    #[track_caller]
+    fn read_row_pairs_files(&self, files: &[InputFile], splitting: Splitting) -> Result<Dataset<(u32, u32)>> {
+        let splits = splits_with_rows(self, files, "pair: `row row`", splitting)?;
+        Ok(self.read(line_by_line("pairs of rows", splits, RatingsReader::next_row_pair)))
     }
     #[track_caller]
     fn read_documents(&self, path: impl AsRef<Path>) -> Result<Dataset<Document>> {

@@ -37,6 +37,24 @@ fn pairs(text: &str) -> Vec<(u32, u32)> {
 }
 
 #[test]
+fn pairs_of_rows() {
+    let split = Split::whole(InputFile::from_bytes("r.csv", "i j\n0 7\n3,4\n5\n6\tx\n1 0 9\n"));
+    let mut reader = RatingsReader::open(&split, ReadLimits::default()).unwrap();
+    let (mut bad, mut pairs) = (vec![], vec![]);
+    let mut note = |b: BadRecord| {
+        bad.push(b.to_string());
+        Ok(())
+    };
+    while let Some(pair) = reader.next_row_pair(&mut note).unwrap() {
+        pairs.push(pair);
+    }
+    assert_eq!(pairs, [(0, 7), (3, 4), (1, 0)]);
+    assert!(bad[0].starts_with("r.csv:4:2: the second row is missing"), "{bad:?}");
+    assert!(bad[0].contains("numbers of two rows"), "{bad:?}");
+    assert!(bad[1].starts_with("r.csv:5:3: the second row is not a whole number"), "{bad:?}");
+}
+
+#[test]
 fn lines_of_every_kind() {
     let want = vec![Rating::new(1, 31, 2.5), Rating::new(7, 0, -1.0), Rating::new(2_147_483_647, 5, 4e-3)];
     for text in [

@@ -14,7 +14,8 @@
 //! That takes the files of MovieLens (`userId,movieId,rating,timestamp` and, separated by tabs, the older ones), of the
 //! Jester set, and coordinate text. The first line of a file is a header if it begins with a letter, `_` or `"`, and is
 //! dropped. Blank lines are no ratings. The last line may lack its `\n`; a UTF-8 byte order mark at the start is dropped.
-//! A pair read by [`RatingsReader::next_pair`] is such a line of which the rating may be missing.
+//! A pair read by [`RatingsReader::next_pair`] is such a line of which the rating may be missing; one that is read by
+//! [`RatingsReader::next_row_pair`] is of rows of other data, and has no rating.
 //!
 //! # Guarantees
 //!
@@ -87,6 +88,17 @@ impl RatingsReader {
     /// As [`RatingsReader::next_rating`].
     pub fn next_pair(&mut self, on_bad: &mut OnBadRecord<'_>) -> Result<Option<(u32, u32)>> {
         self.next(on_bad, |line| pair(&mut Fields::of(line)))
+    }
+
+    /// The numbers of the two rows that the next line names, whether more follows or not; `None` at the end.
+    ///
+    /// # Errors
+    /// As [`RatingsReader::next_rating`].
+    pub fn next_row_pair(&mut self, on_bad: &mut OnBadRecord<'_>) -> Result<Option<(u32, u32)>> {
+        self.next(on_bad, |line| {
+            let mut fields = Fields::like(ROW_PAIR, line);
+            Ok((id(&mut fields, "first row")?, id(&mut fields, "second row")?))
+        })
     }
 
     pub(super) fn next<T>(
@@ -170,6 +182,9 @@ impl<'a> Fields<'a> {
 
 const LINE: &str =
     "a line is `user item rating`, with spaces, tabs or a comma between; further columns are ignored";
+
+const ROW_PAIR: &str =
+    "a line is the numbers of two rows, with spaces, tabs or a comma between; further columns are ignored";
 
 fn pair(fields: &mut Fields<'_>) -> Result<(u32, u32), Fault> {
     Ok((id(fields, "user")?, id(fields, "item")?))
