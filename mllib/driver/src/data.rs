@@ -100,6 +100,11 @@ impl Ratings {
     }
 }
 
+/// The pairs of rows that files name, in every process. Lines that cannot be used fail it, or are left out.
+pub fn row_pairs(cx: &Context, paths: &[PathBuf]) -> Result<Vec<(u32, u32)>> {
+    cx.read_row_pairs_files(&files(paths)?, Splitting::Even)?.collect()
+}
+
 /// Files of documents.
 pub struct Documents {
     files: Vec<InputFile>,

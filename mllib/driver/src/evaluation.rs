@@ -92,10 +92,13 @@ enum Kind {
     },
     Values(RegressionMetrics),
     Words(Perplexity),
+    /// Figures that have no curves and tables beside them.
+    Figures(Vec<(&'static str, f64)>),
 }
 
 /// Metrics of which less is better.
-const LESS_IS_BETTER: [&str; 5] = ["log_loss", "rmse", "mse", "mae", "perplexity"];
+const LESS_IS_BETTER: [&str; 7] =
+    ["log_loss", "rmse", "mse", "mae", "perplexity", "objective", "relative_error"];
 
 /// Which end of a metric is the good one.
 pub fn direction(metric: &str) -> Direction {
@@ -148,9 +151,14 @@ impl Evaluation {
     pub fn of_words(perplexity: Perplexity) -> Self {
         Evaluation { rows: perplexity.documents, columns: 0, kind: Kind::Words(perplexity) }
     }
+    /// Figures by name that were measured already on rows, the most telling ones first.
+    pub fn of_figures(rows: u64, columns: usize, figures: Vec<(&'static str, f64)>) -> Self {
+        Evaluation { rows, columns, kind: Kind::Figures(figures) }
+    }
     /// The figures by name, the most telling ones first.
     pub fn figures(&self) -> Vec<(&'static str, f64)> {
         match &self.kind {
+            Kind::Figures(figures) => figures.clone(),
             Kind::Words(m) => vec![
                 ("perplexity", m.perplexity()),
                 ("log_likelihood_per_token", m.log_likelihood / m.tokens as f64),
@@ -293,6 +301,8 @@ fn thinned(n: usize, most: usize) -> impl Iterator<Item = usize> {
 fn words(name: &str) -> String {
     match name {
         "area_under_roc" => "area under ROC".to_string(),
+        "euclidean_accuracy" => "accuracy of Euclidean distances".to_string(),
+        "euclidean_area_under_roc" => "area under ROC of Euclidean distances".to_string(),
         "area_under_pr" => "area under precision-recall".to_string(),
         "rmse" | "mse" | "mae" => name.to_uppercase(),
         "r2" => "R2".to_string(),

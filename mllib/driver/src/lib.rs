@@ -34,8 +34,9 @@ pub mod prelude {
         LogisticRegressionParams, NeuralNetworkModel, NeuralNetworkParams, SvmLoss,
     };
     pub use slackwater_mllib::clustering::{LdaModel, LdaParams};
+    pub use slackwater_mllib::decomposition::{SparseCodingModel, SparseCodingParams};
     pub use slackwater_mllib::evaluation::{BinaryMetrics, MulticlassMetrics, RegressionMetrics};
-    pub use slackwater_mllib::feature::StandardScaler;
+    pub use slackwater_mllib::feature::{DistanceMetricModel, DistanceMetricParams, StandardScaler};
     pub use slackwater_mllib::linear::{Features, ScoreRows, Solver, TableParams, TrainingParams};
     pub use slackwater_mllib::model::Overwrite;
     pub use slackwater_mllib::objective::{DatasetRows, Scaling};

@@ -1,10 +1,12 @@
-//! Models of any kind: linear ones and networks, which score rows of features, factorisations, which predict ratings, and
-//! topics of documents.
+//! Models of any kind: linear ones and networks, which score rows of features, factorisations, which predict ratings,
+//! topics of documents, and maps of rows of features to others.
 
 use slackwater_dataflow::block::{CsrBlock, Row};
 use slackwater_dataflow::{Error, Result};
 use slackwater_mllib::classification::{LinearSvmModel, LogisticRegressionModel, NeuralNetworkModel};
 use slackwater_mllib::clustering::LdaModel;
+use slackwater_mllib::decomposition::SparseCodingModel;
+use slackwater_mllib::feature::DistanceMetricModel;
 use slackwater_mllib::linear::TrainingSummary;
 use slackwater_mllib::model::{Metadata, Overwrite, Persist, inspect, load, save};
 use slackwater_mllib::recommendation::MatrixFactorizationModel;
@@ -22,6 +24,10 @@ pub enum Stored {
     Ratings(MatrixFactorizationModel),
     /// A model for documents.
     Documents(LdaModel),
+    /// A map of rows of features under which similar ones are close.
+    Metric(DistanceMetricModel),
+    /// A dictionary for rows of features.
+    Dictionary(SparseCodingModel),
 }
 
 impl Stored {
@@ -35,6 +41,8 @@ impl Stored {
             NeuralNetworkModel::ALGORITHM => load(path).map(Stored::Network),
             MatrixFactorizationModel::ALGORITHM => load(path).map(Stored::Ratings),
             LdaModel::ALGORITHM => load(path).map(Stored::Documents),
+            DistanceMetricModel::ALGORITHM => load(path).map(Stored::Metric),
+            SparseCodingModel::ALGORITHM => load(path).map(Stored::Dictionary),
             other => Err(Error::input(
                 format!("{}: this program knows no model of kind `{other}`", path.display()),
                 "use the program that made it",
@@ -121,19 +129,22 @@ pub trait RowModel: Clone + Send + Sync + 'static {
     fn score(&self, rows: &CsrBlock, f: &mut dyn FnMut(&dyn RowScores));
     /// Refuses rows with columns that the model does not know.
     fn check_columns(&self, columns: usize, data: &str) -> Result<()> {
-        let known = self.columns();
-        if columns <= known {
-            return Ok(());
-        }
-        let extra =
-            if columns - known == 1 { format!("{columns}") } else { format!("{}..{columns}", known + 1) };
-        Err(Error::input(
-            format!(
-                "{data} has {columns} columns and the model knows {known}: index {extra} was not there when it was trained"
-            ),
-            "train with --num-features, or leave them out of the scores with --ignore-extra-columns",
-        ))
+        check_columns(self.columns(), columns, data)
     }
+}
+
+/// Refuses rows of more `columns` than a model has `known`.
+pub fn check_columns(known: usize, columns: usize, data: &str) -> Result<()> {
+    if columns <= known {
+        return Ok(());
+    }
+    let extra = if columns - known == 1 { format!("{columns}") } else { format!("{}..{columns}", known + 1) };
+    Err(Error::input(
+        format!(
+            "{data} has {columns} columns and the model knows {known}: index {extra} was not there when it was trained"
+        ),
+        "train with --num-features, or leave them out of the scores with --ignore-extra-columns",
+    ))
 }
 
 /// What a model makes of one row. Nothing is computed before it is asked for.

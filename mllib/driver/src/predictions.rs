@@ -67,6 +67,10 @@ impl Layout {
         let names = ["user", "item", "prediction"].map(str::to_string).to_vec();
         Layout { names, format, raw: false, proba: false }
     }
+    /// Columns for what rows are mapped to.
+    pub fn of_numbers(format: PredictFormat, names: Vec<String>) -> Self {
+        Layout { names, format, raw: false, proba: false }
+    }
     /// Columns for documents: which, its most probable topic and how probable that is, and perhaps all topics.
     pub fn of_documents(format: PredictFormat, topics: usize, proba: bool) -> Self {
         let mut names = ["document", "topic", "probability"].map(str::to_string).to_vec();

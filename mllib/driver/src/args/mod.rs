@@ -5,10 +5,12 @@
 
 mod algorithm;
 mod cluster;
+mod coding;
 mod factorization;
 mod generate;
 mod global;
 mod input;
+mod metric;
 mod network;
 mod other;
 mod output;
@@ -19,10 +21,12 @@ mod values;
 
 pub use algorithm::{Grid, TrainingArgs};
 pub use cluster::{ClusterArgs, ClusterCommand, RunArgs};
+pub use coding::SparseCodingArgs;
 pub use factorization::MatrixFactorizationArgs;
 pub use generate::{ClassificationArgs, GenerateArgs, GenerateCommand};
 pub use global::{Globals, ProgressWhen};
 pub use input::{HeldOutArgs, InputArgs, ReadArgs};
+pub use metric::{DistanceMetricArgs, NEIGHBOURS};
 pub use network::NeuralNetworkArgs;
 pub use other::{
     CompletionsArgs, ConfigArgs, ConfigCommand, CurveKind, EvaluateArgs, ExplainArgs, ExplainFormat,

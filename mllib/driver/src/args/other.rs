@@ -1,6 +1,7 @@
 //! Options of the commands that look at data and models.
 
 use super::input::{InputArgs, RequiredData, SplitArgs};
+use super::metric::NeighbourArgs;
 use super::values::{at_least_one, finite};
 use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -119,6 +120,10 @@ pub struct EvaluateArgs {
     #[command(flatten)]
     pub input: RequiredData,
 
+    /// Neighbours of rows.
+    #[command(flatten)]
+    pub neighbours: NeighbourArgs,
+
     /// Show precision, recall and F1 at about N thresholds (two classes) [default N: 20]
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = false, default_missing_value = "20")]
     #[arg(value_parser = at_least_one, help_heading = "Output")]
@@ -130,7 +135,7 @@ pub struct EvaluateArgs {
 
     /// Exit with 1 unless a metric is at least this good (may be repeated)
     ///
-    /// At least VALUE, or at most VALUE for rmse, mse, mae, log-loss and perplexity.
+    /// At least VALUE, or at most VALUE for rmse, mse, mae, log-loss, perplexity, objective and relative-error.
     #[arg(long, value_name = "METRIC=VALUE", help_heading = "Output")]
     pub require: Vec<Requirement>,
 }

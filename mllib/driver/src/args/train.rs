@@ -1,8 +1,10 @@
 //! Options of `train`.
 
 use super::algorithm::TrainingArgs;
+use super::coding::{CODING_EXAMPLES, SparseCodingArgs};
 use super::factorization::{FACTORIZATION_EXAMPLES, MatrixFactorizationArgs};
 use super::input::{HeldOutArgs, InputArgs};
+use super::metric::{DistanceMetricArgs, METRIC_EXAMPLES};
 use super::network::{NETWORK_EXAMPLES, NeuralNetworkArgs};
 use super::output::OutputArgs;
 use super::table::{SnapshotArgs, TableArgs};
@@ -65,6 +67,12 @@ pub enum Algorithm {
     /// Latent Dirichlet allocation, to find the topics of documents
     #[command(name = "lda", alias = "topics", after_long_help = TOPICS_EXAMPLES)]
     Topics(TopicsArgs),
+    /// Distance metric learning, to have similar rows close and others apart
+    #[command(name = "distance-metric", alias = "dml", after_long_help = METRIC_EXAMPLES)]
+    DistanceMetric(DistanceMetricArgs),
+    /// Sparse coding, to find the few atoms that each row is made of
+    #[command(name = "sparse-coding", alias = "dictionary-learning", after_long_help = CODING_EXAMPLES)]
+    SparseCoding(SparseCodingArgs),
 }
 
 /// What can be fitted to rows of features.

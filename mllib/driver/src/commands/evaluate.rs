@@ -1,6 +1,6 @@
 //! `evaluate`: all metrics of a model on labelled rows.
 
-use super::{factorization, topics};
+use super::{coding, factorization, metric, topics};
 use crate::args::{CurveKind, EvaluateArgs, Globals};
 use crate::data::{Binarize, Input};
 use crate::evaluation::{Evaluation, direction, thinned_curve, thresholds};
@@ -22,11 +22,17 @@ const CURVE_POINTS: usize = 20;
 /// Runs `evaluate`.
 pub fn run(globals: &Globals, args: &EvaluateArgs) -> Result<u8> {
     let path = args.model.as_ref().expect("the parser requires it");
-    match Stored::load(path)? {
+    let model = Stored::load(path)?;
+    if !matches!(model, Stored::Metric(_)) {
+        args.neighbours.refuse()?;
+    }
+    match model {
         Stored::Linear(model) => of_rows(globals, args, path, &model),
         Stored::Network(model) => of_rows(globals, args, path, &model),
         Stored::Ratings(model) => factorization::evaluate(globals, args, path, &model),
         Stored::Documents(model) => topics::evaluate(globals, args, path, &model),
+        Stored::Metric(model) => metric::evaluate(globals, args, path, &model),
+        Stored::Dictionary(model) => coding::evaluate(globals, args, path, &model),
     }
 }
 

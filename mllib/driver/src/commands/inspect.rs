@@ -1,6 +1,6 @@
 //! `inspect`: what a model, or a LIBSVM file, holds.
 
-use super::{factorization, network, topics};
+use super::{coding, factorization, metric, network, topics};
 use crate::args::{ExportFormat, Globals, InspectArgs, ReadArgs};
 use crate::data::{Input, has_parts};
 use crate::model::{LinearModel, RowModel, Stored, is_model, metadata};
@@ -35,6 +35,8 @@ fn inspect_model(globals: &Globals, args: &InspectArgs, path: &Path) -> Result<u
         Stored::Network(model) => return network::inspect(globals, args, path, &model),
         Stored::Ratings(model) => return factorization::inspect(globals, args, path, &model),
         Stored::Documents(model) => return topics::inspect(globals, args, path, &model),
+        Stored::Metric(model) => return metric::inspect(globals, args, path, &model),
+        Stored::Dictionary(model) => return coding::inspect(globals, args, path, &model),
     };
     let output = Output { json: globals.json, quiet: globals.quiet, speaks: true };
     if let (Some(ExportFormat::Liblinear), Some(out)) = (args.export, &args.out) {

@@ -1,6 +1,7 @@
 //! The commands. Each returns the exit code of a run that went well: 0, or 1 for a negative answer.
 
 mod cluster;
+mod coding;
 mod completions;
 mod config;
 mod evaluate;
@@ -8,6 +9,8 @@ mod explain;
 mod factorization;
 mod generate;
 mod inspect;
+mod mapped;
+mod metric;
 mod network;
 mod predict;
 mod topics;

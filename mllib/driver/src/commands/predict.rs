@@ -1,6 +1,6 @@
 //! `predict`: some partitions at a time, so memory is bounded by those and not by the data.
 
-use super::{factorization, topics};
+use super::{factorization, mapped, topics};
 use crate::args::{Globals, PredictArgs, PredictFormat};
 use crate::data::Input;
 use crate::model::{RowModel, Stored};
@@ -37,6 +37,8 @@ pub fn run(globals: &Globals, args: &PredictArgs) -> Result<u8> {
         Stored::Network(model) => of_rows(globals, args, path, model, format),
         Stored::Ratings(model) => factorization::predict(globals, args, path, model, format),
         Stored::Documents(model) => topics::predict(globals, args, path, model, format),
+        Stored::Metric(model) => mapped::predict(globals, args, path, model, format),
+        Stored::Dictionary(model) => mapped::predict(globals, args, path, model, format),
     }
 }
 

@@ -24,6 +24,8 @@ fn help_texts() {
     check("generate-classification", &["help", "generate", "classification"]);
     check("train-mf", &["help", "train", "mf"]);
     check("train-lda", &["help", "train", "lda"]);
+    check("train-distance-metric", &["help", "train", "distance-metric"]);
+    check("train-sparse-coding", &["help", "train", "sparse-coding"]);
     check("predict", &["help", "predict"]);
     check("evaluate", &["help", "evaluate"]);
     check("inspect", &["help", "inspect"]);

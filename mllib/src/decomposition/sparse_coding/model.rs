@@ -254,3 +254,48 @@ impl Persist for SparseCodingModel {
         Ok(SparseCodingModel::new(matrix_of(table, ATOM, atoms, columns)?, attributes))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `sklearn.linear_model.Lasso(alpha=0.25 / 8, fit_intercept=False, tol=1e-16, positive=..)` of scikit-learn 1.9.1 on the
+    /// transposed dictionary, which is what its `sparse_encode(x, dictionary, algorithm="lasso_cd", alpha=0.25)` runs with
+    /// less precision.
+    #[test]
+    fn codes_of_another_program() {
+        const CODES: [[f64; 6]; 3] = [
+            [0.53094911, 0.0, 0.0, 1.08734525, 0.0, 0.0],
+            [0.75667042, 1.19128147, 0.0, 0.0, -0.10240511, 0.0],
+            [0.0, 0.0, -0.12062363, 0.0, -0.69721007, 0.23140044],
+        ];
+        const POSITIVE: [[f64; 6]; 3] = [
+            [0.53094911, 0.0, 0.0, 1.08734525, 0.0, 0.0],
+            [0.70992366, 1.19847328, 0.0, 0.0, 0.0, 0.0],
+            [0.0, 0.0, 0.0, 0.0, 0.0, 0.11904762],
+        ];
+        let value = |i: i32, j: i32| ((7 * i + 5 * j + i * j * j) % 16 - 8) as f32 / 16.0;
+        let dictionary: Vec<f32> = (0..6).flat_map(|i| (0..8).map(move |j| value(i, j))).collect();
+        for (non_negative_codes, want) in [(false, CODES), (true, POSITIVE)] {
+            let params =
+                SparseCodingParams { atoms: 6, lambda: 0.25, non_negative_codes, ..Default::default() };
+            let summary = SparseCodingSummary {
+                rows: 0,
+                partitions: 0,
+                objective: 0.0,
+                objective_history: vec![],
+                unused: 0,
+                stop: Stop::IterationLimit,
+            };
+            let attributes = Attributes { columns: 8, params, summary };
+            let model = SparseCodingModel::new(dictionary.clone(), attributes);
+            for (i, want) in (0..).zip(&want) {
+                let x: Vec<f64> =
+                    (0..8).map(|j| f64::from((3 * j * j + i * j + 1) % 11) / 4.0 - 1.0).collect();
+                let codes = model.transform(&x[..]);
+                let error = codes.iter().zip(want).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+                assert!(error < 1e-7, "{codes:?}, not {want:?}");
+            }
+        }
+    }
+}

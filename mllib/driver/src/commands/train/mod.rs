@@ -1,7 +1,10 @@
-//! `train`: linear models and networks from rows, factorisations from ratings, topics from documents.
+//! `train`: linear models, networks, metrics and dictionaries from rows, factorisations from ratings, topics from
+//! documents.
 
+mod coding;
 mod documents;
 mod linear;
+mod metric;
 mod network;
 mod ratings;
 mod rows;
@@ -20,6 +23,8 @@ pub fn run(globals: &Globals, args: &TrainArgs) -> Result<u8> {
         Algorithm::NeuralNetwork(args) => network::run(globals, args),
         Algorithm::MatrixFactorization(args) => ratings::run(globals, args),
         Algorithm::Topics(args) => documents::run(globals, args),
+        Algorithm::DistanceMetric(args) => metric::run(globals, args),
+        Algorithm::SparseCoding(args) => coding::run(globals, args),
     }
 }
 
@@ -37,6 +42,8 @@ pub enum MeasuredOn {
     HeldOut,
     /// Those of other files.
     Test,
+    /// The pairs of rows learnt from.
+    TrainingPairs,
 }
 
 impl MeasuredOn {
@@ -46,6 +53,7 @@ impl MeasuredOn {
             MeasuredOn::Training => "training rows",
             MeasuredOn::HeldOut => "held-out rows",
             MeasuredOn::Test => "test rows",
+            MeasuredOn::TrainingPairs => "training pairs",
         }
     }
 }

@@ -57,6 +57,18 @@ impl Files {
         };
         Ok(Rows { training: DatasetRows::from_blocks(&training), partitions, held_out })
     }
+    /// The rows to measure on: those of other files, those that were held out, or else those learnt from.
+    pub fn measured_rows(&self, session: &Session, rows: &Rows) -> Result<(DatasetRows, MeasuredOn)> {
+        Ok(match (&self.test, &rows.held_out) {
+            (Some(test), _) => (DatasetRows::from_blocks(&test.blocks(&session.cx)?), MeasuredOn::Test),
+            (None, Some(held_out)) => (DatasetRows::from_blocks(held_out), MeasuredOn::HeldOut),
+            (None, None) => (rows.training.clone(), MeasuredOn::Training),
+        })
+    }
+    /// The files that the rows to measure on are from.
+    pub fn measured_input(&self) -> &Input {
+        self.test.as_ref().unwrap_or(&self.input)
+    }
     /// Measures a model on the rows of other files, on those that were held out, or else on those learnt from.
     pub fn measure(
         &self,
