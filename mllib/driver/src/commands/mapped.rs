@@ -25,6 +25,8 @@ pub trait Mapper: Clone + Send + Sync + 'static {
     const WHAT: &'static str;
     /// What one of the numbers that it gives is called.
     const NUMBER: &'static str;
+    /// True if `evaluate` looks at labels.
+    const NEEDS_LABELS: bool;
     /// Columns that it knows.
     fn columns(&self) -> usize;
     /// Numbers that it gives for a row.
@@ -36,6 +38,7 @@ pub trait Mapper: Clone + Send + Sync + 'static {
 impl Mapper for DistanceMetricModel {
     const WHAT: &'static str = "a distance metric";
     const NUMBER: &'static str = "component";
+    const NEEDS_LABELS: bool = true;
     fn columns(&self) -> usize {
         DistanceMetricModel::columns(self)
     }
@@ -50,6 +53,7 @@ impl Mapper for DistanceMetricModel {
 impl Mapper for SparseCodingModel {
     const WHAT: &'static str = "a dictionary";
     const NUMBER: &'static str = "code";
+    const NEEDS_LABELS: bool = false;
     fn columns(&self) -> usize {
         SparseCodingModel::columns(self)
     }
@@ -119,7 +123,11 @@ pub fn evaluate<M: Mapper>(
     model: &M,
     measure: impl Fn(&Session, &DatasetRows, &Input) -> Result<Evaluation>,
 ) -> Result<u8> {
-    let others = [("thresholds", args.thresholds.is_some()), ("curve", !args.curve.is_empty())];
+    let others = [
+        ("thresholds", args.thresholds.is_some()),
+        ("curve", !args.curve.is_empty()),
+        ("binarize", args.input.read.binarize.is_some() && !M::NEEDS_LABELS),
+    ];
     let input = open::<M>(&args.input.data, &args.input.read, globals, &others)?;
     Session::run(globals, |session| {
         let rows = DatasetRows::from_blocks(&input.blocks(&session.cx)?);

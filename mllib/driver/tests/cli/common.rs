@@ -25,6 +25,14 @@ impl Place {
         std::fs::write(self.path(name), content).unwrap();
         self
     }
+    /// A folder of parts, each of which is a partition.
+    pub fn write_parts<const N: usize>(&self, folder: &str, parts: [String; N]) -> &Place {
+        std::fs::create_dir_all(self.path(folder)).unwrap();
+        for (i, part) in parts.iter().enumerate() {
+            self.write(&format!("{folder}/part-{i:05}"), part);
+        }
+        self
+    }
     pub fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.path(name)).unwrap()
     }

@@ -24,21 +24,15 @@ fn rows(from: u32, to: u32) -> String {
     text
 }
 
+/// In three partitions.
 fn with_rows() -> Place {
     let place = Place::new();
-    place.write("rows.svm", rows(0, 300)).write("others.svm", rows(1000, 1100));
+    place.write_parts("rows", [rows(0, 100), rows(100, 180), rows(180, 300)]);
+    place.write("others.svm", rows(1000, 1100));
     place
 }
 
-const TRAIN: [&str; 7] = [
-    "train",
-    "sparse-coding",
-    "--data=rows.svm",
-    "--atoms=8",
-    "--lambda=0.2",
-    "--batch=25",
-    "--partitions=3",
-];
+const TRAIN: [&str; 6] = ["train", "sparse-coding", "--data=rows", "--atoms=8", "--lambda=0.2", "--batch=25"];
 
 #[test]
 fn the_whole_chain() {
@@ -66,7 +60,7 @@ fn the_whole_chain() {
         figure(&trained, "relative_error") < 0.01 && figure(&trained, "codes_per_row") < 3.0,
         "{trained}"
     );
-    let evaluated = place.json(&["evaluate", "--model=m", "--data=rows.svm"]);
+    let evaluated = place.json(&["evaluate", "--model=m", "--data=rows"]);
     assert_eq!(evaluated["metrics"], trained["metrics"]);
     let evaluate = ["evaluate", "--model=m", "--data=others.svm"];
     place.ok(&[&evaluate[..], &["--require=relative-error=0.01", "--require=codes-per-row=1"]].concat());
@@ -108,7 +102,7 @@ fn every_option_arrives() {
     let options = [
         "train",
         "dictionary-learning",
-        "--data=rows.svm",
+        "--data=rows",
         "--dictionary_size=5",
         "--alpha=0.3",
         "--c=2",
@@ -132,7 +126,7 @@ fn every_option_arrives() {
     });
     assert_eq!(done["parameters"], expected);
     assert!(done["converged"] == true && done["epochs"].as_u64().unwrap() < 40, "{done}");
-    let csv = place.ok(&["predict", "--model=n", "--data=rows.svm"]);
+    let csv = place.ok(&["predict", "--model=n", "--data=rows"]);
     assert!(!csv.contains('-'), "no code is negative");
     let inspected = place.json(&["inspect", "n"]);
     for atom in inspected["top"].as_array().unwrap() {
@@ -153,9 +147,9 @@ fn what_cannot_be_is_refused() {
         (&["--decay=2"], "decay"),
         (&["--consistency=ssp"], "essp:S"),
         (&["--split=1"], "split"),
+        (&["--binarize=1"], "labels"),
     ] {
-        let said =
-            place.fails(2, &[&["train", "sparse-coding", "--data=rows.svm", "--model=m"], wrong].concat());
+        let said = place.fails(2, &[&["train", "sparse-coding", "--data=rows", "--model=m"], wrong].concat());
         assert!(said.contains(says), "{wrong:?}: {said}");
     }
     place.write("zeros.svm", "0\n1\n0\n").write("bad.svm", "0 1:1\n1 1:x\n");
@@ -177,11 +171,12 @@ fn what_cannot_be_is_refused() {
         ("predict", "--raw"),
         ("evaluate", "--thresholds=3"),
         ("evaluate", "--curve=roc"),
+        ("evaluate", "--binarize=0"),
     ] {
-        let said = place.fails(2, &[command, "--model=m", "--data=rows.svm", option]);
+        let said = place.fails(2, &[command, "--model=m", "--data=rows", option]);
         assert!(said.contains("this one is a dictionary"), "{option}: {said}");
     }
-    let said = place.fails(2, &["evaluate", "--model=m", "--data=rows.svm", "--neighbours=3"]);
+    let said = place.fails(2, &["evaluate", "--model=m", "--data=rows", "--neighbours=3"]);
     assert!(said.contains("is for distance metrics"), "{said}");
     let said = place.fails(2, &["inspect", "m", "--export=liblinear", "--out=x"]);
     assert!(said.contains("a dictionary"), "{said}");

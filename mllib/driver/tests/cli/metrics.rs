@@ -12,26 +12,27 @@ fn noise(i: u32, j: u32) -> f64 {
     f64::from(x) / f64::from(u32::MAX) * 2.0 - 1.0
 }
 
-/// Three classes that are told by their first two columns; four more are noise, three times as wide.
+/// Three classes that are told by their first two columns; four more are noise, much wider.
 fn rows(from: u32, to: u32) -> String {
     let mut text = String::new();
     for i in from..to {
         let (x, y) = [(0.0, 0.0), (2.0, 0.0), (0.0, 2.0)][i as usize % 3];
         write!(text, "{} 1:{} 2:{}", i % 3 + 1, x + 0.4 * noise(i, 0), y + 0.4 * noise(i, 1)).unwrap();
-        (2..6).for_each(|j| write!(text, " {}:{}", j + 1, 4.0 * noise(i, j)).unwrap());
+        (2..6).for_each(|j| write!(text, " {}:{}", j + 1, 9.0 * noise(i, j)).unwrap());
         text.push('\n');
     }
     text
 }
 
+/// In three partitions.
 fn with_rows() -> Place {
     let place = Place::new();
-    place.write("rows.svm", rows(0, 300)).write("others.svm", rows(300, 420));
+    place.write_parts("rows", [rows(0, 100), rows(100, 180), rows(180, 300)]);
+    place.write("others.svm", rows(300, 420));
     place
 }
 
-const TRAIN: [&str; 6] =
-    ["train", "distance-metric", "--data=rows.svm", "--batch=50", "--epochs=15", "--partitions=3"];
+const TRAIN: [&str; 4] = ["train", "distance-metric", "--data=rows", "--batch=50"];
 
 #[test]
 fn the_whole_chain() {
@@ -40,7 +41,7 @@ fn the_whole_chain() {
     for word in [
         "3 partitions",
         "6 columns to 6",
-        "15 epochs of 50 pairs",
+        "30 epochs of 50 pairs",
         "held-out rows",
         "accuracy of Euclidean distances",
         "distance-metric.model",
@@ -50,15 +51,15 @@ fn the_whole_chain() {
     let trained = place.json(&[&TRAIN[..], &["--model=m"]].concat());
     assert_eq!((&trained["similar"], &trained["dissimilar"]), (&1500.into(), &1500.into()));
     assert_eq!((&trained["rank"], &trained["columns"]), (&6.into(), &6.into()));
-    assert_eq!(trained["loss_history"].as_array().unwrap().len(), 15);
+    assert_eq!(trained["loss_history"].as_array().unwrap().len(), 30);
     let figure = |done: &serde_json::Value, name: &str| done["metrics"][name].as_f64().unwrap();
     assert!(figure(&trained, "accuracy") > 0.97 && figure(&trained, "euclidean_accuracy") < 0.8, "{trained}");
     assert!(figure(&trained, "area_under_roc") > 0.97, "{trained}");
     assert!(figure(&trained, "euclidean_area_under_roc") < 0.7, "{trained}");
     // The other rows of the data tell the labels, of pairs that are drawn as those learnt from.
-    let evaluated = place.json(&["evaluate", "--model=m", "--data=rows.svm"]);
+    let evaluated = place.json(&["evaluate", "--model=m", "--data=rows"]);
     assert_eq!(evaluated["metrics"], trained["metrics"]);
-    let evaluate = ["evaluate", "--model=m", "--data=others.svm", "--reference=rows.svm", "--neighbors=5"];
+    let evaluate = ["evaluate", "--model=m", "--data=others.svm", "--reference=rows", "--neighbors=5"];
     let others = place.json(&evaluate);
     assert!(figure(&others, "accuracy") > 0.97 && others["metrics"]["rows"] == 120, "{others}");
     place.ok(&[&evaluate[..], &["--require=accuracy=0.97", "--require=area-under-roc=0.97"]].concat());
@@ -94,9 +95,10 @@ fn the_whole_chain() {
 /// Pairs of neighbouring numbers in files, for rows whose labels say nothing.
 fn with_pairs() -> Place {
     let place = with_rows();
-    let unlabelled: String = rows(0, 300).lines().map(|l| format!("0{}\n", &l[1..])).collect();
+    let unlabelled = |text: String| text.lines().map(|l| format!("0{}\n", &l[1..])).collect::<String>();
     let pairs = |step: u32| (0..300 - step).map(|i| format!("{i} {}\n", i + step)).collect::<String>();
-    place.write("rows.svm", unlabelled).write("alike.txt", format!("first second\n{}", pairs(3)));
+    place.write_parts("rows", [rows(0, 100), rows(100, 180), rows(180, 300)].map(unlabelled));
+    place.write("alike.txt", format!("first second\n{}", pairs(3)));
     place.write("unlike-1.txt", pairs(1)).write("unlike-2.txt", pairs(2).replace(' ', ","));
     place
 }
@@ -133,7 +135,7 @@ fn pairs_from_files() {
         ("0 1\nx 1\n5 5 1\n", "bad.txt:2:1: the first row is not a whole number"),
         ("0 1\n7 7\n", "pair (7, 7) is of one row"),
         ("0 300\n", "there are only 300 rows"),
-        ("i j\n", "no pair"),
+        ("i j\n", "no dissimilar pairs"),
     ] {
         place.write("bad.txt", content);
         let wrong = ["--similar=alike.txt", "--dissimilar=bad.txt", "--model=n"];
@@ -155,7 +157,7 @@ fn every_option_arrives() {
     let options = [
         "train",
         "dml",
-        "--data=rows.svm",
+        "--data=rows",
         "--dst_feat_dim=2",
         "--pairs=400",
         "--thre=2.5",
@@ -182,11 +184,13 @@ fn every_option_arrives() {
     );
     // Pairs are drawn by the model's seed unless another is given.
     let evaluate = |more: &[&str]| {
-        place.json(&[&["evaluate", "--model=n", "--data=rows.svm"], more].concat())["metrics"].clone()
+        place.json(&[&["evaluate", "--model=n", "--data=rows"], more].concat())["metrics"].clone()
     };
     assert_eq!(evaluate(&[]), done["metrics"]);
-    assert_ne!(evaluate(&["--seed=10"]), done["metrics"]);
-    assert_ne!(evaluate(&["--neighbours=25"])["accuracy"], done["metrics"]["accuracy"]);
+    let area = |metrics: &serde_json::Value| metrics["euclidean_area_under_roc"].as_f64().unwrap();
+    assert!(area(&evaluate(&["--seed=10"])) != area(&done["metrics"]));
+    // All the others: those of other labels are one more.
+    assert_eq!(evaluate(&["--neighbours=299"])["accuracy"], 0.0);
 }
 
 #[test]
@@ -229,15 +233,15 @@ fn what_cannot_be_is_refused() {
         ("evaluate", "--thresholds=3"),
         ("evaluate", "--curve=roc"),
     ] {
-        let said = place.fails(2, &[command, "--model=m", "--data=rows.svm", option]);
+        let said = place.fails(2, &[command, "--model=m", "--data=rows", option]);
         assert!(said.contains("this one is a distance metric"), "{option}: {said}");
     }
     let said = place.fails(2, &["inspect", "m", "--export=liblinear", "--out=x"]);
     assert!(said.contains("a distance metric"), "{said}");
     // What is for metrics is not for others.
-    place.ok(&["train", "neural-network", "--data=rows.svm", "--epochs=1", "--model=other"]);
-    for option in ["--neighbours=3", "--reference=rows.svm"] {
-        let said = place.fails(2, &["evaluate", "--model=other", "--data=rows.svm", option]);
+    place.ok(&["train", "neural-network", "--data=rows", "--epochs=1", "--model=other"]);
+    for option in ["--neighbours=3", "--reference=rows"] {
+        let said = place.fails(2, &["evaluate", "--model=other", "--data=rows", option]);
         assert!(said.contains("is for distance metrics"), "{option}: {said}");
     }
 }
@@ -245,18 +249,17 @@ fn what_cannot_be_is_refused() {
 #[test]
 fn the_same_bytes_by_workers_and_processes() {
     let place = with_pairs();
-    place.write("labelled.svm", rows(0, 200));
+    place.write_parts("labelled", [rows(0, 90), rows(90, 200)]);
     let train = |launcher: &[&str], more: &[&str]| {
         let options =
             ["--epochs=3", "--momentum=0.5", "--standardize", "--rank=4", "--model=m", "--overwrite"];
-        let all =
-            [launcher, &["train", "dml", "--partitions=3", "--batch=40", "--json"], &options, more].concat();
+        let all = [launcher, &["train", "dml", "--batch=40", "--json"], &options, more].concat();
         let mut done: serde_json::Value = serde_json::from_str(&place.ok(&all)).unwrap();
         done.as_object_mut().unwrap().remove("seconds");
         (done, files(&place.path("m")))
     };
-    let drawn = ["--data=labelled.svm", "--split=0.8,0.2"];
-    let listed = [&["--data=rows.svm"], &PAIRS[..]].concat();
+    let drawn = ["--data=labelled", "--split=0.8,0.2"];
+    let listed = [&["--data=rows"], &PAIRS[..]].concat();
     for more in [&drawn[..], &listed] {
         let one = train(&["--workers=1"], more);
         for launcher in [
@@ -271,7 +274,7 @@ fn the_same_bytes_by_workers_and_processes() {
     let cluster = ["cluster", "run", "-n", "2", "--"];
     for command in [
         &["predict", "--model=m", "--data=others.svm"][..],
-        &["evaluate", "--model=m", "--data=others.svm", "--reference=labelled.svm", "--json"],
+        &["evaluate", "--model=m", "--data=others.svm", "--reference=labelled", "--json"],
     ] {
         assert_eq!(place.ok(&[&cluster[..], command].concat()), place.ok(command));
     }

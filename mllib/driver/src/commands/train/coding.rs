@@ -8,7 +8,7 @@ use crate::model::{check_columns, check_target, save_model};
 use crate::output::{count, figure};
 use crate::session::Session;
 use serde_json::{Value, json};
-use slackwater_dataflow::Result;
+use slackwater_dataflow::{Error, Result};
 use slackwater_mllib::decomposition::{SparseCodingModel, SparseCodingParams};
 use std::path::Path;
 use std::time::Instant;
@@ -25,6 +25,9 @@ pub fn run(globals: &Globals, args: &SparseCodingArgs) -> Result<u8> {
     let seed = globals.seed.unwrap_or(slackwater_dataflow::Config::default().seed);
     let params = params(args, seed);
     params.check()?;
+    if args.input.read.binarize.is_some() {
+        return Err(Error::config("binarize", "is for labels, and sparse coding has no use for them"));
+    }
     let files = Files::open(&args.input, &args.held_out, globals)?;
     Session::run(globals, |session| {
         let mut outcome = fit(session, args, &params, &files)?;
