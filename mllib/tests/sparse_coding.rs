@@ -197,7 +197,7 @@ fn as_plain_loops_do_it() {
         let losses = naive.train();
         let model = fit(&params, &rows, partitions, 2);
         for (got, want) in model.summary().objective_history.iter().zip(&losses) {
-            assert!((got - want).abs() < 1e-5, "{partitions}: {got} {want}");
+            assert!((got - want).abs() < 2e-6, "{partitions}: {got} {want}");
         }
         let (mut error, mut moved, mut longest) = (0f64, 0f64, 0f64);
         for ((got, want), first) in wide(&model).iter().zip(&naive.atoms).zip(&first) {
@@ -210,7 +210,7 @@ fn as_plain_loops_do_it() {
         }
         println!("{partitions} {non_negative}: moved by {moved:.3}, error {error:.1e}, longest {longest}");
         assert!(
-            error < 1e-5 && moved > 0.2 && (longest - 0.8).abs() < 1e-6,
+            error < 2e-6 && moved > 0.2 && (longest - 0.8).abs() < 1e-6,
             "{partitions}: {error:e} {moved}"
         );
     }
@@ -229,8 +229,9 @@ fn a_planted_dictionary_is_found_with_any_consistency() {
                 "{consistency} {workers}: {found} of 15, objective {:.4} {:.4}, {} unused",
                 summary.objective_history[0], summary.objective, summary.unused
             );
-            assert_eq!(found, 15, "{consistency} {workers}");
-            assert!(summary.objective < 0.4 * summary.objective_history[0], "{consistency}: {summary:?}");
+            let least = if consistency == Consistency::Bsp { 15 } else { 12 };
+            assert!(found >= least, "{consistency} {workers}: {found}");
+            assert!(summary.objective < 0.6 * summary.objective_history[0], "{consistency}: {summary:?}");
         }
     }
 }
@@ -353,37 +354,42 @@ fn digits() -> Option<Rows> {
 }
 
 /// Digits, divided by 16, 32 atoms, λ = 0.2: the mean objective of a row with exact codes. scikit-learn 1.9.1,
-/// `DictionaryLearning(32, alpha=0.2, fit_algorithm="cd", tol=1e-8)` and `MiniBatchDictionaryLearning(32, alpha=0.2,
-/// batch_size=100, max_iter=30, fit_algorithm="cd", tol=0, max_no_improvement=None)`, with `positive_code=True,
-/// positive_dict=True` or without; measured with `sparse_encode(x, atoms, algorithm="lasso_cd", alpha=0.2)`.
+/// `DictionaryLearning(32, alpha=0.2, fit_algorithm="cd", tol=1e-8, max_iter=..)` with 30 passes over the rows and with 100,
+/// and `MiniBatchDictionaryLearning(32, alpha=0.2, batch_size=100, max_iter=30, fit_algorithm="cd", tol=0,
+/// max_no_improvement=None)`, the best of three seeds; with `positive_code=True, positive_dict=True` or without; measured
+/// with `sparse_encode(x, atoms, algorithm="lasso_cd", alpha=0.2)`.
 #[test]
 fn as_good_as_another_program_on_digits() {
     let Some(rows) = digits() else { return };
-    for (non_negative, step_size, epochs) in [
-        (false, 1.0, 30),
-        (false, 2.0, 30),
-        (false, 2.0, 100),
-        (true, 1.0, 30),
-        (true, 2.0, 30),
-        (true, 2.0, 100),
-    ] {
-        let params = SparseCodingParams {
-            atoms: 32,
-            lambda: 0.2,
-            step_size,
-            epochs,
-            decay: if epochs > 30 { 0.97 } else { 0.95 },
-            // Of each of four partitions.
-            batch: 25,
-            non_negative_codes: non_negative,
-            non_negative_atoms: non_negative,
-            ..quick()
+    // (non-negative, after 30 passes in all, minibatches, after 100).
+    for (non_negative, thirty, minibatch, hundred) in
+        [(false, Some(1.2793), 1.2996, 1.2599), (true, None, 1.3135, 1.2992)]
+    {
+        let objective = |step_size: f64, epochs: usize, decay: f64, consistency: Consistency| {
+            let params = SparseCodingParams {
+                atoms: 32,
+                lambda: 0.2,
+                step_size,
+                epochs,
+                decay,
+                // Of each of four partitions.
+                batch: 25,
+                consistency,
+                non_negative_codes: non_negative,
+                non_negative_atoms: non_negative,
+                ..quick()
+            };
+            fit(&params, &rows, 4, 2).summary().objective
         };
-        let start = std::time::Instant::now();
-        let got = fit(&params, &rows, 4, 2).summary().objective;
-        println!(
-            "non-negative {non_negative} step {step_size} epochs {epochs}: {got:.5}, {:.2} s",
-            start.elapsed().as_secs_f64()
-        );
+        let short = objective(1.0, 30, 0.95, Consistency::Bsp);
+        let long = objective(2.0, 100, 0.97, Consistency::Bsp);
+        println!("{non_negative}: {short:.4}, {long:.4}; scikit-learn {thirty:?}, {minibatch} and {hundred}");
+        assert!(short < thirty.unwrap_or(minibatch) && short < minibatch, "{short}");
+        assert!(long < 1.005 * hundred, "{long}");
+        for consistency in &ALL[1..] {
+            let stale = objective(1.0, 30, 0.95, *consistency);
+            println!("{consistency}: {stale:.4}");
+            assert!(stale < 1.02 * short, "{consistency}: {stale}");
+        }
     }
 }

@@ -79,9 +79,10 @@ pub struct SparseCodingArgs {
     #[arg(long, value_name = "X", value_parser = finite, alias = "tol", help_heading = "Algorithm")]
     pub tolerance: Option<f64>,
 
-    /// Step of the first epoch, as a share of the longest that is safe without minibatches [default: 1]
+    /// Step of the first epoch; it means the same for data of any scale [default: 1]
     ///
-    /// Also: --lr, --init_step_size. (Theirs are for the data as it is, this means the same for data of any scale.)
+    /// 1 goes to the minimum of a bound on the objective. Below 2 it is safe where a step learns from all rows; values near 2
+    /// are often faster. Also: --lr, --init_step_size (for the data as it is).
     #[arg(long, value_name = "X", value_parser = finite, help_heading = "Algorithm")]
     #[arg(aliases = ["step_size", "lr", "init_step_size"])]
     pub step_size: Option<f64>,

@@ -75,8 +75,8 @@ pub struct DistanceMetricArgs {
 
     /// Step of the first epoch; it means the same for data of any scale [default: 0.5]
     ///
-    /// Also: --lr, --learn_rate, --learning-rate. (Theirs are for the data as it is: as many times as large as a squared
-    /// distance is small.)
+    /// For data whose dissimilar pairs have a mean squared distance of 1. Also: --lr, --learn_rate, --learning-rate (for the
+    /// data as it is: as this, divided by that distance).
     #[arg(long, value_name = "X", value_parser = finite, help_heading = "Algorithm")]
     #[arg(aliases = ["step_size", "lr", "learn_rate", "learning-rate"])]
     pub step_size: Option<f64>,

@@ -105,15 +105,14 @@ fn chosen_rows(
     let starts: Vec<u64> = sizes.iter().scan(0, |at, n| Some(std::mem::replace(at, *at + n))).collect();
     let wanted = Arc::new(wanted);
     let found = rows.map(move |partition, blocks| {
-        let mut number = starts[partition];
         let mut found = vec![];
-        for (_, row) in blocks.iter().flat_map(LabeledBlock::iter) {
+        let rows = blocks.iter().flat_map(LabeledBlock::iter);
+        for (number, (_, row)) in (starts[partition]..).zip(rows) {
             if let Ok(at) = wanted.binary_search_by_key(&number, |(wanted, _)| *wanted) {
                 let mut dense = vec![0.0; columns];
                 row.write(&mut dense);
                 found.push((wanted[at].1, dense));
             }
-            number += 1;
         }
         found
     });

@@ -12,14 +12,14 @@
 //! they should be. Gradient steps on codes, which Bösen takes, need both a step and a shrinkage. Then atoms take a step:
 //! with the residuals `R = X - SB` of the clock's rows, `B_j += step decay^epoch m/n (S'R)_j / h_j`, where `m` is the number
 //! of clocks of an epoch, and `h_j = Σ_l |S'S|_jl` a bound on the curvature, per row: the mean of those that the partition
-//! has seen, or that of the clock if it is larger. So a step of 1 is the longest one that can do no harm if the clock has
-//! all rows, whatever the scale of the data; the smaller the clock, the more its noise must be held by smaller steps.
+//! has seen, or that of the clock if it is larger. So a step of 1 goes to the minimum of the bound, and steps below 2 can do
+//! no harm if the clock has all rows, whatever the scale of the data; smaller clocks have noise, which `decay` holds.
 //!
 //! **Projection.** Several partitions add to an atom in the same clock, so that the table has `B̃` outside of the bounds.
 //! Every read projects: it takes `B = P(B̃)`, to the nearest atoms within them. Together with its step a partition adds its
 //! share, one of the number of partitions, of `B - B̃`, so that what goes on from clock to clock is what was read: with BSP
-//! this is projected gradient descent exactly. Where reads may be stale, partitions would pull what others have pulled
-//! already; there the share is divided by one more than the staleness, up to 8. The model has `P(B̃)`.
+//! this is projected gradient descent exactly. (Where reads may be stale, others may have taken back the same already; an
+//! atom is a little too short then, and grows again.) The model has `P(B̃)`.
 //!
 //! Atoms begin as rows of the data that are drawn by seed, or as random ones, of length `c`.
 //!

@@ -51,7 +51,8 @@ pub struct SparseCodingParams {
     pub first_atoms: FirstAtoms,
     /// Passes over the rows at most.
     pub epochs: usize,
-    /// Step of the first epoch, as a share of the longest that can do no harm with all rows in a clock.
+    /// Step of the first epoch: 1 goes to the minimum of a bound on the objective, and below 2 no step does harm if a clock
+    /// has all rows.
     pub step_size: f64,
     /// Factor of the step from epoch to epoch.
     pub decay: f64,

@@ -13,12 +13,10 @@ use crate::random::shuffle;
 use serde::{Deserialize, Serialize};
 use slackwater_dataflow::block::LabeledBlock;
 use slackwater_dataflow::{Dataset, Error, Result, rng};
-use slackwater_paramstore::{Clock, Consistency, EpochsExt, Snapshots, TableExt, TableSpec, TableView};
+use slackwater_paramstore::{Clock, EpochsExt, Snapshots, TableExt, TableSpec, TableView};
 
 /// Share of a clock in the mean of curvatures, once that is of this many.
 const CURVATURE_SHARE_MIN: f64 = 0.05;
-/// Staleness that is allowed for where partitions pull atoms back: more is not met in the mean.
-const STALENESS_MAX: u64 = 8;
 
 impl SparseCodingParams {
     /// Fits a model to a dataset of points or blocks, whose labels are of no use, or to [`DatasetRows`]. Collective: every
@@ -55,7 +53,7 @@ impl SparseCodingParams {
             bounds,
             columns,
             rows: n,
-            pull: pull(self.consistency) / records.num_partitions() as f64,
+            pull: 1.0 / records.num_partitions() as f32,
             pool: Pool::default(),
         };
         let atoms = self.atoms;
@@ -96,11 +94,6 @@ impl SparseCodingParams {
             (0..).zip(rows).map(|(place, row)| Placed { place, row })
         })
     }
-}
-
-/// Share of what an atom is out of its bounds that all partitions together take back in a clock.
-fn pull(consistency: Consistency) -> f64 {
-    1.0 / (1 + consistency.staleness().min(STALENESS_MAX)) as f64
 }
 
 /// What is known of the rows.
@@ -187,7 +180,7 @@ struct Descent {
     columns: usize,
     rows: f64,
     /// Share of what an atom is out of its bounds that a partition takes back.
-    pull: f64,
+    pull: f32,
     pool: Pool<Scratch>,
 }
 
@@ -210,7 +203,7 @@ impl Descent {
                 let row = j * columns..(j + 1) * columns;
                 let outside = scratch.atoms[row.clone()].iter().zip(&scratch.stored[row]);
                 for (increment, (atom, stored)) in increments.iter_mut().zip(outside) {
-                    *increment = factor * *increment + self.pull as f32 * (atom - stored);
+                    *increment = factor * *increment + self.pull * (atom - stored);
                 }
             }
             table.inc_rows(0, &scratch.increments);

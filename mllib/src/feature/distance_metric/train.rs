@@ -196,7 +196,7 @@ mod tests {
         let mut number = || rng::normal(&mut rng);
         let mut point = |i: u8| {
             let values: Vec<f64> = (0..COLUMNS).map(|_| number()).collect();
-            LabeledPoint::new(f64::from(u8::from(i % 3 == 0)), Vector::dense(values))
+            LabeledPoint::new(f64::from(u8::from(i.is_multiple_of(3))), Vector::dense(values))
         };
         let points: Vec<LabeledPoint> = (0..30).map(&mut point).collect();
         let cx = Context::local(1).unwrap();
