@@ -5,7 +5,7 @@
 
 use super::DistanceMetricModel;
 use crate::evaluation::BinaryMetrics;
-use crate::linear::{Survey, class_labels};
+use crate::linear::class_labels;
 use crate::objective::DatasetRows;
 use crate::random::shuffle;
 use serde::{Deserialize, Serialize};
@@ -77,7 +77,7 @@ impl Pairs {
         (0..).zip(self.similar.iter().chain(&self.dissimilar).copied())
     }
     /// Refuses rows that are not there, and pairs of a row with itself.
-    fn check(&self, rows: u64) -> Result<()> {
+    fn check(&self, rows: usize) -> Result<()> {
         check_rows(self.similar.len() + self.dissimilar.len())?;
         for (kind, pairs) in [("similar", &self.similar), ("dissimilar", &self.dissimilar)] {
             if pairs.is_empty() {
@@ -87,7 +87,7 @@ impl Pairs {
                 if a == b {
                     return Err(Error::input(format!("the {kind} pair ({a}, {b}) is of one row"), ""));
                 }
-                if u64::from(*a.max(b)) >= rows {
+                if *a.max(b) as usize >= rows {
                     let message = format!("the {kind} pair ({a}, {b}): there are only {rows} rows");
                     return Err(Error::input(message, "rows are numbered from 0, in the order of the data"));
                 }
@@ -173,10 +173,11 @@ impl PairDifferences {
     pub fn of_pairs(rows: &DatasetRows, pairs: &Pairs, seed: u64) -> Result<Self> {
         let sizes = rows.by_partition(|b| vec![(b.rows(), b.features.columns())])?;
         let columns = sizes.iter().flatten().map(|(_, columns)| *columns).max().unwrap_or(0);
-        let sizes = sizes.iter().map(|blocks| blocks.iter().map(|(rows, _)| rows).sum::<usize>());
+        let sizes: Vec<usize> =
+            sizes.iter().map(|blocks| blocks.iter().map(|(rows, _)| rows).sum()).collect();
+        pairs.check(sizes.iter().sum())?;
         // By partition: the number of its first row.
-        let starts: Vec<usize> = sizes.scan(0, |at, n| Some(std::mem::replace(at, *at + n))).collect();
-        pairs.check(Survey::new(rows, false)?.rows)?;
+        let starts: Vec<usize> = sizes.iter().scan(0, |at, n| Some(std::mem::replace(at, *at + n))).collect();
         // By row: the pairs that it is in.
         let mut wanted: Vec<(u32, u32, bool)> =
             pairs.iter().flat_map(|(pair, (a, b))| [(a, pair, true), (b, pair, false)]).collect();
