@@ -405,7 +405,7 @@ fn better_than_euclid_on_wine() {
 }
 
 /// Digits and letters. The loss is of all pairs of a class, not of the nearest: so it is pairs that the metric tells apart far
-/// better than Euclid's, while rows' nearest neighbours, which are right already, gain nothing from it.
+/// better than Euclid's, while rows' nearest neighbours, which are right already, lose a little.
 #[test]
 fn better_than_euclid_on_pairs_of_images() {
     let Some(digits) = sklearn("digits.csv.gz", false) else { return };
@@ -416,6 +416,7 @@ fn better_than_euclid_on_pairs_of_images() {
     let Some(letters) = libsvm("letter_scale/letter.scale.gz", 16) else { return };
     let letters =
         Rows { labels: letters.labels[..4000].to_vec(), rows: letters.rows[..4000].to_vec(), ..letters };
-    let [_, _, area, learnt] = halves("letters", &letters, &quick());
-    assert!(area < 0.7 && learnt > 0.82, "{area} to {learnt}");
+    let [before, after, area, learnt] = halves("letters", &letters, &quick());
+    assert!(area < 0.7 && learnt > 0.83, "{area} to {learnt}");
+    assert!(before > 0.78 && after > 0.76, "{before} to {after}");
 }

@@ -54,9 +54,9 @@ pub struct DistanceMetricArgs {
     #[arg(long, value_name = "X", value_parser = finite, alias = "thre", help_heading = "Algorithm")]
     pub margin: Option<f64>,
 
-    /// Weight of pairs that are not to be close, beside the others [default: 1]
+    /// Weight of pairs that are not to be close, beside the others [default: 3]
     ///
-    /// Also: --lambda. (In Petuum's Bosen it stands before a sum, here before a mean.)
+    /// The larger it is, the more of what tells rows of one label apart remains: good for nearest neighbours. Also: --lambda. (In Petuum's Bosen it stands before a sum, here before a mean.)
     #[arg(long, value_name = "X", value_parser = finite, alias = "lambda", help_heading = "Algorithm")]
     pub dissimilar_weight: Option<f64>,
 

@@ -17,7 +17,9 @@ pub struct DistanceMetricParams {
     pub pairs: Option<usize>,
     /// Squared distance at which dissimilar pairs are far enough.
     pub margin: f64,
-    /// Weight of dissimilar pairs, beside similar ones.
+    /// Weight of dissimilar pairs, beside similar ones. The smaller it is, the more of what classes have in common vanishes,
+    /// and with it what tells a row's neighbours apart; the default was the best of 1, 3, 10 and 30 on wine, digits and
+    /// letters, for pairs and neighbours together.
     pub dissimilar_weight: f64,
     /// Passes over the pairs at most.
     pub epochs: usize,
@@ -46,7 +48,7 @@ impl Default for DistanceMetricParams {
             rank: None,
             pairs: None,
             margin: 1.0,
-            dissimilar_weight: 1.0,
+            dissimilar_weight: 3.0,
             epochs: 30,
             step_size: 0.5,
             decay: 0.95,
