@@ -92,7 +92,7 @@ enum Step {
 impl<T: Data, V: Value> WorkerState<T, V> {
     pub fn new(run: &Arc<Run<T, V>>, index: usize, bridge: Bridge) -> Self {
         let shards = run.topology.workers_in_all();
-        let log = |t: &TableRun<V>| DeltaLog::new(t.rows, t.columns, shards);
+        let log = |t: &TableRun<V>| DeltaLog::new(t.rows, t.columns, shards, t.replica.is_sparse());
         let none = vec![Histogram::default(); run.tables.len()];
         WorkerState {
             index,

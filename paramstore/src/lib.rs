@@ -43,9 +43,11 @@ mod rule;
 mod run;
 mod server;
 mod snapshot;
+mod sparse;
 mod sync;
 mod table;
 mod value;
+mod values;
 mod view;
 
 pub use consistency::{ASYNC_LEAD_MAX, ASYNC_RULED_LEAD_MAX, Consistency};
