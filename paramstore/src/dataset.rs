@@ -17,6 +17,12 @@ pub struct TableValues<V> {
     columns: usize,
 }
 
+impl<V> std::fmt::Debug for TableValues<V> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "TableValues({} x {})", self.rows, self.columns)
+    }
+}
+
 impl<V> Clone for TableValues<V> {
     fn clone(&self) -> Self {
         TableValues { values: self.values.clone(), rows: self.rows, columns: self.columns }
