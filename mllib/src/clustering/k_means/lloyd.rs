@@ -1,6 +1,7 @@
 //! Lloyd's iterations: every row to its nearest centre, every centre to the mean of its rows.
 
-use super::nearest::{Nearest, Scratch};
+use super::bounds::Assigner;
+use super::nearest::Nearest;
 use super::params::{Centers, Distance, KMeansParams};
 use super::rows::{Packed, PackedRows, Values};
 use super::start::{Key, Winners, fetch};
@@ -8,8 +9,8 @@ use crate::linalg::dense::{dot, norm2};
 use crate::linalg::widest;
 use crate::optimization::{Observer, Progress, Stop};
 use serde::{Deserialize, Serialize};
+use slackwater_dataflow::Result;
 use slackwater_dataflow::block::pod;
-use slackwater_dataflow::{Error, Result};
 use std::sync::Arc;
 
 /// What the rows of each centre come to.
@@ -27,7 +28,8 @@ pub(super) struct Sums {
 
 impl Sums {
     /// Of the rows of a partition, given the nearest centre of each.
-    pub fn new(rows: &Packed, assigned: &[u32], nearest: &Nearest<'_>, columns: usize, k: usize) -> Self {
+    fn new(_: usize, rows: &Packed, nearest: &Nearest<'_>, assigned: &[u32]) -> Self {
+        let (k, columns) = (nearest.k(), nearest.columns());
         let mut sums = vec![0.0; k * columns];
         let mut counts = vec![0u64; k];
         let mut add = |row: usize, center: usize| {
@@ -94,6 +96,7 @@ pub(super) struct Descent {
 /// What a job reports.
 pub(super) fn descend(
     rows: &PackedRows,
+    assigner: &mut Assigner<'_>,
     params: &KMeansParams,
     mut centers: Centers,
     observer: &mut Observer<'_>,
@@ -103,10 +106,10 @@ pub(super) fn descend(
     let (mut history, mut stop) = (vec![], Stop::IterationLimit);
     for iteration in 1..=params.iterations_max {
         let shared = Arc::new(centers.clone());
-        let step = assign(rows, &shared)?;
+        let step = assigner.run(&shared, Sums::new, Sums::merge)?;
         let cost = told(step.cost, params.distance);
         history.push(cost);
-        let next = means(rows, &shared, &step, params.distance)?;
+        let next = means(rows, assigner, &shared, &step, params.distance)?;
         let moved = centers.moved(&next);
         centers = next;
         let progress =
@@ -123,21 +126,15 @@ pub(super) fn descend(
     Ok(Descent { centers, history, stop })
 }
 
-/// Sums of the rows that are nearest to each centre.
-fn assign(rows: &PackedRows, centers: &Arc<Centers>) -> Result<Sums> {
-    let centers = centers.clone();
-    let task = move |_: usize, rows: &Packed| {
-        let nearest = Nearest::new(rows, &centers);
-        let mut assigned = Vec::with_capacity(rows.rows());
-        nearest.for_each(0..rows.rows(), &mut Scratch::default(), |_, found| assigned.push(found.center));
-        Sums::new(rows, &assigned, &nearest, centers.columns(), centers.k())
-    };
-    rows.fold(task, Sums::merge)?.ok_or_else(|| Error::input("there are no rows", ""))
-}
-
 /// The means of the rows of each centre. One without rows goes to the row that is farthest from its centre, the next to
 /// the next farthest; it stays if all rows are where their centres are.
-fn means(rows: &PackedRows, centers: &Arc<Centers>, step: &Sums, distance: Distance) -> Result<Centers> {
+fn means(
+    rows: &PackedRows,
+    assigner: &mut Assigner<'_>,
+    centers: &Arc<Centers>,
+    step: &Sums,
+    distance: Distance,
+) -> Result<Centers> {
     let mut next = Centers::clone(centers);
     let columns = centers.columns();
     let empty: Vec<usize> = (0..centers.k()).filter(|j| step.counts[*j] == 0).collect();
@@ -149,7 +146,7 @@ fn means(rows: &PackedRows, centers: &Arc<Centers>, step: &Sums, distance: Dista
         }
     }
     if !empty.is_empty() {
-        let places = farthest(rows, centers, empty.len())?;
+        let places = farthest(assigner, centers, empty.len())?;
         let found = fetch(rows, &places)?;
         for (j, row) in empty.iter().zip(found.chunks_exact(columns.max(1))) {
             next.row_mut(*j).copy_from_slice(row);
@@ -159,20 +156,18 @@ fn means(rows: &PackedRows, centers: &Arc<Centers>, step: &Sums, distance: Dista
 }
 
 /// The `count` rows that are farthest from their centres, but for those that are where it is.
-fn farthest(rows: &PackedRows, centers: &Arc<Centers>, count: usize) -> Result<Winners> {
-    let centers = centers.clone();
-    let task = move |partition: usize, rows: &Packed| {
-        let nearest = Nearest::new(rows, &centers);
+fn farthest(assigner: &mut Assigner<'_>, centers: &Arc<Centers>, count: usize) -> Result<Winners> {
+    let task = move |partition: usize, _: &Packed, nearest: &Nearest<'_>, assigned: &[u32]| {
         let mut winners = Winners::new(count);
-        nearest.for_each(0..rows.rows(), &mut Scratch::default(), |row, found| {
-            let distance = nearest.distance(row, found.center as usize);
+        for (row, center) in assigned.iter().enumerate() {
+            let distance = nearest.distance(row, *center as usize);
             if distance > 0.0 {
                 winners.push(Key::new(-distance, partition, row));
             }
-        });
-        winners
+        }
+        winners.sealed()
     };
-    Ok(rows.fold(task, Winners::merge)?.unwrap_or_else(|| Winners::new(count)))
+    assigner.run(centers, task, Winners::merge)
 }
 
 /// What centres cost, and how many rows each has.
@@ -187,16 +182,13 @@ pub(super) struct Measured {
 ///
 /// # Errors
 /// What the job reports.
-pub(super) fn measure(rows: &PackedRows, centers: &Centers) -> Result<Measured> {
-    let centers = Arc::new(centers.clone());
-    let k = centers.k();
-    let task = move |_: usize, rows: &Packed| {
-        let nearest = Nearest::new(rows, &centers);
-        let mut measured = Measured { cost: 0.0, sizes: vec![0; k] };
-        nearest.for_each(0..rows.rows(), &mut Scratch::default(), |row, found| {
-            measured.cost += nearest.distance(row, found.center as usize);
-            measured.sizes[found.center as usize] += 1;
-        });
+pub(super) fn measure(assigner: &mut Assigner<'_>, centers: &Centers) -> Result<Measured> {
+    let task = |_: usize, _: &Packed, nearest: &Nearest<'_>, assigned: &[u32]| {
+        let mut measured = Measured { cost: 0.0, sizes: vec![0; nearest.k()] };
+        for (row, center) in assigned.iter().enumerate() {
+            measured.cost += nearest.distance(row, *center as usize);
+            measured.sizes[*center as usize] += 1;
+        }
         measured
     };
     let merge = |mut left: Measured, right: Measured| {
@@ -204,5 +196,5 @@ pub(super) fn measure(rows: &PackedRows, centers: &Centers) -> Result<Measured> 
         left.sizes.iter_mut().zip(&right.sizes).for_each(|(a, b)| *a += b);
         left
     };
-    Ok(rows.fold(task, merge)?.unwrap_or(Measured { cost: 0.0, sizes: vec![0; k] }))
+    assigner.run(&Arc::new(centers.clone()), task, merge)
 }

@@ -38,6 +38,8 @@
 //! exactly `2 k` rows); Dhillon and Modha 2001, Concept decompositions for large sparse text data using clustering (cosine);
 //! Sculley 2010, Web-scale k-means clustering (minibatches).
 
+mod bounds;
+mod evaluate;
 mod lloyd;
 mod minibatch;
 mod model;

@@ -32,7 +32,7 @@ const UNDERFLOW: f32 = 1e-35;
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     scores: Vec<f32>,
-    padded: Vec<f32>,
+    tile: Vec<f32>,
     least: Least,
 }
 
@@ -68,6 +68,7 @@ pub(super) struct Found {
 pub(super) struct Nearest<'a> {
     rows: &'a Packed,
     k: usize,
+    columns: usize,
     /// Centre by centre, less the shift of the rows, in the columns that the partition has.
     exact: Vec<f64>,
     /// By centre: squared norm, and of it the part in columns that the partition has not.
@@ -85,14 +86,14 @@ pub(super) struct Nearest<'a> {
 
 impl<'a> Nearest<'a> {
     pub fn new(rows: &'a Packed, centers: &Centers) -> Self {
-        Nearest::of(rows, centers.values(), centers.k())
+        Nearest::of(rows, centers.values(), centers.k(), centers.columns())
     }
     /// Of centres that lie one after the other.
-    pub fn of(rows: &'a Packed, centers: &[f64], k: usize) -> Self {
+    pub fn of(rows: &'a Packed, centers: &[f64], k: usize, width: usize) -> Self {
         let (columns, shift) = (rows.columns, rows.shift());
         let mut exact = Vec::with_capacity(k * columns);
         let (mut squares, mut beyond) = (Vec::with_capacity(k), Vec::with_capacity(k));
-        for center in centers.chunks_exact((centers.len() / k.max(1)).max(1)) {
+        for center in centers.chunks_exact(width.max(1)) {
             let (known, rest) = center.split_at(columns);
             let from = exact.len();
             exact.extend_from_slice(known);
@@ -115,6 +116,7 @@ impl<'a> Nearest<'a> {
         Nearest {
             rows,
             k,
+            columns: width,
             rounded,
             halves: squares.iter().zip(&slack).map(|(s, slack)| (0.5 * s - slack) as f32).collect(),
             slack: slack.into_iter().map(|s| s as f32).collect(),
@@ -123,6 +125,18 @@ impl<'a> Nearest<'a> {
             beyond,
             unit: unit as f32,
         }
+    }
+    /// Number of centres.
+    pub fn k(&self) -> usize {
+        self.k
+    }
+    /// Number of columns of the centres.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows.rows()
     }
     /// A centre, less the shift of the rows.
     pub fn center(&self, center: usize) -> &[f64] {
@@ -162,17 +176,23 @@ impl<'a> Nearest<'a> {
         for from in range.clone().step_by(TILE) {
             let to = (from + TILE).min(range.end);
             match &self.rows.values {
-                Values::Dense { values, .. } => self.dense(&values[..], from..to, scratch),
-                Values::Sparse { offsets, indices, values } => {
-                    scratch.least.clear(to - from);
-                    scratch.scores.resize(self.k.next_multiple_of(LANES), 0.0);
-                    for row in from..to {
-                        let at = offsets[row] as usize..offsets[row + 1] as usize;
-                        self.sparse(&indices[at.clone()], &values[at], row - from, scratch);
-                    }
+                // Rows that lie together need not be brought together.
+                Values::Dense { values, .. } if to - from == TILE => {
+                    let columns = self.rows.columns;
+                    self.dense(&values[from * columns..to * columns], TILE, scratch);
                 }
+                _ => self.tile(from..to, scratch),
             }
             (from..to).for_each(|row| f(row, self.judge(row, row - from, &scratch.least)));
+        }
+    }
+    /// [`for_each`](Nearest::for_each) of some rows.
+    pub fn for_some(&self, rows: &[u32], scratch: &mut Scratch, mut f: impl FnMut(usize, Found)) {
+        for rows in rows.chunks(TILE) {
+            self.tile(rows.iter().map(|row| *row as usize), scratch);
+            for (at, row) in rows.iter().enumerate() {
+                f(*row as usize, self.judge(*row as usize, at, &scratch.least));
+            }
         }
     }
     /// What the least two scores of a row say.
@@ -185,40 +205,55 @@ impl<'a> Nearest<'a> {
             return Found {
                 center: center as u32,
                 most: (square + 2.0 * most).max(0.0),
-                others_least: (square + 2.0 * (second - of_row)).max(0.0),
+                others_least: (square + 2.0 * (second - of_row)).clamp(0.0, f32::MAX),
             };
         }
         let (center, distance) = self.look_again(row);
         // Nothing is known of the others but that they are no nearer.
         Found { center: center as u32, most: distance as f32, others_least: distance as f32 }
     }
-    fn dense(&self, values: &[f32], rows: Range<usize>, scratch: &mut Scratch) {
-        let (columns, n) = (self.rows.columns, rows.len());
-        let padded = n.next_multiple_of(LANES);
-        let Scratch { scores, padded: copy, least } = scratch;
-        least.clear(padded);
-        let mut tile = &values[rows.start * columns..rows.end * columns];
-        if padded > n {
-            copy.clear();
-            copy.extend_from_slice(tile);
-            copy.resize(padded * columns, 0.0);
-            tile = copy;
+    /// Finds the least scores of at most [`TILE`] rows.
+    fn tile(&self, rows: impl ExactSizeIterator<Item = usize>, scratch: &mut Scratch) {
+        match &self.rows.values {
+            Values::Dense { values, .. } => {
+                let (columns, padded) = (self.rows.columns, rows.len().next_multiple_of(LANES));
+                let mut tile = std::mem::take(&mut scratch.tile);
+                tile.clear();
+                rows.for_each(|row| tile.extend_from_slice(&values[row * columns..][..columns]));
+                tile.resize(padded * columns, 0.0);
+                self.dense(&tile, padded, scratch);
+                scratch.tile = tile;
+            }
+            Values::Sparse { offsets, indices, values } => {
+                scratch.least.clear(rows.len());
+                for (at, row) in rows.enumerate() {
+                    let of_row = offsets[row] as usize..offsets[row + 1] as usize;
+                    self.sparse(&indices[of_row.clone()], &values[of_row], at, scratch);
+                }
+            }
         }
-        let tile = Matrix::new(tile, padded, columns).transposed();
+    }
+    /// The same of `rows` rows, a multiple of [`LANES`], that lie one after the other.
+    fn dense(&self, tile: &[f32], rows: usize, scratch: &mut Scratch) {
+        let columns = self.rows.columns;
+        let Scratch { scores, least, .. } = scratch;
+        least.clear(rows);
+        let tile = Matrix::new(tile, rows, columns).transposed();
         for first in (0..self.k).step_by(CENTERS_AT_ONCE) {
             let k = (self.k - first).min(CENTERS_AT_ONCE);
-            scores.resize(k * padded, 0.0);
+            scores.resize(k * rows, 0.0);
             let centers = Matrix::new(&self.rounded[first * columns..][..k * columns], k, columns);
             gemm(1.0, centers, tile, Write::Replace, scores);
             let halves = &self.halves[first..first + k];
             widest(
                 #[inline(always)]
-                || compare_rows(scores, padded, halves, first as u32, least),
+                || compare_rows(scores, rows, halves, first as u32, least),
             );
         }
     }
     fn sparse(&self, indices: &[u32], values: &[f32], at: usize, scratch: &mut Scratch) {
         let (k, Scratch { scores, least, .. }) = (self.k, scratch);
+        scores.resize(k, 0.0);
         let found = widest(
             #[inline(always)]
             || {

@@ -5,6 +5,7 @@
 //! (Efraimidis and Spirakis 2006), in one pass, and the winners do not depend on who runs where. Its random number is
 //! that of the row's partition and place.
 
+use super::bounds::Assigner;
 use super::lloyd::measure;
 use super::nearest::{Nearest, Scratch};
 use super::params::{Centers, Distance, KMeansParams, Start};
@@ -61,7 +62,7 @@ impl Winners {
         self
     }
     /// Winners of a partition.
-    fn sealed(mut self) -> Winners {
+    pub fn sealed(mut self) -> Winners {
         self.cut();
         self
     }
@@ -177,7 +178,7 @@ impl<'a> Draw<'a> {
         let task = move |partition: usize, rows: &Packed| {
             let lower = |of_rows: &mut Vec<f64>, from: usize, to: usize| {
                 of_rows.resize(rows.rows(), f64::INFINITY);
-                lower(of_rows, rows, &centers[from * columns..to * columns], to - from);
+                lower(of_rows, rows, &centers[from * columns..to * columns], (to - from, columns));
             };
             let again = |of_rows: &mut Vec<f64>| {
                 of_rows.clear();
@@ -200,7 +201,8 @@ impl<'a> Draw<'a> {
     }
     /// Leaves `k` centres for those that were drawn, by the number of rows that are nearest to each.
     fn reduce(&mut self, k: usize, distance: Distance) -> Result<()> {
-        let measured = measure(self.rows, &Centers::of(self.centers.clone(), self.count))?;
+        let measured =
+            measure(&mut Assigner::new(self.rows), &Centers::of(self.centers.clone(), self.count))?;
         let weights: Vec<f64> = measured.sizes.into_iter().map(|n| n as f64).collect();
         let points = Points { values: &self.centers, columns: self.rows.census.columns(), weights: &weights };
         self.centers = points.cluster(k, distance, self.key);
@@ -209,9 +211,9 @@ impl<'a> Draw<'a> {
     }
 }
 
-/// Lowers each row's squared distance to that from the nearest of `k` centres.
-fn lower(of_rows: &mut [f64], rows: &Packed, centers: &[f64], k: usize) {
-    let nearest = Nearest::of(rows, centers, k);
+/// Lowers each row's squared distance to that from the nearest of `k` centres of `columns` columns.
+fn lower(of_rows: &mut [f64], rows: &Packed, centers: &[f64], (k, columns): (usize, usize)) {
+    let nearest = Nearest::of(rows, centers, k, columns);
     let mut take = |row: usize, distance: f64| of_rows[row] = of_rows[row].min(distance);
     match k {
         0 => {}

@@ -1,5 +1,6 @@
 //! Training: from rows to packed rows, to first centres, to a model.
 
+use super::bounds::Assigner;
 use super::lloyd::{self, Descent, Measured, direct, measure, told};
 use super::minibatch;
 use super::model::{Attributes, KMeansModel, KMeansSummary};
@@ -109,9 +110,11 @@ impl Attempt<'_> {
     /// Trains as often as is asked for; the best remains, of equals the first.
     fn lloyd(&self, observer: &mut Observer<'_>) -> Result<KMeansModel> {
         let mut best: Option<(Descent, Measured)> = None;
+        let mut assigner = Assigner::new(self.rows);
         for attempt in 0..self.params.restarts {
-            let descent = lloyd::descend(self.rows, self.params, self.first(attempt)?, observer)?;
-            let measured = measure(self.rows, &descent.centers)?;
+            let first = self.first(attempt)?;
+            let descent = lloyd::descend(self.rows, &mut assigner, self.params, first, observer)?;
+            let measured = measure(&mut assigner, &descent.centers)?;
             let stop = descent.stop;
             if best.as_ref().is_none_or(|(_, best)| measured.cost < best.cost) {
                 best = Some((descent, measured));
@@ -126,18 +129,19 @@ impl Attempt<'_> {
     /// Trains from the best first centres.
     fn minibatch(&self, snapshots: Option<Snapshots>, observer: &mut Observer<'_>) -> Result<KMeansModel> {
         let mut first = self.first(0)?;
+        let mut assigner = Assigner::new(self.rows);
         if self.params.restarts > 1 {
-            let mut cost = measure(self.rows, &first)?.cost;
+            let mut cost = measure(&mut assigner, &first)?.cost;
             for attempt in 1..self.params.restarts {
                 let other = self.first(attempt)?;
-                let measured = measure(self.rows, &other)?;
+                let measured = measure(&mut assigner, &other)?;
                 if measured.cost < cost {
                     (first, cost) = (other, measured.cost);
                 }
             }
         }
         let descent = minibatch::descend(self.rows, self.params, first, snapshots, observer)?;
-        let measured = measure(self.rows, &descent.centers)?;
+        let measured = measure(&mut assigner, &descent.centers)?;
         Ok(self.model(descent, measured))
     }
     fn model(&self, descent: Descent, measured: Measured) -> KMeansModel {
