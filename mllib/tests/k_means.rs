@@ -32,6 +32,9 @@ fn blobs(n: usize, columns: usize, groups: usize, share: f64, seed: u64) -> Rows
                 row.push((j as u32, x));
             }
         }
+        if row.is_empty() {
+            row.push((0, 1.0));
+        }
         all.rows.push(row);
         all.labels.push(group as f64);
     }

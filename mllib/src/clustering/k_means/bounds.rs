@@ -20,6 +20,7 @@ use super::nearest::{Found, Nearest, Scratch};
 use super::params::Centers;
 use super::rows::{Packed, PackedRows};
 use crate::linalg::dense::distance;
+use crate::linalg::widest;
 use crate::objective::Slots;
 use slackwater_dataflow::{Error, Record, Result};
 use std::cell::Cell;
@@ -83,6 +84,15 @@ impl Bounds {
     }
     /// Follows the centres, and compares the rows for which that is not enough.
     fn follow(&mut self, moves: &Moves, nearest: &Nearest<'_>, scratch: &mut Scratch) {
+        let open = widest(
+            #[inline(always)]
+            || self.move_bounds(moves, nearest),
+        );
+        nearest.for_some(&open, scratch, |row, found| self.set(row, found));
+    }
+    /// Moves the bounds; the rows that have to be compared.
+    #[inline(always)]
+    fn move_bounds(&mut self, moves: &Moves, nearest: &Nearest<'_>) -> Vec<u32> {
         let mut open = vec![];
         for row in 0..self.assigned.len() {
             let center = self.assigned[row] as usize;
@@ -97,7 +107,7 @@ impl Bounds {
                 open.push(row as u32);
             }
         }
-        nearest.for_some(&open, scratch, |row, found| self.set(row, found));
+        open
     }
 }
 

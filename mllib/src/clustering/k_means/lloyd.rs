@@ -32,20 +32,21 @@ impl Sums {
         let (k, columns) = (nearest.k(), nearest.columns());
         let mut sums = vec![0.0; k * columns];
         let mut counts = vec![0u64; k];
-        let mut add = |row: usize, center: usize| {
-            counts[center] += 1;
-            let to = &mut sums[center * columns..][..rows.columns];
-            match &rows.values {
-                Values::Dense { values, .. } => {
-                    let of_row = &values[row * rows.columns..][..rows.columns];
-                    to.iter_mut().zip(of_row).for_each(|(sum, x)| *sum += f64::from(*x));
-                }
-                Values::Sparse { .. } => rows.for_each(row, |j, x| to[j] += f64::from(x)),
-            }
-        };
         widest(
             #[inline(always)]
-            || assigned.iter().enumerate().for_each(|(row, center)| add(row, *center as usize)),
+            || {
+                for (row, center) in assigned.iter().map(|center| *center as usize).enumerate() {
+                    counts[center] += 1;
+                    let to = &mut sums[center * columns..][..rows.columns];
+                    match &rows.values {
+                        Values::Dense { values, .. } => {
+                            let of_row = &values[row * rows.columns..][..rows.columns];
+                            to.iter_mut().zip(of_row).for_each(|(sum, x)| *sum += f64::from(*x));
+                        }
+                        Values::Sparse { .. } => rows.for_each(row, |j, x| to[j] += f64::from(x)),
+                    }
+                }
+            },
         );
         let mut cost = rows.square_sum;
         for (j, n) in counts.iter().map(|n| *n as f64).enumerate() {

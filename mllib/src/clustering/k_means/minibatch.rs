@@ -102,12 +102,12 @@ impl Steps {
         let pool = || self.pool.lock().unwrap_or_else(PoisonError::into_inner);
         let mut room = pool().pop().unwrap_or_default();
         let width = table.columns();
-        if clock.number().is_multiple_of(clock.clocks_per_epoch()) && clock.epoch() > 0 {
-            self.forget(table, clock);
-        }
         room.sums.resize(table.rows() * width, 0.0);
         table.read_rows(0, &mut room.sums);
         let centers = self.centers(&room.sums);
+        if clock.number().is_multiple_of(clock.clocks_per_epoch()) && clock.epoch() > 0 {
+            self.forget(table, clock);
+        }
         room.increments.clear();
         room.increments.resize(room.sums.len(), 0.0);
         for Batch { of, rows } in batches {

@@ -256,7 +256,7 @@ impl Packer {
         let shift = |(sum, square): (&f64, &f64)| {
             let mean = sum / n;
             let variance = (square / n - mean * mean).max(0.0);
-            if mean * mean > FAR_MEAN * FAR_MEAN * variance { mean } else { 0.0 }
+            if mean * mean > FAR_MEAN * FAR_MEAN * variance { short(mean, variance.sqrt()) } else { 0.0 }
         };
         let shift: Vec<f64> = sums.iter().zip(&squares).map(shift).collect();
         let mut values: Vec<f32> = Vec::with_capacity(order.len() * columns);
@@ -278,6 +278,17 @@ impl Packer {
         // Rows without values end where the one before did.
         (1..offsets.len()).for_each(|i| offsets[i] = offsets[i].max(offsets[i - 1]));
         Values::Sparse { offsets, indices, values }
+    }
+}
+
+/// A number with few digits that is `x` but for at most `coarse`: less it, numbers of few digits stay so, and are not rounded.
+fn short(x: f64, coarse: f64) -> f64 {
+    match coarse > 0.0 {
+        true => {
+            let unit = coarse.log2().floor().exp2();
+            (x / unit).round() * unit
+        }
+        false => x,
     }
 }
 

@@ -49,13 +49,13 @@ impl KMeansParams {
         }
         let packing = Packing { distance: self.distance, shuffle, columns_max: usize::MAX };
         let mut rows = PackedRows::new(rows, packing)?;
+        let first = first.map(|first| self.fitted(first, &mut rows)).transpose()?;
         if (rows.census.rows as u128) < self.k as u128 {
             return Err(Error::input(
                 format!("there are {} centres for {} rows", self.k, rows.census.rows),
                 "ask for fewer centres",
             ));
         }
-        let first = first.map(|first| self.fitted(first, &mut rows)).transpose()?;
         let attempt = Attempt { params: self, rows: &rows, first };
         match self.solver {
             Solver::Lloyd => attempt.lloyd(observer),
