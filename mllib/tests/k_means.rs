@@ -159,7 +159,13 @@ fn as_plain_loops_do_it() {
 #[test]
 fn on_the_sphere_as_plain_loops_do_it() {
     for rows in [blobs(500, 11, 5, 1.0, 6), blobs(500, 50, 5, 0.15, 7)] {
-        let first = first_rows(&rows, 8);
+        // Sums of many rows: single sparse ones have nothing in common with others, and all are as far as any.
+        let mut sums = vec![0.0; 8 * rows.columns];
+        for (i, x) in dense(&rows).iter().enumerate() {
+            let to = &mut sums[i % 8 * rows.columns..][..rows.columns];
+            to.iter_mut().zip(x).for_each(|(sum, x)| *sum += x);
+        }
+        let first = Centers::new(sums, 8).unwrap();
         let naive = Naive::new(&dense(&rows), &first, 6, true);
         let params = KMeansParams {
             distance: Distance::Cosine,
@@ -415,17 +421,17 @@ fn a_centre_without_rows_is_drawn_anew() {
         assert_eq!(model.sizes().iter().filter(|n| **n == 0).count(), 2, "{start:?}");
     }
     // As many as rows.
-    let model = fit(&KMeansParams::new(3), &few.clone_of(3), 2, 2);
+    let model = fit(&KMeansParams::new(3), &few.head(3), 2, 2);
     assert_eq!((model.summary().cost, model.sizes()), (0.0, &[1, 1, 1][..]));
 }
 
 /// The first rows of some.
-trait CloneOf {
-    fn clone_of(&self, n: usize) -> Rows;
+trait Head {
+    fn head(&self, n: usize) -> Rows;
 }
 
-impl CloneOf for Rows {
-    fn clone_of(&self, n: usize) -> Rows {
+impl Head for Rows {
+    fn head(&self, n: usize) -> Rows {
         Rows { labels: self.labels[..n].to_vec(), rows: self.rows[..n].to_vec(), columns: self.columns }
     }
 }

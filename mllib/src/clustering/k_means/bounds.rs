@@ -161,3 +161,42 @@ impl<'a> Assigner<'a> {
         self.rows.fold(run, merge)?.ok_or_else(|| Error::input("there are no rows", ""))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::params::Distance;
+    use super::super::rows::{Packing, UnpackedRows};
+    use super::*;
+    use slackwater_dataflow::block::{LabeledPoint, Vector};
+    use slackwater_dataflow::{Context, rng};
+
+    /// Centres that hardly move, that jump, and that stay: with bounds and without, rows have the same centres.
+    #[test]
+    fn nothing_is_missed() {
+        let cx = Context::local(2).unwrap();
+        let mut rng = rng::stream(2, 0);
+        let mut normal = |n: usize| (0..n).map(|_| rng::normal(&mut rng)).collect::<Vec<f64>>();
+        let points: Vec<_> = (0..1000).map(|_| LabeledPoint::new(0.0, Vector::dense(normal(5)))).collect();
+        let packing = Packing { distance: Distance::Euclidean, shuffle: None, columns_max: usize::MAX };
+        let rows = PackedRows::new(&UnpackedRows::from(&cx.parallelize(points, 3)), packing).unwrap();
+        let all = |assigner: &mut Assigner<'_>, centers: &Centers| {
+            let task = |_: usize, _: &Packed, _: &Nearest<'_>, assigned: &[u32]| assigned.to_vec();
+            let merge = |mut left: Vec<u32>, right| {
+                left.extend::<Vec<u32>>(right);
+                left
+            };
+            assigner.run(&Arc::new(centers.clone()), task, merge).unwrap()
+        };
+        let (mut followed, mut values, mut changes) = (Assigner::new(&rows), normal(40 * 5), 0);
+        let mut before = vec![];
+        for step in [0.0, 0.01, 0.1, 0.0, 3.0, 0.001, 0.02] {
+            values.iter_mut().zip(normal(40 * 5)).for_each(|(c, way)| *c += step * way);
+            let centers = Centers::of(values.clone(), 40);
+            let assigned = all(&mut followed, &centers);
+            assert!(assigned == all(&mut Assigner::new(&rows), &centers), "after a step of {step}");
+            changes += usize::from(before != assigned);
+            before = assigned;
+        }
+        assert!(changes >= 5, "steps change something: {changes}");
+    }
+}

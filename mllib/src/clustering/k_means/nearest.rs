@@ -355,3 +355,55 @@ fn squared_distance(x: &[f32], c: &[f64]) -> f64 {
     let rest: f64 = x_rest.iter().zip(c_rest).map(|(x, c)| (f64::from(*x) - c).powi(2)).sum();
     (sums[0] + sums[4]) + (sums[1] + sums[5]) + ((sums[2] + sums[6]) + (sums[3] + sums[7])) + rest
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::params::Distance;
+    use super::super::rows::Packing;
+    use super::*;
+    use slackwater_dataflow::block::CsrBuilder;
+    use slackwater_dataflow::rng;
+
+    /// The nearest centre and both bounds, for rows of any shape, with centres that are alike or very far away.
+    #[test]
+    fn bounds_hold() {
+        let mut rng = rng::stream(1, 0);
+        for (rows, columns, k, share) in
+            [(500, 9, 1, 1.0), (500, 3, 37, 1.0), (193, 64, 300, 1.0), (300, 50, 21, 0.1), (5, 0, 3, 1.0)]
+        {
+            let mut block = CsrBuilder::default();
+            for _ in 0..rows {
+                for j in (0..columns).filter(|_| rng::unit_f64(&mut rng) < share).collect::<Vec<_>>() {
+                    block.push(j, (1.0 + rng::normal(&mut rng)) * 10f64.powi(j as i32 % 4));
+                }
+                block.end_row();
+            }
+            let block = block.finish(columns as usize);
+            let packing = Packing { distance: Distance::Euclidean, shuffle: None, columns_max: usize::MAX };
+            let packed = Packed::new(&[&block], packing, 0);
+            // One column more than the rows have.
+            let mut values: Vec<f64> =
+                (0..k * (columns as usize + 1)).map(|_| 3.0 * rng::normal(&mut rng)).collect();
+            if k > 5 {
+                let width = columns as usize + 1;
+                values[4 * width..5 * width].iter_mut().for_each(|c| *c *= 1e6);
+                values.copy_within(width..2 * width, 5 * width);
+            }
+            let nearest = Nearest::new(&packed, &Centers::of(values, k));
+            let mut seen = 0;
+            nearest.for_each(0..rows, &mut Scratch::default(), |row, found| {
+                let (center, distance) = nearest.look_again(row);
+                assert_eq!(found.center as usize, center, "row {row} of {columns} columns, {k} centres");
+                assert!(f64::from(found.most) * (1.0 + 1e-6) >= distance, "row {row}: {found:?} {distance}");
+                let others = (0..k).filter(|j| *j != center).map(|j| nearest.distance(row, j));
+                let least = others.fold(f64::INFINITY, f64::min);
+                assert!(
+                    f64::from(found.others_least) * (1.0 - 1e-6) <= least,
+                    "row {row}: {found:?} {least}"
+                );
+                seen += 1;
+            });
+            assert_eq!(seen, rows);
+        }
+    }
+}
