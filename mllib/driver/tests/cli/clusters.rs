@@ -172,7 +172,6 @@ fn what_cannot_be_is_refused() {
         ("predict", "--binarize=1"),
         ("evaluate", "--curve=roc"),
         ("evaluate", "--thresholds=3"),
-        ("evaluate", "--binarize=1"),
     ] {
         let said = place.fails(2, &[command, "--model=m", "--data=data", wrong]);
         assert!(said.contains("k-means"), "{command} {wrong}: {said}");

@@ -225,7 +225,7 @@ impl Centers {
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &[f64]> + '_ {
         (0..self.k).map(|j| self.row(j))
     }
-    /// Sum of the squared ways from these centres to `others`, and the longest way.
+    /// Sum of the squared ways from these centres to `others`.
     pub(super) fn moved(&self, others: &Centers) -> f64 {
         self.values.iter().zip(&others.values).map(|(a, b)| (a - b) * (a - b)).sum()
     }

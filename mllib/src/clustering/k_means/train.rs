@@ -7,7 +7,7 @@ use super::model::{Attributes, KMeansModel, KMeansSummary};
 use super::params::{Centers, KMeansParams, Solver, Start};
 use super::rows::{PackedRows, Packing, UnpackedRows};
 use super::start::first_centers;
-use crate::optimization::{Observer, silent};
+use crate::optimization::{Observer, Stop, silent};
 use slackwater_dataflow::{Error, Result};
 use slackwater_paramstore::Snapshots;
 
@@ -119,7 +119,7 @@ impl Attempt<'_> {
             if best.as_ref().is_none_or(|(_, best)| measured.cost < best.cost) {
                 best = Some((descent, measured));
             }
-            if stop == crate::optimization::Stop::Observer {
+            if stop == Stop::Observer {
                 break;
             }
         }
