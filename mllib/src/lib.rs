@@ -3,9 +3,9 @@
 //! The layers, from the bottom: [`linalg`] has the kernels over dense vectors and CSR blocks; [`objective`] turns
 //! partitioned rows and a loss into a function that can be evaluated ([`objective::Objective`]); [`optimization`]
 //! minimises such functions and knows nothing of data; [`classification`] and [`regression`] choose an objective and a
-//! solver, check labels and parameters, and make a model; [`recommendation`] learns
-//! from ratings and [`clustering`] finds groups of rows and topics of documents, on parameter tables or by jobs; [`model`] stores models; [`evaluation`], [`feature`] and
-//! [`tuning`] stand beside them.
+//! solver, check labels and parameters, and make a model; [`recommendation`] learns from ratings, and [`clustering`] finds
+//! groups of rows and topics of documents, on parameter tables or by jobs; [`model`] stores models; [`evaluation`],
+//! [`feature`] and [`tuning`] stand beside them.
 //!
 //! # Determinism
 //!
