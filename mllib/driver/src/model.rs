@@ -1,10 +1,10 @@
-//! Models of any kind: linear ones and networks, which score rows of features, factorisations, which predict ratings, and
+//! Models of any kind: linear ones and networks, which score rows of features, clusters of rows, factorisations, which predict ratings, and
 //! topics of documents.
 
 use slackwater_dataflow::block::{CsrBlock, Row};
 use slackwater_dataflow::{Error, Result};
 use slackwater_mllib::classification::{LinearSvmModel, LogisticRegressionModel, NeuralNetworkModel};
-use slackwater_mllib::clustering::LdaModel;
+use slackwater_mllib::clustering::{KMeansModel, LdaModel};
 use slackwater_mllib::linear::TrainingSummary;
 use slackwater_mllib::model::{Metadata, Overwrite, Persist, inspect, load, save};
 use slackwater_mllib::recommendation::MatrixFactorizationModel;
@@ -18,6 +18,8 @@ pub enum Stored {
     Linear(LinearModel),
     /// A network for rows of features.
     Network(NeuralNetworkModel),
+    /// Centres of rows of features.
+    Clusters(KMeansModel),
     /// A model for ratings.
     Ratings(MatrixFactorizationModel),
     /// A model for documents.
@@ -33,6 +35,7 @@ impl Stored {
             LogisticRegressionModel::ALGORITHM => load(path).map(LinearModel::Logistic).map(Stored::Linear),
             LinearRegressionModel::ALGORITHM => load(path).map(LinearModel::Linear).map(Stored::Linear),
             NeuralNetworkModel::ALGORITHM => load(path).map(Stored::Network),
+            KMeansModel::ALGORITHM => load(path).map(Stored::Clusters),
             MatrixFactorizationModel::ALGORITHM => load(path).map(Stored::Ratings),
             LdaModel::ALGORITHM => load(path).map(Stored::Documents),
             other => Err(Error::input(
@@ -121,19 +124,22 @@ pub trait RowModel: Clone + Send + Sync + 'static {
     fn score(&self, rows: &CsrBlock, f: &mut dyn FnMut(&dyn RowScores));
     /// Refuses rows with columns that the model does not know.
     fn check_columns(&self, columns: usize, data: &str) -> Result<()> {
-        let known = self.columns();
-        if columns <= known {
-            return Ok(());
-        }
-        let extra =
-            if columns - known == 1 { format!("{columns}") } else { format!("{}..{columns}", known + 1) };
-        Err(Error::input(
-            format!(
-                "{data} has {columns} columns and the model knows {known}: index {extra} was not there when it was trained"
-            ),
-            "train with --num-features, or leave them out of the scores with --ignore-extra-columns",
-        ))
+        check_columns(self.columns(), columns, data)
     }
+}
+
+/// Refuses rows with more columns than a model knows.
+pub fn check_columns(known: usize, columns: usize, data: &str) -> Result<()> {
+    if columns <= known {
+        return Ok(());
+    }
+    let extra = if columns - known == 1 { format!("{columns}") } else { format!("{}..{columns}", known + 1) };
+    Err(Error::input(
+        format!(
+            "{data} has {columns} columns and the model knows {known}: index {extra} was not there when it was trained"
+        ),
+        "train with --num-features, or leave them out of the scores with --ignore-extra-columns",
+    ))
 }
 
 /// What a model makes of one row. Nothing is computed before it is asked for.

@@ -67,6 +67,11 @@ impl Layout {
         let names = ["user", "item", "prediction"].map(str::to_string).to_vec();
         Layout { names, format, raw: false, proba: false }
     }
+    /// Columns for clusters: the nearest centre, and how far it is.
+    pub fn of_clusters(format: PredictFormat) -> Self {
+        let names = ["prediction", "distance"].map(str::to_string).to_vec();
+        Layout { names, format, raw: false, proba: false }
+    }
     /// Columns for documents: which, its most probable topic and how probable that is, and perhaps all topics.
     pub fn of_documents(format: PredictFormat, topics: usize, proba: bool) -> Self {
         let mut names = ["document", "topic", "probability"].map(str::to_string).to_vec();

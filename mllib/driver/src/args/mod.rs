@@ -5,6 +5,7 @@
 
 mod algorithm;
 mod cluster;
+mod clusters;
 mod factorization;
 mod generate;
 mod global;
@@ -19,6 +20,7 @@ mod values;
 
 pub use algorithm::{Grid, TrainingArgs};
 pub use cluster::{ClusterArgs, ClusterCommand, RunArgs};
+pub use clusters::KMeansArgs;
 pub use factorization::MatrixFactorizationArgs;
 pub use generate::{ClassificationArgs, GenerateArgs, GenerateCommand};
 pub use global::{Globals, ProgressWhen};

@@ -1,5 +1,6 @@
-//! `train`: linear models and networks from rows, factorisations from ratings, topics from documents.
+//! `train`: linear models, networks and clusters from rows, factorisations from ratings, topics from documents.
 
+mod clusters;
 mod documents;
 mod linear;
 mod network;
@@ -18,6 +19,7 @@ pub fn run(globals: &Globals, args: &TrainArgs) -> Result<u8> {
     match &args.algorithm {
         Algorithm::Linear(algorithm) => linear::run(globals, algorithm),
         Algorithm::NeuralNetwork(args) => network::run(globals, args),
+        Algorithm::KMeans(args) => clusters::run(globals, args),
         Algorithm::MatrixFactorization(args) => ratings::run(globals, args),
         Algorithm::Topics(args) => documents::run(globals, args),
     }
