@@ -71,6 +71,17 @@ impl<V: Value> Block<V> {
             ..Block::default()
         }
     }
+    /// Elements and rows.
+    pub fn lengths(&self) -> [usize; 2] {
+        [self.elements.len(), self.rows.len()]
+    }
+    /// What came after these lengths is of `partition`.
+    pub fn end_segment(&mut self, partition: usize, before: [usize; 2]) {
+        let added = [self.elements.len() - before[0], self.rows.len() - before[1]];
+        if added != [0, 0] {
+            self.segments.push([partition as u32, added[0] as u32, added[1] as u32]);
+        }
+    }
     pub fn is_empty(&self) -> bool {
         self.elements.is_empty() && self.rows.is_empty() && self.witnesses.is_empty()
     }

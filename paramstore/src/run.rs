@@ -6,6 +6,7 @@ use crate::local::{LocalKind, Locals};
 use crate::replica::Replica;
 use crate::report::{EpochLoss, WorkerReport};
 use crate::rule::Rule;
+use crate::sending::Sending;
 use crate::server::{ShardMap, install, manifests, store};
 use crate::snapshot::Manifest;
 use crate::table::Table;
@@ -27,6 +28,7 @@ pub(crate) type Update<T, V> = dyn Fn(&mut dyn Any, &[T], &mut [TableView<'_, V>
 pub(crate) struct TableRun<V: Value> {
     pub consistency: Consistency,
     pub rule: Rule,
+    pub sending: Sending,
     pub rows: usize,
     pub columns: usize,
     pub initial: Values<V>,
@@ -43,8 +45,8 @@ impl<V: Value> TableRun<V> {
             Values::Sparse(rows) => Replica::sparse(rows, partitions, shards),
         };
         let map = ShardMap::new(rows, columns, shards);
-        let (consistency, rule) = (table.consistency(), table.rule());
-        TableRun { consistency, rule, rows, columns, initial, map, replica }
+        let (consistency, rule, sending) = (table.consistency(), table.rule(), table.sending());
+        TableRun { consistency, rule, sending, rows, columns, initial, map, replica }
     }
     /// The values of the replica.
     pub fn values(&self) -> Values<V> {

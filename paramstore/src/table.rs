@@ -2,6 +2,7 @@
 
 use crate::consistency::Consistency;
 use crate::rule::Rule;
+use crate::sending::Sending;
 use crate::sparse::Order;
 use crate::value::Value;
 use crate::values::Values;
@@ -17,6 +18,7 @@ pub struct TableSpec<V> {
     columns: usize,
     consistency: Consistency,
     rule: Rule,
+    sending: Sending,
     /// Of sparse rows.
     order: Option<Order<V>>,
     init: Option<Box<dyn Fn(usize, usize) -> V>>,
@@ -26,7 +28,7 @@ impl<V: Value> TableSpec<V> {
     /// Rows of equal length, all [`Default`]: zero, for numbers. `rows` x `columns` must be below 2^32 - 2^20.
     pub fn dense(rows: usize, columns: usize) -> Self {
         let (consistency, rule) = (Consistency::Bsp, Rule::Increment);
-        TableSpec { rows, columns, consistency, rule, order: None, init: None }
+        TableSpec { rows, columns, consistency, rule, sending: Sending::at_once(), order: None, init: None }
     }
     /// Rows of equal length of which only the values other than [`Default`] take memory: about eight bytes and the size
     /// of a value each, in a few copies. Reading a value is a bisection. For tables most of whose values stay zero, as
@@ -58,6 +60,11 @@ impl<V: Value> TableSpec<V> {
         self.rule = rule;
         self
     }
+    /// When increments leave a worker; at the end of their clock unless said.
+    pub fn sending(mut self, sending: Sending) -> Self {
+        self.sending = sending;
+        self
+    }
     /// First values, by row and column. Must give the same in every process. Every value is asked for, also of sparse rows.
     pub fn init(mut self, init: impl Fn(usize, usize) -> V + 'static) -> Self {
         self.init = Some(Box::new(init));
@@ -71,6 +78,7 @@ struct Inner<V> {
     columns: usize,
     consistency: Consistency,
     rule: Rule,
+    sending: Sending,
     /// As of the end of the last run that went well; the same bits in every process.
     values: RwLock<Values<V>>,
 }
@@ -106,6 +114,10 @@ impl<V: Value> Table<V> {
     /// What shards make of increments.
     pub fn rule(&self) -> Rule {
         self.0.rule
+    }
+    /// When increments leave a worker.
+    pub fn sending(&self) -> Sending {
+        self.0.sending
     }
     /// True if the rows are sparse.
     pub fn is_sparse(&self) -> bool {
@@ -169,7 +181,8 @@ pub trait TableExt {
     /// A table with a name that no other living table of this context has.
     ///
     /// # Errors
-    /// Config, if the name is taken, the table has too many elements, or its rule does not fit.
+    /// Config, if the name is taken, the table has too many elements, or its rule or
+    /// what is said of sending does not fit.
     fn table<V: Value>(&self, name: &str, spec: TableSpec<V>) -> Result<Table<V>>;
 }
 
@@ -181,6 +194,7 @@ impl TableExt for Context {
             return Err(Error::config(format!("table {name}"), message));
         }
         spec.rule.check()?;
+        spec.sending.check(spec.consistency, spec.rule != Rule::Increment)?;
         if spec.rule != Rule::Increment && V::default().to_real().is_none() {
             let message = "update rules work on tables of f32 and f64, others are only incremented";
             return Err(Error::config(format!("table {name}"), message));
@@ -203,6 +217,7 @@ impl TableExt for Context {
             columns,
             consistency: spec.consistency,
             rule: spec.rule,
+            sending: spec.sending,
             values: RwLock::new(values),
         })))
     }
