@@ -6,7 +6,7 @@ use common::data_text;
 use slackwater_dataflow::block::Document;
 use slackwater_dataflow::rng::{self, below, unit_f64};
 use slackwater_dataflow::{Context, Dataset};
-use slackwater_mllib::clustering::lda::Sampler;
+use slackwater_mllib::clustering::lda::{CountRows, Sampler};
 use slackwater_mllib::clustering::{LdaModel, LdaParams};
 use slackwater_paramstore::Consistency;
 
@@ -137,14 +137,14 @@ fn samplers_draw_from_the_posterior() {
 #[test]
 fn the_same_bits_for_any_number_of_workers() {
     for sampler in [Sampler::Dense, Sampler::Sparse, Sampler::Alias] {
-        let fit = |workers| {
+        let fit = |workers, rows| {
             let cx = Context::local(workers).unwrap();
-            let params = LdaParams { sampler: Some(sampler), batch: Some(30), epochs: 5, ..params() };
+            let params = LdaParams { sampler: Some(sampler), rows, batch: Some(30), epochs: 5, ..params() };
             params.fit(&dataset(&cx, 300, 3, 4)).unwrap()
         };
-        let one = fit(1);
-        for workers in [2, 4] {
-            let other = fit(workers);
+        let one = fit(1, CountRows::Dense);
+        for (workers, rows) in [(1, CountRows::Sparse), (2, CountRows::Dense), (4, CountRows::Sparse)] {
+            let other = fit(workers, rows);
             assert!((0..100).all(|w| one.counts(w) == other.counts(w)), "{} {workers}", sampler.name());
             assert_eq!(one.summary().log_likelihood_history, other.summary().log_likelihood_history);
         }
@@ -155,8 +155,11 @@ fn the_same_bits_for_any_number_of_workers() {
 fn stale_counts_do() {
     let cx = Context::local(2).unwrap();
     let (train, test) = (dataset(&cx, 400, 1, 4), dataset(&cx, 100, 2, 2));
-    for consistency in [Consistency::Ssp(2), Consistency::Essp(2), Consistency::Async] {
-        let params = LdaParams { batch: Some(20), consistency, ..params() };
+    let models = [Consistency::Ssp(2), Consistency::Essp(2), Consistency::Async];
+    for (consistency, rows) in
+        models.into_iter().flat_map(|c| [CountRows::Dense, CountRows::Sparse].map(|rows| (c, rows)))
+    {
+        let params = LdaParams { batch: Some(20), consistency, rows, ..params() };
         let model = params.fit(&train).unwrap();
         // Where a run ends differs from run to run, and two topics may stay one; what is foretold hardly changes. A hundred
         // words alike would be 100.

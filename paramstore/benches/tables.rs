@@ -1,11 +1,13 @@
 //! Parameter tables: clocks a second, increments against raw atomic adds, speed-up on sparse logistic regression,
-//! stragglers, and how old reads are.
+//! stragglers, how old reads are, and what waiting to send does.
 //!
-//! `cargo bench -p slackwater-paramstore --bench tables -- [clocks] [incs] [speedup] [stragglers] [staleness]`. Whatever
+//! `cargo bench -p slackwater-paramstore --bench tables -- [clocks] [incs] [speedup] [stragglers] [staleness] [sending]`. Whatever
 //! is compared runs alternately in one process. `PLOT=FILE.svg` draws what `staleness` measures.
 
 use slackwater_dataflow::{Context, Dataset, Result, rng};
-use slackwater_paramstore::{Clock, Consistency, EpochsExt, Report, Table, TableExt, TableSpec, TableView};
+use slackwater_paramstore::{
+    Clock, Consistency, EpochsExt, Report, Sending, Table, TableExt, TableSpec, TableView,
+};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
@@ -241,6 +243,40 @@ fn staleness() -> Result<()> {
     }
 }
 
+/// Two processes, what each sends and how well they learn, when increments wait.
+fn sending() -> Result<()> {
+    let cx = match std::env::var_os("SLACKWATER_PROCESSES") {
+        Some(_) => Context::from_env()?,
+        None => Context::local(2)?,
+    };
+    let rows = sparse_rows(&cx, 60_000, 2);
+    rows.count()?;
+    println!(
+        "loss of the third epoch and MB that increments took, by how they are sent; ssp:16, clocks of 50 rows"
+    );
+    let run = |sending: Sending| {
+        let spec = TableSpec::dense(COLUMNS, 1).consistency(Consistency::Ssp(16)).sending(sending);
+        let weights: Table<f32> = cx.table("weights", spec)?;
+        let update = |b: &[Row], w: &mut TableView<'_, f32>, c: &mut Clock| descend(b, w, c, 0.1);
+        rows.epochs(3).batch(50).update(&weights, update).run()
+    };
+    let tell = |name: &str, report: &Report| {
+        let sent: u64 = report.workers.iter().map(|w| w.sent_bytes).sum();
+        let (loss, seconds) = (report.losses[2] / 60_000.0, report.wall_us as f64 * 1e-6);
+        println!("  {name:36} loss {loss:.5}, {:6.1} MB, {seconds:.2} s", sent as f64 * 1e-6);
+        sent as f64 / seconds / report.workers.len() as f64
+    };
+    let rate = tell("at once", &run(Sending::at_once())?);
+    tell("hold 8", &run(Sending::hold(8))?);
+    for share in [0.3, 0.1] {
+        let some = Sending::hold(8).bandwidth(share * rate);
+        tell(&format!("hold 8, {share} of the rate, largest first"), &run(some)?);
+        tell(&format!("hold 8, {share} of the rate, oldest first"), &run(some.oldest_first())?);
+    }
+    tell("hold 8, from a tenth of the value on", &run(Sending::hold(8).significance(0.1))?);
+    Ok(())
+}
+
 /// How old reads were under SSP and under ESSP, with one bound.
 struct Panel {
     name: &'static str,
@@ -312,12 +348,13 @@ fn plot(panels: &[Panel]) -> String {
 
 fn main() -> Result<()> {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
-    let all: [(&str, fn() -> Result<()>); 5] = [
+    let all: [(&str, fn() -> Result<()>); 6] = [
         ("clocks", clocks),
         ("incs", incs),
         ("speedup", speedup),
         ("stragglers", stragglers),
         ("staleness", staleness),
+        ("sending", sending),
     ];
     all.iter()
         .filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|w| w == name))

@@ -21,6 +21,8 @@ pub(crate) const NO_PULL: u64 = u64::MAX;
 pub(crate) const ADD: u32 = 0;
 /// Values of a refresh take the place of those of the replica.
 pub(crate) const OVERWRITE: u32 = 1;
+/// Values are all that the shard has: rows that it does not name are empty. Of sparse tables.
+pub(crate) const WHOLE: u32 = 3;
 /// The run has failed in the process that sends this; `elements` spell the error, a byte each.
 pub(crate) const ABORT: u32 = 2;
 
@@ -32,7 +34,7 @@ pub(crate) struct Block<V> {
     pub source: u32,
     /// The table's place in the run.
     pub table: u32,
-    /// Of refreshes: [`ADD`] or [`OVERWRITE`]; of what goes to a shard: [`ADD`] or [`ABORT`].
+    /// Of refreshes: [`ADD`], [`OVERWRITE`] or [`WHOLE`]; of what goes to a shard: [`ADD`] or [`ABORT`].
     pub how: u32,
     /// Deltas: the version that the sender waits for, or [`NO_PULL`]. Refreshes: the version of the shard.
     pub version: u64,
@@ -67,6 +69,17 @@ impl<V: Value> Block<V> {
             rows: Vec::with_capacity(of_rows * self.rows.len()),
             row_values: Vec::with_capacity(of_rows * self.row_values.len()),
             ..Block::default()
+        }
+    }
+    /// Elements and rows.
+    pub fn lengths(&self) -> [usize; 2] {
+        [self.elements.len(), self.rows.len()]
+    }
+    /// What came after these lengths is of `partition`.
+    pub fn end_segment(&mut self, partition: usize, before: [usize; 2]) {
+        let added = [self.elements.len() - before[0], self.rows.len() - before[1]];
+        if added != [0, 0] {
+            self.segments.push([partition as u32, added[0] as u32, added[1] as u32]);
         }
     }
     pub fn is_empty(&self) -> bool {

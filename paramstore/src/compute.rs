@@ -11,6 +11,7 @@ use crate::delta_log::DeltaLog;
 use crate::local::Local;
 use crate::report::{EpochLoss, Histogram, WorkerReport};
 use crate::run::{Run, TableRun};
+use crate::sending::{Held, bucket};
 use crate::value::Value;
 use crate::view::{Clock, TableView};
 use slackwater_dataflow::{Bridge, Data};
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use timely::container::NoopBuilder;
 use timely::dataflow::Stream;
+use timely::dataflow::channels::ContainerBytes;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::OutputBuilder;
@@ -74,6 +76,8 @@ pub(crate) struct WorkerState<T: Data, V: Value> {
     logs: Vec<DeltaLog<V>>,
     /// By table and shard: deltas of this clock.
     blocks: Vec<Vec<Block<V>>>,
+    /// By table: increments that wait, if they may.
+    held: Vec<Option<Held<V>>>,
     report: WorkerReport,
 }
 
@@ -92,7 +96,7 @@ enum Step {
 impl<T: Data, V: Value> WorkerState<T, V> {
     pub fn new(run: &Arc<Run<T, V>>, index: usize, bridge: Bridge) -> Self {
         let shards = run.topology.workers_in_all();
-        let log = |t: &TableRun<V>| DeltaLog::new(t.rows, t.columns, shards);
+        let log = |t: &TableRun<V>| DeltaLog::new(t.rows, t.columns, shards, t.replica.is_sparse());
         let none = vec![Histogram::default(); run.tables.len()];
         WorkerState {
             index,
@@ -103,6 +107,7 @@ impl<T: Data, V: Value> WorkerState<T, V> {
             gates: run.tables.iter().map(|t| Gate::new(t.staleness())).collect(),
             worked: Duration::ZERO,
             logs: run.tables.iter().map(log).collect(),
+            held: run.tables.iter().map(|t| Held::new(t, run.dataset.num_partitions())).collect(),
             blocks: run.tables.iter().map(|_| vec![Block::default(); shards]).collect(),
             report: WorkerReport {
                 worker: index,
@@ -184,7 +189,7 @@ impl<T: Data, V: Value> WorkerState<T, V> {
     }
     /// One minibatch of one lane; false if the user's function panicked.
     fn minibatch(&mut self, lane: usize) -> bool {
-        let WorkerState { run, index, bridge, lanes, clock, logs, blocks, .. } = self;
+        let WorkerState { run, index, bridge, lanes, clock, logs, blocks, held, .. } = self;
         let lane = &mut lanes.as_mut().expect("loaded before the first clock")[lane];
         let per_epoch = run.clocks_per_epoch as u128;
         // An equal share of the partition a clock, so that all partitions take part in every clock.
@@ -217,7 +222,10 @@ impl<T: Data, V: Value> WorkerState<T, V> {
             return false;
         }
         for (i, table) in run.tables.iter().enumerate() {
-            bucket(lane.partition, table, &mut logs[i], &mut blocks[i]);
+            match &mut held[i] {
+                Some(held) => held.take(lane.partition, *clock, table, &mut logs[i]),
+                None => bucket(lane.partition, table, &mut logs[i], &mut blocks[i]),
+            }
         }
         lane.epoch.loss += now.loss;
         if (*clock + 1).is_multiple_of(run.clocks_per_epoch) {
@@ -252,12 +260,52 @@ impl<T: Data, V: Value> WorkerState<T, V> {
         self.phase = Phase::Working(lane);
         if lane < lanes { Step::Again } else { Step::Clock }
     }
+    /// Whether a snapshot is taken when this clock begins.
+    fn is_cut(&self, clock: u64) -> bool {
+        self.run.snapshots.as_ref().is_some_and(|s| s.clocks.contains(&clock))
+    }
+    /// Fills the blocks with what leaves at the end of the clock; with all that waits if `all`.
+    fn fill_blocks(&mut self, all: bool) {
+        let all = all || self.is_cut(self.clock + 1);
+        for (i, held) in self.held.iter_mut().enumerate() {
+            let Some(held) = held else { continue };
+            match all || held.is_due(self.clock) {
+                true => held.send_all(&self.run.tables[i], &mut self.blocks[i]),
+                false => held.send_some(&self.run.tables[i], &mut self.blocks[i]),
+            }
+        }
+    }
+    /// The first clock of which some increments wait.
+    fn first_held(&self) -> Option<u64> {
+        self.held.iter().filter_map(|held| held.as_ref()?.since()).min()
+    }
+    /// By table: the capability that its deltas leave with. What has waited leaves as of the clock since when it has.
+    fn stamps(&self, at: &Capability<u64>) -> Vec<Capability<u64>> {
+        let clock = |held: &Option<Held<V>>| held.as_ref().and_then(Held::since).unwrap_or(self.clock);
+        self.held.iter().map(|held| at.delayed(&clock(held))).collect()
+    }
+    /// Sends the blocks, and leaves empty ones.
+    fn send_blocks(
+        &mut self,
+        stamps: &[Capability<u64>],
+        mut send: impl FnMut(&Capability<u64>, &mut Block<V>),
+    ) {
+        for (table, (blocks, stamp)) in self.blocks.iter_mut().zip(stamps).enumerate() {
+            for (dest, block) in blocks.iter_mut().enumerate().filter(|(_, b)| !b.is_empty()) {
+                (block.dest, block.source, block.table) = (dest as u32, self.index as u32, table as u32);
+                block.version = NO_PULL;
+                self.report.sent_bytes += block.length_in_bytes() as u64;
+                let next = block.like();
+                send(stamp, block);
+                *block = next;
+            }
+        }
+    }
     /// Ends the clock; what a snapshot of the next one needs is there before.
     fn end_clock(&mut self) {
         self.clock += 1;
         self.phase = Phase::Waiting(Instant::now());
-        let cut = self.run.snapshots.as_ref().is_some_and(|s| s.clocks.contains(&self.clock));
-        if let Some(lanes) = self.lanes.as_ref().filter(|_| cut) {
+        if let Some(lanes) = self.lanes.as_ref().filter(|_| self.is_cut(self.clock)) {
             let states = lanes.iter().map(|lane| (lane.partition, (self.run.local.encode)(&*lane.local)));
             let mut written = self.run.written.lock().unwrap_or_else(|e| e.into_inner());
             written.entry(self.clock).or_default().extend(states);
@@ -271,39 +319,6 @@ impl<T: Data, V: Value> WorkerState<T, V> {
         let mut reports = self.run.reports.lock().unwrap_or_else(|e| e.into_inner());
         reports.insert(self.index, std::mem::take(&mut self.report));
     }
-}
-
-/// Moves a partition's deltas into the blocks of the shards that own them, and but for BSP adds them to the replica.
-fn bucket<V: Value>(partition: usize, table: &TableRun<V>, log: &mut DeltaLog<V>, blocks: &mut [Block<V>]) {
-    let before: Vec<[usize; 2]> = blocks.iter().map(|b| [b.elements.len(), b.rows.len()]).collect();
-    let writes_through = !table.defers_writes();
-    log.drain_elements(|element, delta| {
-        if writes_through {
-            table.replica.add(element as usize, delta);
-        }
-        let block = &mut blocks[table.map.place(element).0];
-        block.elements.push(element);
-        block.values.push(delta);
-    });
-    log.drain_rows(|shard, of_shard| {
-        if writes_through {
-            for (row, deltas) in of_shard.rows.iter().zip(of_shard.sums.chunks_exact(table.columns)) {
-                table.replica.add_range(*row as usize * table.columns, deltas);
-            }
-        }
-        let Block { rows, row_values, .. } = &mut blocks[shard];
-        of_shard.move_to(rows, row_values);
-    });
-    for (block, [elements, rows]) in blocks.iter_mut().zip(before) {
-        let added = [block.elements.len() - elements, block.rows.len() - rows];
-        if added != [0, 0] {
-            block.segments.push([partition as u32, added[0] as u32, added[1] as u32]);
-        }
-    }
-    if writes_through {
-        table.replica.add_witness(partition, 1);
-    }
-    blocks[partition % table.map.shards()].witnesses.push([partition as u64, 1]);
 }
 
 /// The worker as an operator.
@@ -347,6 +362,16 @@ pub(crate) fn compute<'scope, T: Data, V: Value>(
             match step {
                 Step::Wait(ask) => {
                     let mut output = output.activate();
+                    if state.first_held().is_some() && !state.bridge.must_stop() {
+                        // Others may wait for what waits here.
+                        let stamps = state.stamps(at);
+                        state.fill_blocks(true);
+                        state.send_blocks(&stamps, |at, block| {
+                            output.session_with_builder(at).give_container(block)
+                        });
+                        drop(stamps);
+                        at.downgrade(&state.clock);
+                    }
                     let mut session = output.session_with_builder(&*at);
                     for (table, version) in ask {
                         for dest in 0..state.run.topology.workers_in_all() as u32 {
@@ -363,20 +388,14 @@ pub(crate) fn compute<'scope, T: Data, V: Value>(
                 }
                 Step::Again => again.activate(),
                 Step::Clock => {
+                    let stamps = state.stamps(at);
+                    state.fill_blocks(false);
                     let mut output = output.activate();
-                    let mut session = output.session_with_builder(&*at);
-                    for (table, blocks) in state.blocks.iter_mut().enumerate() {
-                        for (dest, block) in blocks.iter_mut().enumerate().filter(|(_, b)| !b.is_empty()) {
-                            (block.dest, block.source, block.table) = (dest as u32, source, table as u32);
-                            block.version = NO_PULL;
-                            let next = block.like();
-                            session.give_container(block);
-                            *block = next;
-                        }
-                    }
-                    drop(session);
+                    state.send_blocks(&stamps, |at, block| {
+                        output.session_with_builder(at).give_container(block)
+                    });
                     state.end_clock();
-                    at.downgrade(&state.clock);
+                    at.downgrade(&state.first_held().unwrap_or(state.clock));
                     again.activate();
                 }
                 Step::End => {

@@ -6,15 +6,21 @@
 
 use crate::table::Table;
 use crate::value::Value;
+use crate::values::Values;
 use slackwater_dataflow::{Context, Data, Dataset, Error, Result};
-use std::sync::Arc;
+use std::borrow::Cow;
 
 /// All values of a table at one moment. Cloning clones a handle.
-#[derive(Debug)]
 pub struct TableValues<V> {
-    values: Arc<Vec<V>>,
+    values: Values<V>,
     rows: usize,
     columns: usize,
+}
+
+impl<V> std::fmt::Debug for TableValues<V> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "TableValues({} x {})", self.rows, self.columns)
+    }
 }
 
 impl<V> Clone for TableValues<V> {
@@ -32,27 +38,36 @@ impl<V: Value> TableValues<V> {
     pub fn columns(&self) -> usize {
         self.columns
     }
-    /// One row.
+    /// One row: lent, or made if the table is sparse.
     ///
     /// # Panics
     /// If there is no such row.
-    pub fn row(&self, row: usize) -> &[V] {
+    pub fn row(&self, row: usize) -> Cow<'_, [V]> {
         assert!(row < self.rows, "the table has no row {row}");
-        &self.values[row * self.columns..][..self.columns]
+        self.values.row(self.columns, row)
+    }
+    /// The values of a row other than [`Default`] with their columns: ascending, or the largest first if the table is so.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn entries(&self, row: usize) -> Cow<'_, [(u32, V)]> {
+        assert!(row < self.rows, "the table has no row {row}");
+        self.values.entries(self.columns, row)
     }
     /// One value.
     ///
     /// # Panics
     /// If there is no such row or column.
     pub fn get(&self, row: usize, column: usize) -> V {
-        self.row(row)[column]
+        assert!(row < self.rows && column < self.columns, "the table has no ({row}, {column})");
+        self.values.get(row * self.columns + column)
     }
 }
 
 impl<V: Value> Table<V> {
     /// All values, as of the end of the last run.
     pub fn snapshot(&self) -> TableValues<V> {
-        TableValues { values: self.values(), rows: self.rows(), columns: self.columns() }
+        TableValues { values: self.current(), rows: self.rows(), columns: self.columns() }
     }
     /// The rows as a dataset of (number, values), as of the end of the last run.
     #[track_caller]
@@ -68,7 +83,7 @@ impl<V: Value> Table<V> {
     /// Input, for a row that the table does not have, or of another length: then nothing is overwritten; whatever
     /// computing the dataset fails with.
     pub fn fill(&self, rows: &Dataset<(u64, Vec<V>)>) -> Result<()> {
-        let mut values = self.values().to_vec();
+        let mut values = self.current();
         for (row, new) in rows.collect()? {
             let place = usize::try_from(row).ok().filter(|r| *r < self.rows());
             let Some(place) = place.filter(|_| new.len() == self.columns()) else {
@@ -77,9 +92,10 @@ impl<V: Value> Table<V> {
                     format!("row {row} of {} values does not fit {name} of {rows} x {columns}", new.len());
                 return Err(Error::input(message, ""));
             };
-            values[place * self.columns()..][..self.columns()].copy_from_slice(&new);
+            values.set_row(self.columns(), place, &new);
         }
-        self.put(values)
+        self.set(values);
+        Ok(())
     }
 }
 

@@ -2,10 +2,14 @@
 //!
 //! Two logs in one. Single increments are summed up by element, in a list as long as the table. Increments of whole rows
 //! are summed up by row, right where they are sent from: row after row, by shard. So a row that is added once is copied
-//! once, and a table that is written in rows has a log as long as the rows that a clock touches.
+//! once, and a table that is written in rows has a log as long as the rows that a clock touches. If the table's rows are
+//! sparse, so are those of the log.
 
 use crate::server::ShardMap;
+use crate::sparse::{Order, SparseRow};
 use crate::value::Value;
+use foldhash::fast::FixedState;
+use std::collections::HashMap;
 
 /// No increments of the row yet.
 const NONE: u32 = u32::MAX;
@@ -32,9 +36,50 @@ impl<V: Copy> RowSums<V> {
     }
 }
 
+/// Sums by sparse row.
+#[derive(Default)]
+struct SparseLog<V> {
+    /// By row: its place in `rows`.
+    places: HashMap<u32, u32, FixedState>,
+    /// In the order in which they were touched; those from `used` on wait to be used again.
+    rows: Vec<(u32, SparseRow<V>)>,
+    used: usize,
+}
+
+impl<V: Value> SparseLog<V> {
+    fn row(&self, row: usize) -> Option<&SparseRow<V>> {
+        let place = *self.places.get(&(row as u32))?;
+        Some(&self.rows[place as usize].1)
+    }
+    fn row_mut(&mut self, row: usize) -> &mut SparseRow<V> {
+        let row = row as u32;
+        // Increments of a row tend to come one after the other.
+        let place = match self.used.checked_sub(1).filter(|last| self.rows[*last].0 == row) {
+            Some(last) => last,
+            None => *self.places.entry(row).or_insert(self.used as u32) as usize,
+        };
+        if place == self.used {
+            match self.rows.get_mut(place) {
+                Some(unused) => unused.0 = row,
+                None => self.rows.push((row, SparseRow::default())),
+            }
+            self.used += 1;
+        }
+        &mut self.rows[place].1
+    }
+    fn drain(&mut self, mut each: impl FnMut(u32, &[(u32, V)])) {
+        for (row, sums) in &mut self.rows[..self.used] {
+            each(*row, sums.entries());
+            sums.clear();
+        }
+        self.used = 0;
+        self.places.clear();
+    }
+}
+
 /// Sums a partition's increments of one clock.
 pub(crate) struct DeltaLog<V> {
-    /// Sum and whether the element was touched: side by side, since an increment needs both.
+    /// Sum and whether the element was touched: side by side, since an increment needs both. Empty if rows are sparse.
     elements: Vec<(V, bool)>,
     touched: Vec<u32>,
     /// By row: its place among the touched ones of its shard, or [`NONE`].
@@ -42,18 +87,20 @@ pub(crate) struct DeltaLog<V> {
     by_shard: Vec<RowSums<V>>,
     has_rows: bool,
     columns: usize,
+    sparse: SparseLog<V>,
 }
 
 impl<V: Value> DeltaLog<V> {
     /// For a table of `rows` and `columns`.
-    pub fn new(rows: usize, columns: usize, shards: usize) -> Self {
+    pub fn new(rows: usize, columns: usize, shards: usize, is_sparse: bool) -> Self {
         DeltaLog {
-            elements: vec![(V::default(), false); rows * columns],
+            elements: vec![(V::default(), false); if is_sparse { 0 } else { rows * columns }],
             touched: Vec::new(),
             places: vec![NONE; rows],
             by_shard: vec![RowSums { rows: vec![], sums: vec![] }; shards],
             has_rows: false,
             columns,
+            sparse: SparseLog::default(),
         }
     }
     /// The sum of a row's increments as a whole, if there were any.
@@ -70,7 +117,9 @@ impl<V: Value> DeltaLog<V> {
     /// The sum of the increments of one value.
     #[inline(always)]
     pub fn get(&self, map: &ShardMap, row: usize, column: usize) -> V {
-        let own = self.elements[row * self.columns + column].0;
+        let Some((own, _)) = self.elements.get(row * self.columns + column).copied() else {
+            return self.of_sparse(row, column);
+        };
         if !self.has_rows {
             return own;
         }
@@ -93,13 +142,28 @@ impl<V: Value> DeltaLog<V> {
     }
     #[inline(always)]
     pub fn add(&mut self, element: usize, delta: V) {
-        let (sum, is_touched) = &mut self.elements[element];
+        let Some((sum, is_touched)) = self.elements.get_mut(element) else {
+            return self.add_sparse(element, delta);
+        };
         *sum = sum.plus(delta);
         if !std::mem::replace(is_touched, true) {
             self.touched.push(element as u32);
         }
     }
-    /// Adds to a whole row.
+    #[inline(never)]
+    fn of_sparse(&self, row: usize, column: usize) -> V {
+        self.sparse.row(row).map_or(V::default(), |sums| sums.get(Order::by_column(), column as u32))
+    }
+    #[inline(never)]
+    fn add_sparse(&mut self, element: usize, delta: V) {
+        let (row, column) = (element / self.columns, element % self.columns);
+        self.sparse.row_mut(row).add(Order::by_column(), column as u32, delta);
+    }
+    /// The sums of a row, if rows are sparse and it was touched.
+    pub fn sparse_row(&self, row: usize) -> Option<&SparseRow<V>> {
+        self.sparse.row(row)
+    }
+    /// Adds to a whole row that is not sparse.
     #[inline]
     pub fn add_row(&mut self, map: &ShardMap, row: usize, deltas: &[V]) {
         let of_shard = &mut self.by_shard[map.shard_of(row)];
@@ -116,8 +180,12 @@ impl<V: Value> DeltaLog<V> {
             }
         }
     }
-    /// Takes the sums of elements, in the order in which they were first touched.
+    /// Takes the sums of elements, in the order in which they, or their sparse rows, were first touched.
     pub fn drain_elements(&mut self, mut each: impl FnMut(u32, V)) {
+        let columns = self.columns as u32;
+        self.sparse.drain(|row, entries| {
+            entries.iter().for_each(|(column, sum)| each(row * columns + column, *sum));
+        });
         for element in self.touched.drain(..) {
             let (sum, _) = std::mem::take(&mut self.elements[element as usize]);
             each(element, sum);
@@ -144,7 +212,7 @@ mod tests {
     fn elements_and_rows_add_up() {
         let (rows, columns, shards) = (9, 4, 3);
         let map = ShardMap::new(rows, columns, shards);
-        let mut log = DeltaLog::<i64>::new(rows, columns, shards);
+        let mut log = DeltaLog::<i64>::new(rows, columns, shards, false);
         for clock in 0..3 {
             let mut sums = vec![0; rows * columns];
             for i in 0..60 {

@@ -6,6 +6,7 @@ use crate::run::{RuleStates, Run, RunSnapshots, TableRun, Update};
 use crate::snapshot::{Manifest, Snapshots, TableShape, restore, write_manifest};
 use crate::table::Table;
 use crate::value::Value;
+use crate::values::Values;
 use crate::view::{Clock, TableView};
 use serde::{Deserialize, Serialize};
 use slackwater_dataflow::event::Event;
@@ -236,6 +237,7 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
             rows: t.rows(),
             columns: t.columns(),
             rule: t.rule(),
+            is_sparse: t.is_sparse(),
             value: std::any::type_name::<V>().to_string(),
         };
         let tables = self.tables.iter().map(table).collect();
@@ -245,7 +247,9 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
     /// Goes back to the newest snapshot, if that is asked for and there is one.
     fn restore(&self, cx: &Context, shape: &Manifest, report: &mut Report) -> Result<()> {
         let Some(snapshots) = &self.snapshots else { return Ok(()) };
-        let Some(restored) = restore::<V>(&snapshots.dir, shape, cx.topology().process == 0)? else {
+        let empty = self.tables.iter().map(|t| Values::empty(t.current().order(), t.rows(), t.columns()));
+        let is_first = cx.topology().process == 0;
+        let Some(restored) = restore(&snapshots.dir, shape, empty.collect(), is_first)? else {
             return Ok(());
         };
         if !snapshots.resume {
@@ -340,7 +344,7 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
         report.epochs += epochs;
         report.clocks += run.clocks;
         for (table, run) in self.tables.iter().zip(&run.tables) {
-            table.set(run.replica.to_vec());
+            table.set(run.values());
         }
         Ok(())
     }

@@ -1,13 +1,16 @@
 //! The copy of a table that the workers of a process share.
 
+use crate::sparse::{Order, SparseRow, SparseRows};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::value::Value;
 use timely::scheduling::activate::SyncActivator;
 
-/// A process's copy of a table, in atomic words.
+/// A process's copy of a table, in atomic words, or in sparse rows each of which has a lock.
 pub(crate) struct Replica<V: Value> {
+    /// Empty if rows are sparse.
     values: Vec<V::Atomic>,
+    sparse: Option<Sparse<V>>,
     /// By partition: how many of its clocks are in the values. What a replica has seen can be read off it.
     witnesses: Vec<AtomicU64>,
     /// By shard: all updates of clocks below this are in `values`. Raised by answers to pulls only.
@@ -18,27 +21,89 @@ pub(crate) struct Replica<V: Value> {
     waiting: Mutex<Vec<SyncActivator>>,
 }
 
+/// Rows that threads share.
+struct Sparse<V> {
+    order: Order<V>,
+    columns: usize,
+    rows: Vec<Mutex<SparseRow<V>>>,
+}
+
+impl<V: Value> Sparse<V> {
+    fn row<R>(&self, row: usize, with: impl FnOnce(&mut SparseRow<V>) -> R) -> R {
+        with(&mut self.rows[row].lock().unwrap_or_else(|e| e.into_inner()))
+    }
+    fn value<R>(&self, element: usize, with: impl FnOnce(&mut SparseRow<V>, Order<V>, u32) -> R) -> R {
+        // There are columns, since there is an element.
+        let (row, column) = (element / self.columns, (element % self.columns) as u32);
+        self.row(row, |row| with(row, self.order, column))
+    }
+}
+
 impl<V: Value> Replica<V> {
+    /// Of dense rows.
     pub fn new(values: impl Iterator<Item = V>, partitions: usize, shards: usize) -> Self {
         Replica {
             values: values.map(V::share).collect(),
+            sparse: None,
             witnesses: (0..partitions).map(|_| AtomicU64::new(0)).collect(),
             versions: (0..shards).map(|_| AtomicU64::new(0)).collect(),
             wanted: AtomicU64::new(0),
             waiting: Mutex::default(),
         }
     }
+    /// Of sparse rows.
+    pub fn sparse(table: &SparseRows<V>, partitions: usize, shards: usize) -> Self {
+        let rows = table.rows.iter().cloned().map(Mutex::new).collect();
+        let sparse = Some(Sparse { order: table.order, columns: table.columns, rows });
+        Replica { sparse, ..Replica::new(std::iter::empty(), partitions, shards) }
+    }
     #[inline(always)]
     pub fn get(&self, element: usize) -> V {
-        V::load(&self.values[element])
+        match self.values.get(element) {
+            Some(cell) => V::load(cell),
+            None => self.of_sparse(element, |row, order, column| row.get(order, column)),
+        }
     }
     #[inline(always)]
     pub fn set(&self, element: usize, value: V) {
-        V::store(&self.values[element], value)
+        match self.values.get(element) {
+            Some(cell) => V::store(cell, value),
+            None => self.of_sparse(element, |row, order, column| row.set(order, column, value)),
+        }
     }
     #[inline(always)]
     pub fn add(&self, element: usize, delta: V) {
-        V::add(&self.values[element], delta)
+        match self.values.get(element) {
+            Some(cell) => V::add(cell, delta),
+            None => self.of_sparse(element, |row, order, column| row.add(order, column, delta)),
+        }
+    }
+    #[cold]
+    #[inline(never)]
+    fn of_sparse<R>(&self, element: usize, with: impl FnOnce(&mut SparseRow<V>, Order<V>, u32) -> R) -> R {
+        self.sparse.as_ref().expect("elements of dense rows have a cell").value(element, with)
+    }
+    /// True if rows are sparse.
+    #[inline(always)]
+    pub fn is_sparse(&self) -> bool {
+        self.sparse.is_some()
+    }
+    /// A sparse row, while nobody else changes it.
+    pub fn with_row<R>(&self, row: usize, with: impl FnOnce(&SparseRow<V>, Order<V>) -> R) -> R {
+        let sparse = self.sparse.as_ref().expect("a sparse row is asked for");
+        sparse.row(row, |row| with(row, sparse.order))
+    }
+    /// Empties some sparse rows.
+    pub fn clear_rows(&self, rows: &[u32]) {
+        if let Some(sparse) = &self.sparse {
+            rows.iter().for_each(|row| sparse.row(*row as usize, SparseRow::clear));
+        }
+    }
+    /// All values of sparse rows.
+    pub fn to_sparse(&self) -> Option<SparseRows<V>> {
+        let Sparse { order, columns, rows } = self.sparse.as_ref()?;
+        let rows = rows.iter().map(|row| row.lock().unwrap_or_else(|e| e.into_inner()).clone());
+        Some(SparseRows { order: *order, columns: *columns, rows: rows.collect() })
     }
     /// Overwrites values from `element` on.
     pub fn set_range(&self, element: usize, values: &[V]) {
@@ -83,7 +148,7 @@ impl<V: Value> Replica<V> {
     pub fn wake_on_refresh(&self, waiting: SyncActivator) {
         self.waiting.lock().unwrap_or_else(|e| e.into_inner()).push(waiting);
     }
-    /// All values.
+    /// All values of dense rows.
     pub fn to_vec(&self) -> Vec<V> {
         self.values.iter().map(V::load).collect()
     }

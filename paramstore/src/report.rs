@@ -45,6 +45,8 @@ pub struct WorkerReport {
     pub computed_us: u64,
     /// Time before gates, in microseconds, without the last, where all wait for all.
     pub waited_us: u64,
+    /// Size of the increments that it has sent to shards, of all workers of all processes.
+    pub sent_bytes: u64,
     /// By table: clocks minus the clock up to which the updates of *all* workers were proven to be there; counted once
     /// a clock and partition computed.
     pub proven: Vec<Histogram>,
@@ -58,6 +60,7 @@ impl WorkerReport {
         self.clocks += other.clocks;
         self.computed_us += other.computed_us;
         self.waited_us += other.waited_us;
+        self.sent_bytes += other.sent_bytes;
         for (mine, theirs) in [(&mut self.proven, &other.proven), (&mut self.observed, &other.observed)] {
             mine.resize(theirs.len().max(mine.len()), Histogram::default());
             mine.iter_mut().zip(theirs).for_each(|(mine, theirs)| mine.add(theirs));

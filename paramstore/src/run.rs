@@ -6,10 +6,12 @@ use crate::local::{LocalKind, Locals};
 use crate::replica::Replica;
 use crate::report::{EpochLoss, WorkerReport};
 use crate::rule::Rule;
+use crate::sending::Sending;
 use crate::server::{ShardMap, install, manifests, store};
 use crate::snapshot::Manifest;
 use crate::table::Table;
 use crate::value::Value;
+use crate::values::Values;
 use crate::view::{Clock, TableView};
 use slackwater_dataflow::{Bridge, Data, DatasetRef, Topology};
 use std::any::Any;
@@ -26,21 +28,32 @@ pub(crate) type Update<T, V> = dyn Fn(&mut dyn Any, &[T], &mut [TableView<'_, V>
 pub(crate) struct TableRun<V: Value> {
     pub consistency: Consistency,
     pub rule: Rule,
+    pub sending: Sending,
     pub rows: usize,
     pub columns: usize,
-    pub initial: Arc<Vec<V>>,
+    pub initial: Values<V>,
     pub map: ShardMap,
     pub replica: Replica<V>,
 }
 
 impl<V: Value> TableRun<V> {
     pub fn new(table: &Table<V>, partitions: usize, topology: Topology) -> Self {
-        let (rows, columns, initial) = (table.rows(), table.columns(), table.values());
+        let (rows, columns, initial) = (table.rows(), table.columns(), table.current());
         let shards = topology.workers_in_all();
-        let replica = Replica::new(initial.iter().copied(), partitions, shards);
+        let replica = match &initial {
+            Values::Dense(values) => Replica::new(values.iter().copied(), partitions, shards),
+            Values::Sparse(rows) => Replica::sparse(rows, partitions, shards),
+        };
         let map = ShardMap::new(rows, columns, shards);
-        let (consistency, rule) = (table.consistency(), table.rule());
-        TableRun { consistency, rule, rows, columns, initial, map, replica }
+        let (consistency, rule, sending) = (table.consistency(), table.rule(), table.sending());
+        TableRun { consistency, rule, sending, rows, columns, initial, map, replica }
+    }
+    /// The values of the replica.
+    pub fn values(&self) -> Values<V> {
+        match self.replica.to_sparse() {
+            None => Values::Dense(Arc::new(self.replica.to_vec())),
+            Some(rows) => Values::Sparse(Arc::new(rows)),
+        }
     }
     pub fn has_rule(&self) -> bool {
         self.rule != Rule::Increment
@@ -134,13 +147,16 @@ impl<T: Data, V: Value> Run<T, V> {
     }
     /// Keeps the states of a table's rule in the shard of a worker for the run that follows.
     pub fn keep_states(&self, table: usize, index: usize, states: &[Vec<V>]) {
-        let elements = self.tables[table].map.elements_of(index);
         let mut kept = self.rule_states.lock().unwrap_or_else(|e| e.into_inner());
         kept.resize_with(self.tables.len(), Vec::new);
-        let (of_table, n) = (&mut kept[table], self.tables[table].initial.len());
+        let (of_table, run) = (&mut kept[table], &self.tables[table]);
+        let n = run.rows * run.columns;
         of_table.resize_with(states.len(), || vec![V::default(); n]);
         for (kept, state) in of_table.iter_mut().zip(states) {
-            elements.iter().zip(state).for_each(|(element, value)| kept[*element as usize] = *value);
+            run.map
+                .elements_of(index)
+                .zip(state)
+                .for_each(|(element, value)| kept[element as usize] = *value);
         }
     }
     /// The process of a worker; also its replica.

@@ -2,7 +2,10 @@
 
 use crate::consistency::Consistency;
 use crate::rule::Rule;
+use crate::sending::Sending;
+use crate::sparse::Order;
 use crate::value::Value;
+use crate::values::Values;
 use slackwater_dataflow::{Context, Error, Name, Result};
 use std::sync::{Arc, RwLock, RwLockReadGuard};
 
@@ -15,14 +18,33 @@ pub struct TableSpec<V> {
     columns: usize,
     consistency: Consistency,
     rule: Rule,
-    init: Box<dyn Fn(usize, usize) -> V>,
+    sending: Sending,
+    /// Of sparse rows.
+    order: Option<Order<V>>,
+    init: Option<Box<dyn Fn(usize, usize) -> V>>,
 }
 
 impl<V: Value> TableSpec<V> {
     /// Rows of equal length, all [`Default`]: zero, for numbers. `rows` x `columns` must be below 2^32 - 2^20.
     pub fn dense(rows: usize, columns: usize) -> Self {
         let (consistency, rule) = (Consistency::Bsp, Rule::Increment);
-        TableSpec { rows, columns, consistency, rule, init: Box::new(|_, _| V::default()) }
+        TableSpec { rows, columns, consistency, rule, sending: Sending::at_once(), order: None, init: None }
+    }
+    /// Rows of equal length of which only the values other than [`Default`] take memory: about eight bytes and the size
+    /// of a value each, in a few copies. Reading a value is a bisection. For tables most of whose values stay zero, as
+    /// the topics of words; other [rules](Self::rule) than addition are for dense rows only.
+    ///
+    /// `rows` x `columns` must be below 2^32 - 2^20.
+    pub fn sparse(rows: usize, columns: usize) -> Self {
+        TableSpec { order: Some(Order::by_column()), ..Self::dense(rows, columns) }
+    }
+    /// As [`sparse`](Self::sparse), but a row's largest values come first: what draws from a row by its counts rarely has to
+    /// look far. Reading or adding to one value looks through the row.
+    pub fn sparse_by_count(rows: usize, columns: usize) -> Self
+    where
+        V: PartialOrd,
+    {
+        TableSpec { order: Some(Order::by_value()), ..Self::dense(rows, columns) }
     }
     /// How old a read may be; BSP unless said.
     pub fn consistency(mut self, consistency: Consistency) -> Self {
@@ -38,9 +60,14 @@ impl<V: Value> TableSpec<V> {
         self.rule = rule;
         self
     }
-    /// First values, by row and column. Must give the same in every process.
+    /// When increments leave a worker; at the end of their clock unless said.
+    pub fn sending(mut self, sending: Sending) -> Self {
+        self.sending = sending;
+        self
+    }
+    /// First values, by row and column. Must give the same in every process. Every value is asked for, also of sparse rows.
     pub fn init(mut self, init: impl Fn(usize, usize) -> V + 'static) -> Self {
-        self.init = Box::new(init);
+        self.init = Some(Box::new(init));
         self
     }
 }
@@ -51,8 +78,9 @@ struct Inner<V> {
     columns: usize,
     consistency: Consistency,
     rule: Rule,
+    sending: Sending,
     /// As of the end of the last run that went well; the same bits in every process.
-    values: RwLock<Arc<Vec<V>>>,
+    values: RwLock<Values<V>>,
 }
 
 /// A matrix of numbers that training reads and adds to. Cloning clones a handle.
@@ -87,12 +115,23 @@ impl<V: Value> Table<V> {
     pub fn rule(&self) -> Rule {
         self.0.rule
     }
-    fn lock(&self) -> RwLockReadGuard<'_, Arc<Vec<V>>> {
+    /// When increments leave a worker.
+    pub fn sending(&self) -> Sending {
+        self.0.sending
+    }
+    /// True if the rows are sparse.
+    pub fn is_sparse(&self) -> bool {
+        self.lock().order().is_some()
+    }
+    fn lock(&self) -> RwLockReadGuard<'_, Values<V>> {
         self.0.values.read().unwrap_or_else(|e| e.into_inner())
     }
-    /// All values, row by row, as of the end of the last run.
-    pub fn values(&self) -> Arc<Vec<V>> {
+    pub(crate) fn current(&self) -> Values<V> {
         self.lock().clone()
+    }
+    /// All values, row by row, as of the end of the last run. Of sparse rows this makes a copy that is not sparse.
+    pub fn values(&self) -> Arc<Vec<V>> {
+        self.lock().to_dense()
     }
     /// One value, as of the end of the last run.
     ///
@@ -100,14 +139,22 @@ impl<V: Value> Table<V> {
     /// If there is no such row or column.
     pub fn get(&self, row: usize, column: usize) -> V {
         assert!(row < self.0.rows && column < self.0.columns, "{}: no ({row}, {column})", self.name());
-        self.lock()[row * self.0.columns + column]
+        self.lock().get(row * self.0.columns + column)
     }
     /// One row, as of the end of the last run.
     ///
     /// # Panics
     /// If there is no such row.
     pub fn row(&self, row: usize) -> Vec<V> {
-        self.lock()[row * self.0.columns..][..self.0.columns].to_vec()
+        self.lock().row(self.0.columns, row).into_owned()
+    }
+    /// The values of a row other than [`Default`] with their columns, as of the end of the last run: ascending, or the
+    /// largest first if the table is so.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn entries(&self, row: usize) -> Vec<(u32, V)> {
+        self.lock().entries(self.0.columns, row).into_owned()
     }
     /// Overwrites all values, between runs. Must be given the same in every process.
     ///
@@ -120,11 +167,12 @@ impl<V: Value> Table<V> {
                 format!("table `{}` has {rows} x {columns} values, not {}", self.name(), values.len());
             return Err(Error::usage(message));
         }
+        let values = self.lock().with(values);
         self.set(values);
         Ok(())
     }
-    pub(crate) fn set(&self, values: Vec<V>) {
-        *self.0.values.write().unwrap_or_else(|e| e.into_inner()) = Arc::new(values);
+    pub(crate) fn set(&self, values: Values<V>) {
+        *self.0.values.write().unwrap_or_else(|e| e.into_inner()) = values;
     }
 }
 
@@ -133,7 +181,8 @@ pub trait TableExt {
     /// A table with a name that no other living table of this context has.
     ///
     /// # Errors
-    /// Config, if the name is taken, the table has too many elements, or its rule does not fit.
+    /// Config, if the name is taken, the table has too many elements, or its rule or
+    /// what is said of sending does not fit.
     fn table<V: Value>(&self, name: &str, spec: TableSpec<V>) -> Result<Table<V>>;
 }
 
@@ -145,12 +194,22 @@ impl TableExt for Context {
             return Err(Error::config(format!("table {name}"), message));
         }
         spec.rule.check()?;
+        spec.sending.check(spec.consistency, spec.rule != Rule::Increment)?;
         if spec.rule != Rule::Increment && V::default().to_real().is_none() {
             let message = "update rules work on tables of f32 and f64, others are only incremented";
             return Err(Error::config(format!("table {name}"), message));
         }
-        let values = (0..rows).flat_map(|r| (0..columns).map(move |c| (r, c)));
-        let values = values.map(|(r, c)| (spec.init)(r, c)).collect();
+        if spec.rule != Rule::Increment && spec.order.is_some() {
+            let message = "update rules keep something for every value: they need dense rows";
+            return Err(Error::config(format!("table {name}"), message));
+        }
+        let mut values = Values::empty(spec.order, rows, columns);
+        if let Some(init) = &spec.init {
+            (0..rows).for_each(|row| {
+                let of_row: Vec<V> = (0..columns).map(|column| init(row, column)).collect();
+                values.set_row(columns, row, &of_row);
+            });
+        }
         let name = self.claim_name(&format!("table {name}"))?;
         Ok(Table(Arc::new(Inner {
             name,
@@ -158,7 +217,8 @@ impl TableExt for Context {
             columns,
             consistency: spec.consistency,
             rule: spec.rule,
-            values: RwLock::new(Arc::new(values)),
+            sending: spec.sending,
+            values: RwLock::new(values),
         })))
     }
 }

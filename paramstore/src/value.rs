@@ -75,6 +75,14 @@ pub trait Value:
     fn store(cell: &Self::Atomic, value: Self);
     /// Adds to a shared value; no increment is lost.
     fn add(cell: &Self::Atomic, delta: Self);
+    /// How large an increment is in proportion to what it is added to: infinite for nothing. By this [`Sending`](crate::Sending)
+    /// chooses what goes first.
+    fn relative_to(self, value: Self) -> f64 {
+        match (self.to_real(), value.to_real()) {
+            (Some(delta), Some(value)) => share(delta, value),
+            _ => 1.0,
+        }
+    }
     /// As a number, if update rules can work with it: they take `f32` and `f64`.
     fn to_real(self) -> Option<f64> {
         None
@@ -82,6 +90,13 @@ pub trait Value:
     /// The nearest value of this type, of a number that an update rule has come to.
     fn from_real(_number: f64) -> Self {
         Self::default()
+    }
+}
+
+fn share(delta: f64, value: f64) -> f64 {
+    match delta == 0.0 {
+        true => 0.0,
+        false => (delta / value).abs(),
     }
 }
 
@@ -153,6 +168,10 @@ macro_rules! float {
                 let of_bits = |bits| Product(<$float>::from_bits(bits));
                 add_bits!(cell, of_bits, |product: Self| product.0.to_bits(), delta)
             }
+            /// By how much it changes whatever it is multiplied into.
+            fn relative_to(self, _: Self) -> f64 {
+                f64::from(self.0 - 1.0).abs()
+            }
         }
         impl Default for Product<$float> {
             fn default() -> Self {
@@ -184,6 +203,9 @@ macro_rules! whole {
             #[inline(always)]
             fn add(cell: &Self::Atomic, delta: Self) {
                 cell.fetch_add(delta, Relaxed);
+            }
+            fn relative_to(self, value: Self) -> f64 {
+                share(self as f64, value as f64)
             }
         }
     };

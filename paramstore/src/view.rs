@@ -4,6 +4,7 @@ use crate::delta_log::DeltaLog;
 use crate::replica::Replica;
 use crate::server::ShardMap;
 use crate::value::Value;
+use crate::values::{entries, merged};
 use slackwater_dataflow::rng;
 
 /// A table as one partition sees it in one clock: the process's replica, with the partition's own increments.
@@ -54,6 +55,14 @@ impl<V: Value> TableView<'_, V> {
             return;
         }
         let start = self.element(row, 0);
+        if self.replica.is_sparse() {
+            to.fill(V::default());
+            self.replica.with_row(row, |shared, _| shared.add_to(to));
+            if let Some(own) = self.log.sparse_row(row) {
+                own.add_to(to);
+            }
+            return;
+        }
         let shared = self.replica.range(start..start + self.columns);
         self.log.read_row(self.map, row, shared, to);
     }
@@ -75,6 +84,24 @@ impl<V: Value> TableView<'_, V> {
         let mut values = vec![V::default(); self.columns];
         self.read_row(row, &mut values);
         values
+    }
+    /// Replaces `to` by the values of a row other than [`Default`], with their columns: ascending, or the largest first if
+    /// the table is so. Costs what the row has, if the table is sparse.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn read_entries(&self, row: usize, to: &mut Vec<(u32, V)>) {
+        assert!(row < self.rows, "the table has no row {row}");
+        match self.replica.is_sparse() {
+            true => {
+                let own = self.log.sparse_row(row);
+                self.replica.with_row(row, |shared, order| merged(order, shared, own, to));
+            }
+            false => {
+                to.clear();
+                to.extend(entries((0..self.columns).map(|column| self.get(row, column))));
+            }
+        }
     }
     /// Adds to one value.
     ///
@@ -101,7 +128,7 @@ impl<V: Value> TableView<'_, V> {
         if let Some(last) = deltas.len().checked_sub(1) {
             let from = self.element(row, start);
             self.element(row, start + last);
-            match deltas.len() == self.columns && self.columns > 1 {
+            match deltas.len() == self.columns && self.columns > 1 && !self.replica.is_sparse() {
                 true => self.log.add_row(self.map, row, deltas),
                 false => deltas.iter().enumerate().for_each(|(i, delta)| self.log.add(from + i, *delta)),
             }

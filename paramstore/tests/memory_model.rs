@@ -6,6 +6,9 @@
 #[path = "../src/replica.rs"]
 #[allow(dead_code)]
 mod replica;
+#[path = "../src/sparse.rs"]
+#[allow(dead_code)]
+mod sparse;
 #[path = "../src/value.rs"]
 #[allow(dead_code)]
 mod value;
@@ -17,6 +20,7 @@ mod sync {
 use loom::sync::Arc;
 use loom::thread;
 use replica::Replica;
+use sparse::{Order, SparseRow, SparseRows};
 use value::{Product, Value};
 
 fn shared<V: Value>(values: &[V], shards: usize) -> Arc<Replica<V>> {
@@ -47,6 +51,26 @@ fn no_increment_is_lost() {
     adds_up([1i32, 2, 3], [6, 6]);
     adds_up([1i64, 2, 3], [6, 6]);
     adds_up([2.0f64, 4.0, 0.5].map(Product), [64.0, 0.25].map(Product));
+}
+
+#[test]
+fn no_increment_of_a_sparse_row_is_lost() {
+    for order in [Order::by_column(), Order::by_value()] {
+        loom::model(move || {
+            let mut table = SparseRows::new(order, 2, 10);
+            table.rows[1] = SparseRow::new(order, [(3, 5)]);
+            let replica = Arc::new(Replica::<i64>::sparse(&table, 1, 1));
+            let threads = [[(13, 1), (19, 2)], [(13, -6), (19, 5)]].map(|deltas| {
+                let replica = replica.clone();
+                thread::spawn(move || deltas.map(|(element, delta)| replica.add(element, delta)))
+            });
+            // Half of it may be seen, but never a value that nobody has made.
+            assert!([5, 6, -1, 0].contains(&replica.get(13)));
+            threads.into_iter().for_each(|t| assert_eq!(t.join().unwrap(), [(); 2]));
+            let rows = replica.to_sparse().expect("it is sparse").rows;
+            assert_eq!([rows[0].entries(), rows[1].entries()], [&[][..], &[(9, 7)]]);
+        });
+    }
 }
 
 /// What the gate relies on: who has seen a version sees the values that were installed before it was raised.

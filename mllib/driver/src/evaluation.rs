@@ -8,8 +8,8 @@ use slackwater_dataflow::block::LabeledBlock;
 use slackwater_dataflow::{BadRecord, Dataset, Error, Result};
 use slackwater_mllib::clustering::lda::Perplexity;
 use slackwater_mllib::evaluation::{
-    BinaryMetrics, ConfusionCounts, CurvePoint, LogLoss, MulticlassMetrics, RegressionMetrics,
-    RegressionSums, ScoreCounts,
+    BinaryMetrics, ClusteringMetrics, ConfusionCounts, CurvePoint, LogLoss, MulticlassMetrics,
+    RegressionMetrics, RegressionSums, ScoreCounts,
 };
 use slackwater_mllib::tuning::Direction;
 use std::sync::Arc;
@@ -92,13 +92,14 @@ enum Kind {
     },
     Values(RegressionMetrics),
     Words(Perplexity),
+    Clusters(ClusteringMetrics),
     /// Figures that have no curves and tables beside them.
     Figures(Vec<(&'static str, f64)>),
 }
 
 /// Metrics of which less is better.
-const LESS_IS_BETTER: [&str; 7] =
-    ["log_loss", "rmse", "mse", "mae", "perplexity", "objective", "relative_error"];
+const LESS_IS_BETTER: [&str; 8] =
+    ["log_loss", "rmse", "mse", "mae", "perplexity", "cost", "objective", "relative_error"];
 
 /// Which end of a metric is the good one.
 pub fn direction(metric: &str) -> Direction {
@@ -151,6 +152,10 @@ impl Evaluation {
     pub fn of_words(perplexity: Perplexity) -> Self {
         Evaluation { rows: perplexity.documents, columns: 0, kind: Kind::Words(perplexity) }
     }
+    /// How well rows are apart in clusters.
+    pub fn of_clusters(metrics: ClusteringMetrics) -> Self {
+        Evaluation { rows: metrics.rows, columns: metrics.columns, kind: Kind::Clusters(metrics) }
+    }
     /// Figures by name that were measured already on rows, the most telling ones first.
     pub fn of_figures(rows: u64, columns: usize, figures: Vec<(&'static str, f64)>) -> Self {
         Evaluation { rows, columns, kind: Kind::Figures(figures) }
@@ -165,6 +170,18 @@ impl Evaluation {
                 ("tokens", m.tokens as f64),
                 ("unknown_tokens", m.unknown as f64),
             ],
+            Kind::Clusters(m) => {
+                let mut figures = vec![("cost", m.cost)];
+                figures.extend(m.silhouette.map(|s| ("silhouette", s)));
+                if let Some(a) = m.agreement {
+                    figures.extend([
+                        ("purity", a.purity),
+                        ("adjusted_rand_index", a.adjusted_rand_index),
+                        ("normalized_mutual_information", a.normalized_mutual_information),
+                    ]);
+                }
+                figures
+            }
             Kind::Values(m) => vec![
                 ("rmse", m.root_mean_squared_error),
                 ("r2", m.r2),
@@ -257,6 +274,9 @@ impl Evaluation {
         if let Kind::Classes { confusion, .. } = &self.kind {
             map.insert("classes".to_string(), json!(confusion.classes()));
             map.insert("confusion".to_string(), json!(self.confusion().map(MulticlassMetrics::confusion)));
+        }
+        if let Kind::Clusters(m) = &self.kind {
+            map.insert("sizes".to_string(), json!(m.sizes));
         }
         Value::Object(map)
     }

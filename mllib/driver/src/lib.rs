@@ -33,7 +33,7 @@ pub mod prelude {
         Activation, Family, LinearSvmModel, LinearSvmParams, LogisticRegressionModel,
         LogisticRegressionParams, NeuralNetworkModel, NeuralNetworkParams, SvmLoss,
     };
-    pub use slackwater_mllib::clustering::{LdaModel, LdaParams};
+    pub use slackwater_mllib::clustering::{KMeansModel, KMeansParams, LdaModel, LdaParams};
     pub use slackwater_mllib::decomposition::{SparseCodingModel, SparseCodingParams};
     pub use slackwater_mllib::evaluation::{BinaryMetrics, MulticlassMetrics, RegressionMetrics};
     pub use slackwater_mllib::feature::{DistanceMetricModel, DistanceMetricParams, StandardScaler};

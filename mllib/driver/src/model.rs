@@ -1,10 +1,10 @@
-//! Models of any kind: linear ones and networks, which score rows of features, factorisations, which predict ratings,
-//! topics of documents, and maps of rows of features to others.
+//! Models of any kind: linear ones and networks, which score rows of features, clusters of rows, factorisations, which predict
+//! ratings, topics of documents, and maps of rows of features to others.
 
 use slackwater_dataflow::block::{CsrBlock, Row};
 use slackwater_dataflow::{Error, Result};
 use slackwater_mllib::classification::{LinearSvmModel, LogisticRegressionModel, NeuralNetworkModel};
-use slackwater_mllib::clustering::LdaModel;
+use slackwater_mllib::clustering::{KMeansModel, LdaModel};
 use slackwater_mllib::decomposition::SparseCodingModel;
 use slackwater_mllib::feature::DistanceMetricModel;
 use slackwater_mllib::linear::TrainingSummary;
@@ -20,6 +20,8 @@ pub enum Stored {
     Linear(LinearModel),
     /// A network for rows of features.
     Network(NeuralNetworkModel),
+    /// Centres of rows of features.
+    Clusters(KMeansModel),
     /// A model for ratings.
     Ratings(MatrixFactorizationModel),
     /// A model for documents.
@@ -39,6 +41,7 @@ impl Stored {
             LogisticRegressionModel::ALGORITHM => load(path).map(LinearModel::Logistic).map(Stored::Linear),
             LinearRegressionModel::ALGORITHM => load(path).map(LinearModel::Linear).map(Stored::Linear),
             NeuralNetworkModel::ALGORITHM => load(path).map(Stored::Network),
+            KMeansModel::ALGORITHM => load(path).map(Stored::Clusters),
             MatrixFactorizationModel::ALGORITHM => load(path).map(Stored::Ratings),
             LdaModel::ALGORITHM => load(path).map(Stored::Documents),
             DistanceMetricModel::ALGORITHM => load(path).map(Stored::Metric),

@@ -67,6 +67,11 @@ impl Layout {
         let names = ["user", "item", "prediction"].map(str::to_string).to_vec();
         Layout { names, format, raw: false, proba: false }
     }
+    /// Columns for clusters: the nearest centre, and how far it is.
+    pub fn of_clusters(format: PredictFormat) -> Self {
+        let names = ["prediction", "distance"].map(str::to_string).to_vec();
+        Layout { names, format, raw: false, proba: false }
+    }
     /// Columns for what rows are mapped to.
     pub fn of_numbers(format: PredictFormat, names: Vec<String>) -> Self {
         Layout { names, format, raw: false, proba: false }

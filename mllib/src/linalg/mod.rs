@@ -8,3 +8,6 @@ pub mod cholesky;
 pub mod dense;
 pub mod gemm;
 pub mod sparse;
+mod widest;
+
+pub(crate) use widest::widest;

@@ -58,6 +58,24 @@ impl<T: Default> Slots<T> {
         }
         task(&entry.value)
     }
+    /// Makes the entry of `evaluation` out of that of `before`, which is made by `missing` if it is not there.
+    pub(crate) fn advance<R>(
+        &self,
+        partition: usize,
+        before: u64,
+        evaluation: u64,
+        missing: impl FnOnce(&mut T),
+        step: impl FnOnce(&mut T) -> R,
+    ) -> R {
+        let mut entry = self.lock(partition);
+        let is_there = entry.evaluation == before;
+        fill(&mut entry, evaluation, |value| {
+            if !is_there {
+                missing(value);
+            }
+            step(value)
+        })
+    }
     /// One task a partition runs at a time, so nobody waits. A task that panicked left `evaluation` at 0.
     fn lock(&self, partition: usize) -> MutexGuard<'_, Entry<T>> {
         self.entries[partition].lock().unwrap_or_else(|poisoned| poisoned.into_inner())
@@ -74,6 +92,19 @@ mod tests {
         slots.renew(0, 1, |v| v.push(7));
         assert_eq!(slots.with(0, 1, |_| unreachable!("it is there"), |v| v.clone()), [7]);
         assert_eq!(slots.with(0, 2, |v| *v = vec![8], |v| v.clone()), [8]);
+        let count = |before, evaluation| {
+            slots.advance(
+                0,
+                before,
+                evaluation,
+                |v| *v = vec![1],
+                |v| {
+                    v.push(2);
+                    v.len()
+                },
+            )
+        };
+        assert_eq!((count(2, 5), count(5, 6), count(5, 6)), (2, 3, 2), "made, gone on, made again");
         let other = slots.clone();
         std::thread::spawn(move || other.renew(0, 3, |_| panic!("half way"))).join().unwrap_err();
         assert_eq!(slots.with(0, 3, |v| *v = vec![9], |v| v.clone()), [9]);

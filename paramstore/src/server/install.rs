@@ -1,6 +1,6 @@
 //! The operator that puts refreshed values into the replica of its process.
 
-use crate::block::{Block, ByDest, OVERWRITE};
+use crate::block::{ADD, Block, ByDest, WHOLE};
 use crate::consistency::Refresh;
 use crate::run::Run;
 use crate::value::Value;
@@ -24,10 +24,13 @@ pub(crate) fn install<'scope, T: Data, V: Value>(
             move |input, _| {
                 input.for_each(|_, block: &mut Block<V>| {
                     let table = &run.tables[block.table as usize];
+                    if block.how == WHOLE {
+                        table.replica.clear_rows(table.map.rows_of(block.source as usize));
+                    }
                     for (element, value) in block.elements.iter().zip(&block.values) {
                         match block.how {
-                            OVERWRITE => table.replica.set(*element as usize, *value),
-                            _ => table.replica.add(*element as usize, *value),
+                            ADD => table.replica.add(*element as usize, *value),
+                            _ => table.replica.set(*element as usize, *value),
                         }
                     }
                     for [partition, clocks] in &block.witnesses {
@@ -36,8 +39,8 @@ pub(crate) fn install<'scope, T: Data, V: Value>(
                     let columns = table.columns.max(1);
                     for (row, values) in block.rows.iter().zip(block.row_values.chunks_exact(columns)) {
                         match block.how {
-                            OVERWRITE => table.replica.set_range(*row as usize * columns, values),
-                            _ => table.replica.add_range(*row as usize * columns, values),
+                            ADD => table.replica.add_range(*row as usize * columns, values),
+                            _ => table.replica.set_range(*row as usize * columns, values),
                         }
                     }
                     if table.refresh() == Refresh::Pull {

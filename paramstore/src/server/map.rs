@@ -51,9 +51,8 @@ impl ShardMap {
         &self.of_shards[shard]
     }
     /// All elements of a shard, in the order of their places.
-    pub fn elements_of(&self, shard: usize) -> Vec<u32> {
-        let row = |row: &u32| row * self.columns..(row + 1) * self.columns;
-        self.rows_of(shard).iter().flat_map(row).collect()
+    pub fn elements_of(&self, shard: usize) -> impl Iterator<Item = u32> + '_ {
+        self.rows_of(shard).iter().flat_map(|row| row * self.columns..(row + 1) * self.columns)
     }
 }
 
@@ -66,7 +65,7 @@ mod tests {
         let map = ShardMap::new(50, 3, 4);
         let mut seen = [false; 150];
         for shard in 0..4 {
-            for (place, element) in map.elements_of(shard).into_iter().enumerate() {
+            for (place, element) in map.elements_of(shard).enumerate() {
                 assert_eq!(map.place(element), (shard, place));
                 assert!(!std::mem::replace(&mut seen[element as usize], true));
             }

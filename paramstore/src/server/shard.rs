@@ -9,7 +9,9 @@ use super::marks::Marks;
 use super::ruled::Ruled;
 use crate::block::Block;
 use crate::run::TableRun;
+use crate::sparse::Order;
 use crate::value::Value;
+use crate::values::Owned;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use timely::dataflow::operators::Capability;
@@ -18,7 +20,7 @@ use timely::dataflow::operators::Capability;
 struct News<V> {
     /// Sums of the deltas of all *other* replicas: a process adds its own at once, so nothing is counted twice. Not
     /// used where refreshes carry values.
-    sums: Vec<V>,
+    sums: Owned<V>,
     /// Places of single values.
     elements: Marks,
     /// Whole rows, by number in the shard.
@@ -32,7 +34,7 @@ pub(crate) struct Shard<V> {
     /// The worker's number.
     index: usize,
     columns: usize,
-    values: Vec<V>,
+    values: Owned<V>,
     ruled: Option<Ruled<V>>,
     news: Vec<News<V>>,
     /// Refreshes carry values instead of sums.
@@ -90,18 +92,22 @@ impl<V: Value> Shard<V> {
     /// The shard of worker `index`. `states` are those of the table's rule, by element; empty at the beginning.
     pub fn new(table: &TableRun<V>, index: usize, replicas: usize, states: &[Vec<V>]) -> Self {
         let (map, by_value) = (&table.map, table.defers_writes());
-        let elements = map.elements_of(index);
-        let values: Vec<V> = elements.iter().map(|e| table.initial[*e as usize]).collect();
-        let (rows, n) = (map.rows_of(index).len(), values.len());
+        let values = Owned::of(&table.initial, table.columns, map.rows_of(index));
+        let (rows, order) = (map.rows_of(index).len(), table.initial.order());
+        let n = rows * table.columns;
         let state = |i: usize| match states.get(i) {
-            Some(state) => elements.iter().map(|e| state[*e as usize]).collect(),
-            None => values.iter().map(|value| table.rule.first(*value)[i]).collect(),
+            Some(state) => map.elements_of(index).map(|e| state[e as usize]).collect(),
+            None => (0..n).map(|place| table.rule.first(values.get(place))[i]).collect(),
         };
         let states = (0..table.rule.states()).map(state).collect();
         let ruled = table.has_rule().then(|| Ruled::new(table.rule, rows, table.columns, states));
         let news = (0..replicas).map(|_| News {
-            sums: vec![V::default(); if by_value { 0 } else { n }],
-            elements: Marks::new(n),
+            sums: Owned::empty(
+                order.map(|_| Order::by_column()),
+                if by_value { 0 } else { rows },
+                table.columns,
+            ),
+            elements: if order.is_some() { Marks::sparse() } else { Marks::new(n) },
             rows: Marks::new(rows),
             witnesses: vec![],
         });
@@ -115,11 +121,11 @@ impl<V: Value> Shard<V> {
             for (_, news) in self.news.iter_mut().enumerate().filter(|(other, _)| *other != replica) {
                 for (element, delta) in block.elements.iter().zip(&block.values) {
                     let (_, place) = map.place(*element);
-                    news.sums[place] = news.sums[place].plus(*delta);
+                    news.sums.add(place, *delta);
                     news.elements.mark(place);
                 }
                 for (place, row, deltas) in rows_of(&block, 0..block.rows.len(), map) {
-                    add(&mut news.sums[place..place + self.columns], deltas);
+                    add(&mut news.sums.dense()[place..place + self.columns], deltas);
                     news.rows.mark(row);
                 }
                 news.witnesses.extend_from_slice(&block.witnesses);
@@ -145,7 +151,7 @@ impl<V: Value> Shard<V> {
                 for (place, row, deltas) in rows_of(block, rows, map) {
                     match &mut self.ruled {
                         Some(ruled) => ruled.add_row(row, deltas),
-                        None => add(&mut self.values[place..place + self.columns], deltas),
+                        None => add(&mut self.values.dense()[place..place + self.columns], deltas),
                     }
                     if self.by_value {
                         self.news.iter_mut().for_each(|news| news.rows.mark(row));
@@ -153,7 +159,7 @@ impl<V: Value> Shard<V> {
                 }
             }
             if let Some(ruled) = &mut self.ruled {
-                ruled.apply(&mut self.values);
+                ruled.apply(self.values.dense());
             }
         }
         least
@@ -163,7 +169,7 @@ impl<V: Value> Shard<V> {
             let (_, place) = map.place(*element);
             match &mut self.ruled {
                 Some(ruled) => ruled.add(place, *delta),
-                None => self.values[place] = self.values[place].plus(*delta),
+                None => self.values.add(place, *delta),
             }
             if self.by_value {
                 self.news.iter_mut().for_each(|news| news.elements.mark(place));
@@ -181,22 +187,27 @@ impl<V: Value> Shard<V> {
             let places = row * self.columns..(row + 1) * self.columns;
             block.rows.push(rows[row]);
             if self.by_value {
-                block.row_values.extend_from_slice(&self.values[places]);
+                block.row_values.extend_from_slice(&self.values.dense()[places]);
             } else {
-                block.row_values.extend_from_slice(&news.sums[places.clone()]);
-                news.sums[places].fill(V::default());
+                let sums = &mut news.sums.dense()[places];
+                block.row_values.extend_from_slice(sums);
+                sums.fill(V::default());
             }
         }
         block.elements.reserve(news.elements.list().len());
         block.values.reserve(news.elements.list().len());
+        if matches!(news.sums, Owned::Sparse(_)) {
+            // What is taken from the end of a row moves nothing.
+            news.elements.sort_descending();
+        }
         for place in news.elements.list() {
             let place = *place as usize;
             // There are columns, since there is a place.
             let (row, column) = (place / self.columns, place % self.columns);
             block.elements.push(rows[row] * self.columns as u32 + column as u32);
             block.values.push(match self.by_value {
-                true => self.values[place],
-                false => std::mem::take(&mut news.sums[place]),
+                true => self.values.get(place),
+                false => news.sums.take(place),
             });
         }
         block.witnesses = std::mem::take(&mut news.witnesses);
@@ -206,7 +217,11 @@ impl<V: Value> Shard<V> {
     }
     /// Elements and values, for a snapshot: of the table, and for each state of its rule.
     pub fn copy(&self, map: &ShardMap) -> (Vec<u32>, Vec<V>, Vec<Vec<V>>) {
-        (map.elements_of(self.index), self.values.clone(), self.states().to_vec())
+        let (elements, values) = match &self.values {
+            Owned::Dense(values) => (map.elements_of(self.index).collect(), values.clone()),
+            Owned::Sparse(rows) => rows.elements(map.rows_of(self.index)),
+        };
+        (elements, values, self.states().to_vec())
     }
     /// What the table's rule keeps, by state; in the order of the shard's places.
     pub fn states(&self) -> &[Vec<V>] {
@@ -214,7 +229,15 @@ impl<V: Value> Shard<V> {
     }
     /// All values.
     pub fn whole(&self, map: &ShardMap) -> Block<V> {
-        let rows = map.rows_of(self.index).to_vec();
-        Block { rows, row_values: self.values.clone(), ..Block::default() }
+        match &self.values {
+            Owned::Dense(values) => {
+                let (rows, row_values) = (map.rows_of(self.index).to_vec(), values.clone());
+                Block { rows, row_values, ..Block::default() }
+            }
+            Owned::Sparse(rows) => {
+                let (elements, values) = rows.elements(map.rows_of(self.index));
+                Block { elements, values, ..Block::default() }
+            }
+        }
     }
 }

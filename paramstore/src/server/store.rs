@@ -1,7 +1,7 @@
 //! The operator that owns a shard of every table: it applies deltas when their clock is closed, and sends refreshes.
 
 use super::Shard;
-use crate::block::{ABORT, ADD, Block, ByDest, NO_PULL, OVERWRITE};
+use crate::block::{ABORT, ADD, Block, ByDest, NO_PULL, OVERWRITE, WHOLE};
 use crate::consistency::Refresh;
 use crate::run::{Run, RunSnapshots, TableRun};
 use crate::snapshot::{Part, Writer};
@@ -185,7 +185,7 @@ pub(crate) fn store<'scope, T: Data, V: Value>(
                 for (table, shard) in shards.iter().enumerate() {
                     for replica in 0..replicas {
                         let whole = shard.whole(&run.tables[table].map);
-                        send(table, replica, OVERWRITE, whole, &at);
+                        send(table, replica, WHOLE, whole, &at);
                     }
                     run.keep_states(table, index, shard.states());
                 }

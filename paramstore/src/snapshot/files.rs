@@ -27,6 +27,8 @@ pub(crate) struct TableShape {
     pub columns: usize,
     #[serde(default)]
     pub rule: Rule,
+    #[serde(default)]
+    pub is_sparse: bool,
     pub value: String,
 }
 

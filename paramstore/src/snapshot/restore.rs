@@ -3,6 +3,7 @@
 use super::files::{MANIFEST, Manifest, TableShape, decode, folder, part_name};
 use crate::report::EpochLoss;
 use crate::value::Value;
+use crate::values::Values;
 use slackwater_dataflow::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ pub(crate) struct Restored<V> {
     pub epoch: u64,
     pub losses: Vec<f64>,
     /// By table.
-    pub values: Vec<Vec<V>>,
+    pub values: Vec<Values<V>>,
     /// What rules keep, by table and state.
     pub states: Vec<Vec<Vec<V>>>,
     /// States, by partition.
@@ -39,7 +40,7 @@ pub(super) fn listed(dir: &Path) -> Result<Vec<(u64, PathBuf)>> {
     Ok(all)
 }
 
-/// The newest whole snapshot of a training of this shape; `None` if there is none at all.
+/// The newest whole snapshot of a training of this shape, whose tables are as `empty` is; `None` if there is none at all.
 ///
 /// With `set_aside`, which one process says, damaged ones that are newer are renamed, so that they are not in the way.
 ///
@@ -48,12 +49,13 @@ pub(super) fn listed(dir: &Path) -> Result<Vec<(u64, PathBuf)>> {
 pub(crate) fn restore<V: Value>(
     dir: &Path,
     shape: &Manifest,
+    empty: Vec<Values<V>>,
     set_aside: bool,
 ) -> Result<Option<Restored<V>>> {
     let all = listed(dir)?;
     let (mut refused, mut damaged, some) = (vec![], vec![], !all.is_empty());
     for (clock, path) in all.into_iter().rev() {
-        match read(&path, dir, clock, shape)? {
+        match read(&path, dir, clock, shape, empty.clone())? {
             Ok(restored) => {
                 for path in damaged.into_iter().filter(|_| set_aside) {
                     let path: PathBuf = path;
@@ -95,6 +97,7 @@ fn read<V: Value>(
     dir: &Path,
     clock: u64,
     shape: &Manifest,
+    mut values: Vec<Values<V>>,
 ) -> Result<Result<Restored<V>, String>> {
     let manifest = match manifest(path) {
         Ok(manifest) => manifest,
@@ -109,9 +112,8 @@ fn read<V: Value>(
             "resume with the data, partitions, seed, batch and tables that it began with",
         ));
     }
-    let sizes = manifest.tables.iter().map(|t| t.rows * t.columns);
-    let mut values: Vec<Vec<V>> = sizes.map(|n| vec![V::default(); n]).collect();
-    let of_states = |t: &TableShape| vec![vec![V::default(); t.rows * t.columns]; t.rule.states()];
+    let of_state = |t: &TableShape| vec![V::default(); t.rows * t.columns];
+    let of_states = |t: &TableShape| (0..t.rule.states()).map(|_| of_state(t)).collect();
     let mut states: Vec<Vec<Vec<V>>> = manifest.tables.iter().map(of_states).collect();
     let mut losses: BTreeMap<usize, Vec<EpochLoss>> = BTreeMap::new();
     let mut locals: BTreeMap<usize, Vec<u8>> = BTreeMap::new();
@@ -130,8 +132,13 @@ fn read<V: Value>(
             Err(why) => return Ok(Err(format!("{}: {why}", file.display()))),
         };
         for (i, (elements, of_part, states_of_part)) in content.tables.into_iter().enumerate() {
-            let whole = std::iter::once(&mut values[i]).chain(&mut states[i]);
-            for (whole, part) in whole.zip(std::iter::once(of_part).chain(states_of_part)) {
+            let shape = &manifest.tables[i];
+            for (element, value) in elements.iter().zip(of_part) {
+                if (*element as usize) < shape.rows * shape.columns {
+                    values[i].set(*element as usize, value);
+                }
+            }
+            for (whole, part) in states[i].iter_mut().zip(states_of_part) {
                 for (element, value) in elements.iter().zip(part) {
                     if let Some(place) = whole.get_mut(*element as usize) {
                         *place = value;

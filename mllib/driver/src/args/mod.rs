@@ -5,6 +5,7 @@
 
 mod algorithm;
 mod cluster;
+mod clusters;
 mod coding;
 mod factorization;
 mod generate;
@@ -21,6 +22,7 @@ mod values;
 
 pub use algorithm::{Grid, TrainingArgs};
 pub use cluster::{ClusterArgs, ClusterCommand, RunArgs};
+pub use clusters::KMeansArgs;
 pub use coding::SparseCodingArgs;
 pub use factorization::MatrixFactorizationArgs;
 pub use generate::{ClassificationArgs, GenerateArgs, GenerateCommand};

@@ -135,7 +135,8 @@ pub struct EvaluateArgs {
 
     /// Exit with 1 unless a metric is at least this good (may be repeated)
     ///
-    /// At least VALUE, or at most VALUE for rmse, mse, mae, log-loss, perplexity, objective and relative-error.
+    /// At least VALUE, or at most VALUE for rmse, mse, mae, log-loss, perplexity, cost, objective and
+    /// relative-error.
     #[arg(long, value_name = "METRIC=VALUE", help_heading = "Output")]
     pub require: Vec<Requirement>,
 }

@@ -8,7 +8,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use slackwater_loaders::format::bag_of_words::BagFormat;
 use slackwater_loaders::format::libsvm::IndexBase;
-use slackwater_mllib::clustering::lda::Sampler;
+use slackwater_mllib::clustering::lda::{CountRows, Sampler};
 use slackwater_paramstore::Consistency;
 use std::path::PathBuf;
 
@@ -51,6 +51,11 @@ pub struct SamplerChoice(pub Option<Sampler>);
 fn sampler() -> impl TypedValueParser<Value = SamplerChoice> {
     PossibleValuesParser::new(["auto", "dense", "sparse", "alias"])
         .map(|name| SamplerChoice(name.parse().ok()))
+}
+
+fn count_rows() -> impl TypedValueParser<Value = CountRows> {
+    PossibleValuesParser::new(["auto", "dense", "sparse"])
+        .map(|name| name.parse().expect("it is a possible value"))
 }
 
 /// `train lda`.
@@ -143,6 +148,14 @@ pub struct TopicsArgs {
     #[arg(long, value_name = "NAME", default_value = "auto", value_parser = sampler(), help_heading = "Algorithm")]
     #[arg(hide_possible_values = true)]
     pub sampler: SamplerChoice,
+
+    /// How the counts of words are kept in training: dense, sparse; auto: sparse where that saves memory
+    ///
+    /// dense has a number for every word and topic, in a few copies; sparse only those that are not 0. Which is chosen
+    /// changes nothing else.
+    #[arg(long, value_name = "NAME", default_value = "auto", value_parser = count_rows(), help_heading = "Algorithm")]
+    #[arg(hide_possible_values = true)]
+    pub count_rows: CountRows,
 
     /// Proposals of the word, and of the document, for each token, of `--sampler alias` [default: 2]
     ///

@@ -1,6 +1,7 @@
 //! Options of `train`.
 
 use super::algorithm::TrainingArgs;
+use super::clusters::{K_MEANS_EXAMPLES, KMeansArgs};
 use super::coding::{CODING_EXAMPLES, SparseCodingArgs};
 use super::factorization::{FACTORIZATION_EXAMPLES, MatrixFactorizationArgs};
 use super::input::{HeldOutArgs, InputArgs};
@@ -61,6 +62,9 @@ pub enum Algorithm {
     /// Fully connected neural network, two classes or more
     #[command(name = "neural-network", aliases = ["dnn", "mlp"], after_long_help = NETWORK_EXAMPLES)]
     NeuralNetwork(NeuralNetworkArgs),
+    /// k-means, to find the centres that rows are nearest to
+    #[command(name = "k-means", alias = "kmeans", after_long_help = K_MEANS_EXAMPLES)]
+    KMeans(KMeansArgs),
     /// Matrix factorisation, to predict ratings of items by users
     #[command(name = "mf", alias = "matrix-factorization", after_long_help = FACTORIZATION_EXAMPLES)]
     MatrixFactorization(MatrixFactorizationArgs),

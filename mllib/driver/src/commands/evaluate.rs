@@ -1,6 +1,6 @@
 //! `evaluate`: all metrics of a model on labelled rows.
 
-use super::{coding, factorization, metric, topics};
+use super::{clusters, coding, factorization, metric, topics};
 use crate::args::{CurveKind, EvaluateArgs, Globals};
 use crate::data::{Binarize, Input};
 use crate::evaluation::{Evaluation, direction, thinned_curve, thresholds};
@@ -29,6 +29,7 @@ pub fn run(globals: &Globals, args: &EvaluateArgs) -> Result<u8> {
     match model {
         Stored::Linear(model) => of_rows(globals, args, path, &model),
         Stored::Network(model) => of_rows(globals, args, path, &model),
+        Stored::Clusters(model) => clusters::evaluate(globals, args, path, &model),
         Stored::Ratings(model) => factorization::evaluate(globals, args, path, &model),
         Stored::Documents(model) => topics::evaluate(globals, args, path, &model),
         Stored::Metric(model) => metric::evaluate(globals, args, path, &model),
@@ -72,8 +73,30 @@ fn of_rows(globals: &Globals, args: &EvaluateArgs, path: &Path, model: &impl Row
     })
 }
 
+/// Tells metrics that have nothing beside them; the exit code.
+pub fn tell(
+    session: &Session,
+    args: &EvaluateArgs,
+    path: &Path,
+    data: &str,
+    evaluation: &Evaluation,
+) -> Result<u8> {
+    let bad = session.note_bad_rows();
+    let document = || {
+        json!({
+            "command": "evaluate",
+            "model": path,
+            "data": data,
+            "bad_rows": bad,
+            "metrics": evaluation.to_json(),
+        })
+    };
+    session.output.result(document, || evaluation.text())?;
+    requirements(session, evaluation, args)
+}
+
 /// 1 if a requirement is not met, else 0.
-pub fn requirements(session: &Session, evaluation: &Evaluation, args: &EvaluateArgs) -> Result<u8> {
+fn requirements(session: &Session, evaluation: &Evaluation, args: &EvaluateArgs) -> Result<u8> {
     let mut answer = 0;
     for requirement in &args.require {
         let value = evaluation.figure("require", &requirement.metric)?;

@@ -1,6 +1,6 @@
 //! `predict`, `evaluate` and `inspect` of a matrix factorisation: what is different from rows of features.
 
-use super::evaluate::requirements;
+use super::evaluate::tell;
 use super::predict::{finish, write};
 use crate::args::{EvaluateArgs, Globals, InspectArgs, PredictArgs, PredictFormat, ReadArgs};
 use crate::data::Ratings;
@@ -86,18 +86,7 @@ pub fn evaluate(
     Session::run(globals, |session| {
         let ratings = input.ratings(&session.cx)?;
         let evaluation = Evaluation::of_values(RegressionMetrics::of(&model.score(&ratings))?)?;
-        let bad = session.note_bad_rows();
-        let document = || {
-            json!({
-                "command": "evaluate",
-                "model": path,
-                "data": input.name(),
-                "bad_rows": bad,
-                "metrics": evaluation.to_json(),
-            })
-        };
-        session.output.result(document, || evaluation.text())?;
-        requirements(session, &evaluation, args)
+        tell(session, args, path, &input.name(), &evaluation)
     })
 }
 

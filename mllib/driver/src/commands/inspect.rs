@@ -1,6 +1,6 @@
 //! `inspect`: what a model, or a LIBSVM file, holds.
 
-use super::{coding, factorization, metric, network, topics};
+use super::{clusters, coding, factorization, metric, network, topics};
 use crate::args::{ExportFormat, Globals, InspectArgs, ReadArgs};
 use crate::data::{Input, has_parts};
 use crate::model::{LinearModel, RowModel, Stored, is_model, metadata};
@@ -33,6 +33,7 @@ fn inspect_model(globals: &Globals, args: &InspectArgs, path: &Path) -> Result<u
     let model = match Stored::load(path)? {
         Stored::Linear(model) => model,
         Stored::Network(model) => return network::inspect(globals, args, path, &model),
+        Stored::Clusters(model) => return clusters::inspect(globals, args, path, &model),
         Stored::Ratings(model) => return factorization::inspect(globals, args, path, &model),
         Stored::Documents(model) => return topics::inspect(globals, args, path, &model),
         Stored::Metric(model) => return metric::inspect(globals, args, path, &model),

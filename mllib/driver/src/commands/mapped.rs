@@ -1,7 +1,7 @@
 //! `predict` of models that map rows of features to other numbers, and what all have in common that are asked about by
 //! `evaluate` and `inspect`.
 
-use super::evaluate::requirements;
+use super::evaluate::tell;
 use super::predict::{finish, write};
 use crate::args::{EvaluateArgs, Globals, InspectArgs, PredictArgs, PredictFormat, ReadArgs};
 use crate::data::Input;
@@ -135,18 +135,7 @@ pub fn evaluate<M: Mapper>(
         if !args.input.ignore_extra_columns {
             check_columns(model.columns(), evaluation.columns, &input.name())?;
         }
-        let bad = session.note_bad_rows();
-        let document = || {
-            json!({
-                "command": "evaluate",
-                "model": path,
-                "data": input.name(),
-                "bad_rows": bad,
-                "metrics": evaluation.to_json(),
-            })
-        };
-        session.output.result(document, || evaluation.text())?;
-        requirements(session, &evaluation, args)
+        tell(session, args, path, &input.name(), &evaluation)
     })
 }
 

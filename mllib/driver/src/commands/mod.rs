@@ -1,6 +1,7 @@
 //! The commands. Each returns the exit code of a run that went well: 0, or 1 for a negative answer.
 
 mod cluster;
+mod clusters;
 mod coding;
 mod completions;
 mod config;

@@ -1,6 +1,6 @@
 //! `predict`: some partitions at a time, so memory is bounded by those and not by the data.
 
-use super::{factorization, mapped, topics};
+use super::{clusters, factorization, mapped, topics};
 use crate::args::{Globals, PredictArgs, PredictFormat};
 use crate::data::Input;
 use crate::model::{RowModel, Stored};
@@ -35,6 +35,7 @@ pub fn run(globals: &Globals, args: &PredictArgs) -> Result<u8> {
     match Stored::load(path)? {
         Stored::Linear(model) => of_rows(globals, args, path, model, format),
         Stored::Network(model) => of_rows(globals, args, path, model, format),
+        Stored::Clusters(model) => clusters::predict(globals, args, path, model, format),
         Stored::Ratings(model) => factorization::predict(globals, args, path, model, format),
         Stored::Documents(model) => topics::predict(globals, args, path, model, format),
         Stored::Metric(model) => mapped::predict(globals, args, path, model, format),

@@ -1,6 +1,6 @@
 //! `predict`, `evaluate` and `inspect` of topics: what is different from rows of features.
 
-use super::evaluate::requirements;
+use super::evaluate::tell;
 use super::factorization::refuse;
 use super::predict::{finish, write};
 use crate::args::{EvaluateArgs, Globals, InspectArgs, PredictArgs, PredictFormat, ReadArgs};
@@ -76,18 +76,7 @@ pub fn evaluate(globals: &Globals, args: &EvaluateArgs, path: &Path, model: &Lda
     let input = open(&args.input.data, &args.input.read, globals, &others)?;
     Session::run(globals, |session| {
         let evaluation = Evaluation::of_words(model.perplexity(&input.documents(&session.cx)?)?);
-        let bad = session.note_bad_rows();
-        let document = || {
-            json!({
-                "command": "evaluate",
-                "model": path,
-                "data": input.name(),
-                "bad_rows": bad,
-                "metrics": evaluation.to_json(),
-            })
-        };
-        session.output.result(document, || evaluation.text())?;
-        requirements(session, &evaluation, args)
+        tell(session, args, path, &input.name(), &evaluation)
     })
 }
 

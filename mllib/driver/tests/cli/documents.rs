@@ -128,6 +128,11 @@ fn every_option_arrives() {
         assert_eq!(done["sampler"], if sampler == "auto" { "dense" } else { sampler });
         assert!(done["metrics"]["perplexity"].as_f64().unwrap() < 32.0, "{done}");
     }
+    let sparse = place.json(&[&TRAIN[..], &["--count-rows=sparse", "--model=sparse.model"]].concat());
+    let dense = place.json(&[&TRAIN[..], &["--count-rows=dense", "--model=dense.model"]].concat());
+    assert_eq!(sparse["parameters"]["rows"], "sparse");
+    // It is a matter of memory alone.
+    assert_eq!(sparse["metrics"], dense["metrics"]);
     let options =
         ["--alpha=0.3", "--beta=0.2", "--burn-in=20", "--evaluate-every=5", "--seed=9", "--watch=2"];
     let done = place.json(&[&TRAIN[..], &options, &["--model=n", "--tolerance=0.01"]].concat());

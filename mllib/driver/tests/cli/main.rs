@@ -3,6 +3,7 @@
 mod bad_input;
 mod chain;
 mod cluster;
+mod clusters;
 mod common;
 mod dictionaries;
 mod documents;

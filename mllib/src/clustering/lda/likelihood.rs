@@ -1,5 +1,7 @@
 //! The joint log likelihood of words and topics, given the priors.
 
+use slackwater_paramstore::TableValues;
+
 /// `ln Γ(prior + n)` for whole `n`, the small ones from a table: most counts are small.
 pub(super) struct LnGamma {
     prior: f64,
@@ -26,15 +28,15 @@ impl LnGamma {
     }
 }
 
-/// `ln p(w | z)` of counts by word and topic: `K` values a word.
-pub(super) fn of_words(counts: &[i32], topics: usize, beta: f64) -> f64 {
-    let words = (counts.len() / topics) as f64;
+/// `ln p(w | z)` of counts by word and topic.
+pub(super) fn of_words(counts: &TableValues<i32>, beta: f64) -> f64 {
+    let (words, topics) = (counts.rows() as f64, counts.columns());
     let of = LnGamma::new(beta);
     let mut totals = vec![0u64; topics];
     let mut sum = 0.0;
-    for row in counts.chunks_exact(topics) {
-        for (total, n) in totals.iter_mut().zip(row).filter(|(_, n)| **n > 0) {
-            *total += *n as u64;
+    for word in 0..counts.rows() {
+        for (topic, n) in counts.entries(word).iter().filter(|(_, n)| *n > 0) {
+            totals[*topic as usize] += *n as u64;
             sum += of.gain(*n as u64);
         }
     }
@@ -65,6 +67,8 @@ impl OfDocuments {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use slackwater_dataflow::Context;
+    use slackwater_paramstore::{TableExt, TableSpec};
 
     /// One token after the other, each given those before it: the chain rule.
     fn chain(tokens: &[(usize, usize)], classes: usize, groups: usize, prior: f64) -> f64 {
@@ -87,8 +91,14 @@ mod tests {
         let of_document: Vec<(usize, usize)> = (0..300).map(|i| (i % 2, i * i % 3)).collect();
         let mut counts = vec![0i32; words * topics];
         of_word.iter().for_each(|(topic, word)| counts[word * topics + topic] += 1);
-        let (got, want) = (super::of_words(&counts, topics, beta), chain(&of_word, words, topics, beta));
-        assert!((got - want).abs() < 1e-9 * want.abs(), "{got} {want}");
+        let cx = Context::local(1).unwrap();
+        for spec in [TableSpec::dense(words, topics), TableSpec::sparse(words, topics)] {
+            let table = cx.table("counts", spec).unwrap();
+            table.put(counts.clone()).unwrap();
+            let (got, want) =
+                (super::of_words(&table.snapshot(), beta), chain(&of_word, words, topics, beta));
+            assert!((got - want).abs() < 1e-9 * want.abs(), "{got} {want}");
+        }
         let of = OfDocuments::new(topics, alpha);
         let got: f64 = (0..2)
             .map(|d| {

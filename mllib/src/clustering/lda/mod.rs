@@ -26,7 +26,9 @@
 //!
 //! # Cost
 //! See the table; besides, a clock reads the `K` counts of each of its words, and every changed token sends four numbers.
-//! Two bytes a token stay with the partition, four more with the documents. Every process has both tables: `4 K V` bytes.
+//! Two bytes a token stay with the partition, four more with the documents. Every process has both tables, and
+//! each table is there a few times (replica, shards, what is to be sent): 4 bytes a word and topic each, or with
+//! [sparse rows](CountRows) 8 bytes a topic that a word has. The model has `4 K V` bytes.
 //!
 //! # References
 //! Blei, Ng and Jordan 2003, Latent Dirichlet allocation; Griffiths and Steyvers 2004, Finding scientific topics (the sampler
@@ -44,5 +46,5 @@ mod sampler;
 mod train;
 
 pub use model::{Attributes, LdaModel, LdaSummary, Perplexity};
-pub use params::{LdaParams, Sampler};
+pub use params::{CountRows, LdaParams, Sampler};
 pub use train::{DocumentTopics, LdaFit, LdaObserver, LdaProgress};

@@ -38,6 +38,55 @@ impl FromStr for Sampler {
     }
 }
 
+/// How the counts of words are kept while training.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CountRows {
+    /// Sparse where that saves memory.
+    #[default]
+    Auto,
+    /// A number for every word and topic.
+    Dense,
+    /// Only the topics that a word has.
+    Sparse,
+}
+
+impl CountRows {
+    /// Name in options and files.
+    pub fn name(self) -> &'static str {
+        match self {
+            CountRows::Auto => "auto",
+            CountRows::Dense => "dense",
+            CountRows::Sparse => "sparse",
+        }
+    }
+    /// Whether rows are to be sparse, for so many words, topics and tokens.
+    pub fn are_sparse(self, words: usize, topics: usize, tokens: u64) -> bool {
+        match self {
+            CountRows::Auto => {
+                let all = words as u64 * topics as u64;
+                all >= SPARSE_MIN && all / SPARSE_SHARE > tokens
+            }
+            other => other == CountRows::Sparse,
+        }
+    }
+}
+
+impl FromStr for CountRows {
+    type Err = String;
+    fn from_str(name: &str) -> Result<Self, String> {
+        let all = [CountRows::Auto, CountRows::Dense, CountRows::Sparse];
+        let found = all.into_iter().find(|s| s.name() == name);
+        found.ok_or_else(|| format!("`{name}` is not one of auto, dense, sparse"))
+    }
+}
+
+/// Counts from which on it is worth to ask whether most of them are 0.
+const SPARSE_MIN: u64 = 1 << 24;
+/// Rows are sparse if there are fewer tokens than this part of the counts: each makes at most one of them positive, which
+/// then takes two to three times the memory.
+const SPARSE_SHARE: u64 = 4;
+
 /// Topics up to which weighing all of them is the fastest.
 const DENSE_TOPICS_MAX: usize = 200;
 /// Topics are stored in 16 bits.
@@ -60,6 +109,9 @@ pub struct LdaParams {
     pub evaluate_every: usize,
     /// How topics are drawn; `None`: dense up to 200 topics, sparse above.
     pub sampler: Option<Sampler>,
+    /// How the counts of words are kept; what is found does not depend on it under BSP.
+    #[serde(default)]
+    pub rows: CountRows,
     /// Proposals of the word, and of the document, for every token; of the alias sampler only.
     pub proposals: usize,
     /// Documents of each partition in a clock; `None`: a sixteenth of them, but 2048 to 65536 tokens.
@@ -82,6 +134,7 @@ impl Default for LdaParams {
             burn_in: None,
             evaluate_every: 10,
             sampler: None,
+            rows: CountRows::Auto,
             proposals: 2,
             batch: None,
             consistency: Consistency::Bsp,
@@ -157,5 +210,20 @@ mod tests {
             assert_eq!(sampler.name().parse(), Ok(sampler));
         }
         assert!("gibbs".parse::<Sampler>().is_err());
+    }
+
+    #[test]
+    fn rows_are_sparse_where_that_saves_memory() {
+        for rows in [CountRows::Auto, CountRows::Dense, CountRows::Sparse] {
+            assert_eq!(rows.name().parse(), Ok(rows));
+            let sparse = [(60_000, 1000, 3_000_000), (60_000, 100, 3_000_000), (7000, 50, 400_000)]
+                .map(|(words, topics, tokens)| rows.are_sparse(words, topics, tokens));
+            let wanted = match rows {
+                CountRows::Auto => [true, false, false],
+                other => [other == CountRows::Sparse; 3],
+            };
+            assert_eq!(sparse, wanted, "{rows:?}");
+        }
+        assert!("thin".parse::<CountRows>().is_err());
     }
 }

@@ -9,7 +9,9 @@ use crate::optimization::Stop;
 use serde::{Deserialize, Serialize};
 use slackwater_dataflow::block::Document;
 use slackwater_dataflow::{Dataset, Error, Result};
-use slackwater_paramstore::{Clock, EpochsExt, Snapshots, Table, TableExt, TableSpec, TableView};
+use slackwater_paramstore::{
+    Clock, EpochsExt, Snapshots, Table, TableExt, TableSpec, TableValues, TableView,
+};
 use std::iter::once_with;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -56,14 +58,13 @@ pub struct LdaProgress<'a> {
     pub epochs: usize,
     /// Joint log likelihood of words and topics.
     pub log_likelihood: f64,
-    topics: usize,
-    counts: &'a [i32],
+    counts: &'a TableValues<i32>,
 }
 
 impl LdaProgress<'_> {
     /// The `n` words of which a topic has the most tokens, and how many; see [`LdaModel::top_words`].
     pub fn top_words(&self, topic: usize, n: usize) -> Vec<(u32, f32)> {
-        top(self.counts.iter().skip(topic).step_by(self.topics).map(|n| *n as f32), n)
+        top((0..self.counts.rows()).map(|word| self.counts.get(word, topic) as f32), n)
     }
 }
 
@@ -144,9 +145,13 @@ struct Fit<'a> {
 impl Fit<'_> {
     fn tables(&self) -> Result<(Table<i32>, Table<i32>)> {
         let (cx, topics) = (self.packed.context(), self.params.topics);
-        let table =
-            |name, rows| cx.table(name, TableSpec::dense(rows, topics).consistency(self.params.consistency));
-        Ok((table("topics of words", self.words)?, table("topics", 1)?))
+        let spec = match self.params.rows.are_sparse(self.words, topics, self.census.tokens) {
+            true => TableSpec::sparse(self.words, topics),
+            false => TableSpec::dense(self.words, topics),
+        };
+        let consistency = self.params.consistency;
+        let of_words = cx.table("topics of words", spec.consistency(consistency))?;
+        Ok((of_words, cx.table("topics", TableSpec::dense(1, topics).consistency(consistency))?))
     }
     fn run(
         &self,
@@ -234,16 +239,16 @@ impl<'a, 'o> Evaluations<'a, 'o> {
     /// True if training should end.
     fn take(&mut self, epochs: usize, of_documents: f64) -> bool {
         let params = self.params;
-        let counts = self.words.values();
-        let value = of_documents + of_words(&counts, params.topics, params.beta);
+        let counts = self.words.snapshot();
+        let value = of_documents + of_words(&counts, params.beta);
         let change = self.history.last().map(|(_, before)| ((value - before) / before).abs());
         self.history.push((epochs, value));
         if params.burn_in.is_some_and(|n| epochs > n) {
-            self.sums.resize(counts.len(), 0.0);
-            self.sums.iter_mut().zip(counts.iter()).for_each(|(sum, n)| *sum += *n as f32);
+            self.sums.resize(counts.rows() * params.topics, 0.0);
+            add(&counts, &mut self.sums);
             self.samples += 1;
         }
-        let note = LdaProgress { epochs, log_likelihood: value, counts: &counts, topics: params.topics };
+        let note = LdaProgress { epochs, log_likelihood: value, counts: &counts };
         if (self.observer)(&note).is_break() {
             self.stop = Stop::Observer;
         } else if change.zip(params.tolerance).is_some_and(|(change, tolerance)| change < tolerance) {
@@ -254,9 +259,20 @@ impl<'a, 'o> Evaluations<'a, 'o> {
     /// The mean of the counts after the burn-in, or the last ones.
     fn counts(&self) -> Vec<f32> {
         match self.samples {
-            0 => self.words.values().iter().map(|n| *n as f32).collect(),
+            0 => {
+                let mut counts = vec![0.0; self.words.rows() * self.params.topics];
+                add(&self.words.snapshot(), &mut counts);
+                counts
+            }
             n => self.sums.iter().map(|sum| sum / n as f32).collect(),
         }
+    }
+}
+
+/// Adds counts to sums of all words and topics.
+fn add(counts: &TableValues<i32>, sums: &mut [f32]) {
+    for (word, sums) in sums.chunks_exact_mut(counts.columns()).enumerate() {
+        counts.entries(word).iter().for_each(|(topic, n)| sums[*topic as usize] += *n as f32);
     }
 }
 

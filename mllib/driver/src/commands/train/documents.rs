@@ -70,6 +70,7 @@ fn params(args: &TopicsArgs, seed: u64) -> Result<LdaParams> {
         burn_in: args.burn_in,
         evaluate_every: args.evaluate_every.unwrap_or(default.evaluate_every),
         sampler: args.sampler.0,
+        rows: args.count_rows,
         proposals: args.proposals.unwrap_or(default.proposals),
         batch: args.batch,
         consistency: args.consistency.unwrap_or(default.consistency),

@@ -1,6 +1,7 @@
-//! `train`: linear models, networks, metrics and dictionaries from rows, factorisations from ratings, topics from
-//! documents.
+//! `train`: linear models, networks, clusters, metrics and dictionaries from rows, factorisations from ratings, topics
+//! from documents.
 
+mod clusters;
 mod coding;
 mod documents;
 mod linear;
@@ -21,6 +22,7 @@ pub fn run(globals: &Globals, args: &TrainArgs) -> Result<u8> {
     match &args.algorithm {
         Algorithm::Linear(algorithm) => linear::run(globals, algorithm),
         Algorithm::NeuralNetwork(args) => network::run(globals, args),
+        Algorithm::KMeans(args) => clusters::run(globals, args),
         Algorithm::MatrixFactorization(args) => ratings::run(globals, args),
         Algorithm::Topics(args) => documents::run(globals, args),
         Algorithm::DistanceMetric(args) => metric::run(globals, args),

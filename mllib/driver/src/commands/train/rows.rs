@@ -15,7 +15,8 @@ use slackwater_mllib::objective::DatasetRows;
 pub struct Files {
     /// Those to learn from.
     pub input: Input,
-    test: Option<Input>,
+    /// Those to measure on, if they are others.
+    pub test: Option<Input>,
     split: Vec<f64>,
 }
 
@@ -39,14 +40,17 @@ impl Files {
         };
         Ok(Files { input: open(&input.data)?, test, split: held_out.split.split.clone() })
     }
-    /// The rows, in two parts if they are to be split.
-    pub fn rows(&self, session: &Session, seed: u64) -> Result<Rows> {
+    /// The rows to learn from, and those to measure on if they are to be split.
+    pub fn parts(
+        &self,
+        session: &Session,
+        seed: u64,
+    ) -> Result<(Dataset<LabeledBlock>, Option<Dataset<LabeledBlock>>)> {
         if self.input.is_sample {
             session.output.note("no --data: this is the sample that comes with the program");
         }
         let blocks = self.input.blocks(&session.cx)?;
-        let partitions = blocks.num_partitions();
-        let (training, held_out) = match self.split.is_empty() {
+        Ok(match self.split.is_empty() {
             true => (blocks, None),
             false => {
                 // Both parts read it: parsed once.
@@ -54,7 +58,12 @@ impl Files {
                 let part = |i| split_part(&parsed, &self.split, i, seed);
                 (part(0), Some(part(1)))
             }
-        };
+        })
+    }
+    /// [`parts`](Files::parts), ready for trainers that read their rows again and again.
+    pub fn rows(&self, session: &Session, seed: u64) -> Result<Rows> {
+        let (training, held_out) = self.parts(session, seed)?;
+        let partitions = training.num_partitions();
         Ok(Rows { training: DatasetRows::from_blocks(&training), partitions, held_out })
     }
     /// The rows to measure on: those of other files, those that were held out, or else those learnt from.

@@ -1,0 +1,12 @@
+//! Loops for the widest vectors that the processor has.
+
+use faer::traits::ComplexField;
+
+/// Runs `f`, compiled for several widths of vectors, as compiled for the widest that this processor has.
+///
+/// Only what is inlined into `f` is compiled so: mark it `#[inline(always)]`. Rounding does not depend on the width: the
+/// compiler neither reorders sums nor fuses additions with multiplications.
+#[inline(always)]
+pub(crate) fn widest<R>(f: impl FnOnce() -> R) -> R {
+    <f32 as ComplexField>::Arch::default().dispatch(f)
+}
