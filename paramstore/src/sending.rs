@@ -188,7 +188,8 @@ impl<V: Value> Held<V> {
                 table.replica.add_range(*row as usize * table.columns, deltas);
                 self.log.add_row(&table.map, *row as usize, deltas);
             }
-            (of_shard.rows.clear(), of_shard.sums.clear());
+            of_shard.rows.clear();
+            of_shard.sums.clear();
         });
         table.replica.add_witness(partition, 1);
         self.clocks[partition] += 1;

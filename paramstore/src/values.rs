@@ -139,10 +139,13 @@ impl<V: Value> Owned<V> {
             Owned::Sparse(rows) => rows.get(place),
         }
     }
-    pub fn add(&mut self, place: usize, delta: V) {
+    /// Adds to values of many places.
+    pub fn add_all(&mut self, deltas: impl Iterator<Item = (usize, V)>) {
         match self {
-            Owned::Dense(values) => values[place] = values[place].plus(delta),
-            Owned::Sparse(rows) => rows.add(place, delta),
+            Owned::Dense(values) => {
+                deltas.for_each(|(place, delta)| values[place] = values[place].plus(delta))
+            }
+            Owned::Sparse(rows) => deltas.for_each(|(place, delta)| rows.add(place, delta)),
         }
     }
     /// A value, of which nothing stays.

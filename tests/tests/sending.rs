@@ -55,7 +55,7 @@ fn in_every_mode(cx: &Context) {
 
 #[test]
 fn nothing_is_lost_and_no_read_is_too_old() {
-    contexts().into_iter().for_each(in_every_mode);
+    contexts().iter().for_each(in_every_mode);
     assert_eq!(cluster::run("count", 2, 2), ["done\n", "done\n"]);
 }
 

@@ -61,6 +61,7 @@ impl Input {
     /// The rows, lazily.
     pub fn blocks(&self, cx: &Context) -> Result<Dataset<LabeledBlock>> {
         let blocks = cx.read_libsvm_files(&self.files, self.options, self.splitting)?;
+        let blocks = as_many(blocks, self.splitting);
         Ok(match self.binarize {
             Some(Binarize { threshold, classes }) => blocks.map(move |mut block| {
                 block.labels.iter_mut().for_each(|y| *y = classes[usize::from(*y > threshold)]);
@@ -88,11 +89,11 @@ impl Ratings {
     }
     /// The ratings, lazily.
     pub fn ratings(&self, cx: &Context) -> Result<Dataset<Rating>> {
-        cx.read_ratings_files(&self.files, self.splitting)
+        Ok(as_many(cx.read_ratings_files(&self.files, self.splitting)?, self.splitting))
     }
     /// Users and items, lazily; their ratings may be missing.
     pub fn pairs(&self, cx: &Context) -> Result<Dataset<(u32, u32)>> {
-        cx.read_pairs_files(&self.files, self.splitting)
+        Ok(as_many(cx.read_pairs_files(&self.files, self.splitting)?, self.splitting))
     }
     /// The files' names, the first few of them.
     pub fn name(&self) -> String {
@@ -130,7 +131,8 @@ impl Documents {
     }
     /// The documents, lazily.
     pub fn documents(&self, cx: &Context) -> Result<Dataset<Document>> {
-        cx.read_documents_files(&self.files, self.format, self.index_base, self.splitting)
+        let documents = cx.read_documents_files(&self.files, self.format, self.index_base, self.splitting)?;
+        Ok(as_many(documents, self.splitting))
     }
     /// The files' names, the first few of them.
     pub fn name(&self) -> String {
@@ -198,6 +200,14 @@ fn splitting(spark_splits: bool, partitions: Option<usize>) -> Splitting {
         (true, n) => Splitting::Hadoop(n.unwrap_or(SPARK_PARTITIONS)),
         (false, Some(n)) => Splitting::EvenAtLeast(n),
         (false, None) => Splitting::Even,
+    }
+}
+
+/// As many partitions as were asked for: large files have more ranges, which are read one after the other then.
+fn as_many<T: Data>(data: Dataset<T>, splitting: Splitting) -> Dataset<T> {
+    match splitting {
+        Splitting::EvenAtLeast(partitions) => data.coalesce(partitions),
+        Splitting::Even | Splitting::Hadoop(_) => data,
     }
 }
 

@@ -84,6 +84,15 @@ fn rows_of<'a, V>(
     })
 }
 
+/// Places of elements, and their deltas.
+fn placed<'a, V: Value>(
+    elements: &'a [u32],
+    deltas: &'a [V],
+    map: &'a ShardMap,
+) -> impl Iterator<Item = (usize, V)> + 'a {
+    elements.iter().zip(deltas).map(|(element, delta)| (map.place(*element).1, *delta))
+}
+
 fn add<V: Value>(to: &mut [V], deltas: &[V]) {
     to.iter_mut().zip(deltas).for_each(|(to, delta)| *to = to.plus(*delta));
 }
@@ -119,11 +128,10 @@ impl<V: Value> Shard<V> {
     pub fn hold(&mut self, capability: Capability<u64>, block: Block<V>, map: &ShardMap, replica: usize) {
         if !self.by_value {
             for (_, news) in self.news.iter_mut().enumerate().filter(|(other, _)| *other != replica) {
-                for (element, delta) in block.elements.iter().zip(&block.values) {
-                    let (_, place) = map.place(*element);
-                    news.sums.add(place, *delta);
-                    news.elements.mark(place);
-                }
+                let News { sums, elements, .. } = news;
+                sums.add_all(
+                    placed(&block.elements, &block.values, map).inspect(|(place, _)| elements.mark(*place)),
+                );
                 for (place, row, deltas) in rows_of(&block, 0..block.rows.len(), map) {
                     add(&mut news.sums.dense()[place..place + self.columns], deltas);
                     news.rows.mark(row);
@@ -165,15 +173,13 @@ impl<V: Value> Shard<V> {
         least
     }
     fn apply_elements(&mut self, elements: &[u32], deltas: &[V], map: &ShardMap) {
-        for (element, delta) in elements.iter().zip(deltas) {
-            let (_, place) = map.place(*element);
-            match &mut self.ruled {
-                Some(ruled) => ruled.add(place, *delta),
-                None => self.values.add(place, *delta),
-            }
-            if self.by_value {
-                self.news.iter_mut().for_each(|news| news.elements.mark(place));
-            }
+        let placed = || placed(elements, deltas, map);
+        match &mut self.ruled {
+            Some(ruled) => placed().for_each(|(place, delta)| ruled.add(place, delta)),
+            None => self.values.add_all(placed()),
+        }
+        for news in self.news.iter_mut().filter(|_| self.by_value) {
+            placed().for_each(|(place, _)| news.elements.mark(place));
         }
     }
     /// What `replica` has not been sent yet.
@@ -202,8 +208,11 @@ impl<V: Value> Shard<V> {
         }
         for place in news.elements.list() {
             let place = *place as usize;
-            // There are columns, since there is a place.
-            let (row, column) = (place / self.columns, place % self.columns);
+            // There are columns, since there is a place. A division takes as long as all the rest.
+            let (row, column) = match self.columns {
+                1 => (place, 0),
+                columns => (place / columns, place % columns),
+            };
             block.elements.push(rows[row] * self.columns as u32 + column as u32);
             block.values.push(match self.by_value {
                 true => self.values.get(place),

@@ -32,10 +32,10 @@ pub struct Globals {
     #[arg(help_heading = "Execution")]
     pub memory: Option<Bytes>,
 
-    /// Partitions of data that is read [default: 8, of at least 64 KiB each; 2 with --spark-splits]
+    /// Partitions of data that is read [default: 8 or more, of 64 KiB to 16 MiB each; 2 with --spark-splits]
     ///
-    /// Results that are random, or sums in floating point, depend on it. Also: --num-partitions, --numPartitions,
-    /// --minPartitions.
+    /// As many are made, of at least 64 KiB each; a minibatch is of rows of each. Results that are random, or sums in
+    /// floating point, depend on it. Also: --num-partitions, --numPartitions, --minPartitions.
     #[arg(long, global = true, value_name = "N", env = "SLACKWATER_PARTITIONS", hide_env_values = true)]
     #[arg(value_parser = at_least_one, aliases = ["num-partitions", "numPartitions", "minPartitions"])]
     #[arg(help_heading = "Execution")]

@@ -100,6 +100,16 @@ fn the_whole_chain() {
 }
 
 #[test]
+fn as_many_partitions_as_are_asked_for() {
+    let place = with_data();
+    // Three files.
+    for (asked, made) in [("--partitions=2", 2), ("--partitions=1", 1)] {
+        let done = place.json(&[&TRAIN[..], &[asked, "--epochs=1", "--overwrite"]].concat());
+        assert_eq!(done["partitions"], made);
+    }
+}
+
+#[test]
 fn two_classes_of_the_sample() {
     let place = Place::new();
     place.with_sample("rows.svm");
