@@ -9,6 +9,9 @@
 //! million, 256 rows a step), `products` (the products of matrices of a step of `large` alone: what no engine could be
 //! faster than).
 //!
+//! Two cores of a virtual AMD EPYC (Zen 3), samples a second: `large` 1630 with one worker and 2550 with two, PyTorch 2.15 1500
+//! and 3110; `tutorial` 5900 and 10 700 (ssp:5 8060), PyTorch 6470 and 10 630; the products alone 1720 and 2930.
+//!
 //! Printed: samples a second, and a second of processor time (Linux), from the end of the first epoch to the end of the
 //! last, and the loss.
 
