@@ -218,7 +218,8 @@ impl<V: Value> Held<V> {
     /// Moves what may leave before the rest.
     pub fn send_some(&mut self, table: &TableRun<V>, blocks: &mut [Block<V>]) {
         let Sending { bandwidth, significance, largest_first, .. } = self.sending;
-        if bandwidth.is_none() && significance.is_none() {
+        let mut room = bandwidth.map_or(0.0, |b| b * self.start.elapsed().as_secs_f64() - self.sent);
+        if significance.is_none() && room < (4 + size_of::<V>()) as f64 {
             return;
         }
         let mut changes: Vec<(f64, Change<V>)> =
@@ -227,7 +228,6 @@ impl<V: Value> Held<V> {
             // Stable: of equals the one that has waited longer.
             changes.sort_by(|a, b| b.0.total_cmp(&a.0));
         }
-        let mut room = bandwidth.map_or(0.0, |b| b * self.start.elapsed().as_secs_f64() - self.sent);
         let mut some = vec![];
         for (size, change) in changes {
             let fits = room >= change.bytes();

@@ -22,6 +22,11 @@ pub use slackwater_loaders as loaders;
 pub use slackwater_mllib as mllib;
 pub use slackwater_paramstore as paramstore;
 
+/// The programs of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
 /// What most programs use.
 pub mod prelude {
     pub use slackwater_dataflow::block::{LabeledBlock, LabeledPoint, Rating, Vector};
@@ -44,6 +49,7 @@ pub mod prelude {
     pub use slackwater_mllib::regression::{LinearRegressionModel, LinearRegressionParams};
     pub use slackwater_mllib::tuning::{CrossValidation, Direction, Grid};
     pub use slackwater_paramstore::{
-        Consistency, EpochsExt, MapWithExt, Snapshots, Table, TableExt, TableSpec,
+        Clock, Consistency, EpochsExt, MapWithExt, Rule, Sending, Snapshots, Table, TableExt, TableSpec,
+        TableView,
     };
 }
