@@ -1,7 +1,7 @@
 //! `train sparse-coding`: read, split, fit, measure, store.
 
 use super::rows::Files;
-use super::{Measured, target};
+use super::{Measured, Trained, finish, target};
 use crate::args::{Globals, SparseCodingArgs};
 use crate::commands::coding::measure;
 use crate::model::{check_columns, check_target, save_model};
@@ -30,16 +30,10 @@ pub fn run(globals: &Globals, args: &SparseCodingArgs) -> Result<u8> {
     }
     let files = Files::open(&args.input, &args.held_out, globals)?;
     Session::run(globals, |session| {
-        let mut outcome = fit(session, args, &params, &files)?;
-        session.check()?;
-        let save = || save_model(&outcome.model, &target, args.output.overwrite);
-        if let Some(saved) = session.cx.on_driver(save) {
-            saved?;
-        }
-        outcome.bad_rows = session.note_bad_rows();
-        let seconds = start.elapsed().as_secs_f64();
-        session.output.result(|| outcome.to_json(&target, seconds), || outcome.text(&target, seconds))?;
-        Ok(0)
+        let outcome = fit(session, args, &params, &files)?;
+        finish(session, outcome, &target, start, |outcome| {
+            save_model(&outcome.model, &target, args.output.overwrite)
+        })
     })
 }
 
@@ -89,7 +83,10 @@ struct Outcome {
     bad_rows: u64,
 }
 
-impl Outcome {
+impl Trained for Outcome {
+    fn set_bad_rows(&mut self, rows: u64) {
+        self.bad_rows = rows;
+    }
     fn to_json(&self, target: &Path, seconds: f64) -> Value {
         let (model, summary) = (&self.model, self.model.summary());
         json!({

@@ -1,6 +1,6 @@
 //! `train lda`: read documents, split, sample, measure, store.
 
-use super::{Measured, MeasuredOn, target};
+use super::{Measured, MeasuredOn, Trained, finish, target};
 use crate::args::{Globals, TopicsArgs};
 use crate::commands::topics::top_words;
 use crate::data::{Documents, check_split, split_records, vocabulary};
@@ -44,19 +44,11 @@ pub fn run(globals: &Globals, args: &TopicsArgs) -> Result<u8> {
     let names = args.vocabulary.as_ref().map(vocabulary).transpose()?;
     Session::run(globals, |session| {
         let job = Job { session, args, params: &params, input: &input, test: test.as_ref() };
-        let (mut outcome, documents) = job.fit(names.clone())?;
-        session.check()?;
-        let save = || {
+        let (outcome, documents) = job.fit(names.clone())?;
+        finish(session, outcome, &target, start, |outcome| {
             save_model(&outcome.model, &target, args.output.overwrite)?;
             outcome.save_counts(args, documents.as_deref())
-        };
-        if let Some(saved) = session.cx.on_driver(save) {
-            saved?;
-        }
-        outcome.bad_rows = session.note_bad_rows();
-        let seconds = start.elapsed().as_secs_f64();
-        session.output.result(|| outcome.to_json(&target, seconds), || outcome.text(&target, seconds))?;
-        Ok(0)
+        })
     })
 }
 
@@ -179,7 +171,16 @@ impl Outcome {
         }
         Ok(())
     }
+    fn tokens_per_second(&self) -> f64 {
+        let summary = self.model.summary();
+        summary.tokens as f64 * summary.epochs as f64 / summary.seconds_in_training
+    }
+}
 
+impl Trained for Outcome {
+    fn set_bad_rows(&mut self, rows: u64) {
+        self.bad_rows = rows;
+    }
     fn to_json(&self, target: &Path, seconds: f64) -> Value {
         let summary = self.model.summary();
         let history = summary.log_likelihood_history.iter();
@@ -206,11 +207,6 @@ impl Outcome {
             "model": target,
             "seconds": seconds,
         })
-    }
-
-    fn tokens_per_second(&self) -> f64 {
-        let summary = self.model.summary();
-        summary.tokens as f64 * summary.epochs as f64 / summary.seconds_in_training
     }
 
     fn text(&self, target: &Path, seconds: f64) -> String {

@@ -1,7 +1,7 @@
 //! `train` of linear models: read, split, perhaps cross-validate, fit, measure, store.
 
 use super::rows::{Files, Rows};
-use super::{Measured, MeasuredOn, target};
+use super::{Measured, MeasuredOn, Trained, finish, target};
 use crate::args::{Common, Globals, LinearAlgorithm};
 use crate::evaluation::{Evaluation, direction};
 use crate::labels;
@@ -33,15 +33,10 @@ pub fn run(globals: &Globals, algorithm: &LinearAlgorithm) -> Result<u8> {
     let files = Files::open(&common.input, &common.held_out, globals)?;
     Session::run(globals, |session| {
         let job = Job { session, algorithm, common, trainer, files, seed };
-        let mut outcome = job.run()?;
-        session.check()?;
-        if let Some(saved) = session.cx.on_driver(|| outcome.model.save(&target, common.output.overwrite)) {
-            saved?;
-        }
-        outcome.bad_rows = session.note_bad_rows();
-        let seconds = start.elapsed().as_secs_f64();
-        session.output.result(|| outcome.to_json(&target, seconds), || outcome.text(&target, seconds))?;
-        Ok(0)
+        let outcome = job.run()?;
+        finish(session, outcome, &target, start, |outcome| {
+            outcome.model.save(&target, common.output.overwrite)
+        })
     })
 }
 
@@ -141,7 +136,10 @@ impl Job<'_> {
     }
 }
 
-impl Outcome {
+impl Trained for Outcome {
+    fn set_bad_rows(&mut self, rows: u64) {
+        self.bad_rows = rows;
+    }
     fn to_json(&self, target: &std::path::Path, seconds: f64) -> Value {
         let summary = self.model.summary();
         let search = self.search.as_ref().map(|s| {

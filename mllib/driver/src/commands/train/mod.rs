@@ -14,8 +14,11 @@ pub use network::widths;
 
 use crate::args::{Algorithm, Globals, TrainArgs};
 use crate::evaluation::Evaluation;
+use crate::session::Session;
+use serde_json::Value;
 use slackwater_dataflow::Result;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// Runs `train`.
 pub fn run(globals: &Globals, args: &TrainArgs) -> Result<u8> {
@@ -33,6 +36,34 @@ pub fn run(globals: &Globals, args: &TrainArgs) -> Result<u8> {
 /// Where the model goes: where the option says, or into this folder.
 fn target(model: Option<&PathBuf>, algorithm: &str) -> PathBuf {
     model.cloned().unwrap_or_else(|| PathBuf::from(format!("{algorithm}.model")))
+}
+
+/// What a training has come to, as it is told.
+trait Trained {
+    /// Says how many rows could not be read.
+    fn set_bad_rows(&mut self, rows: u64);
+    /// For programs.
+    fn to_json(&self, target: &Path, seconds: f64) -> Value;
+    /// For people.
+    fn text(&self, target: &Path, seconds: f64) -> String;
+}
+
+/// Ends a training that went well: stores what it has come to, in one process, and tells it.
+fn finish<T: Trained>(
+    session: &Session,
+    mut outcome: T,
+    target: &Path,
+    start: Instant,
+    save: impl FnOnce(&T) -> Result<()>,
+) -> Result<u8> {
+    session.check()?;
+    if let Some(saved) = session.cx.on_driver(|| save(&outcome)) {
+        saved?;
+    }
+    outcome.set_bad_rows(session.note_bad_rows());
+    let seconds = start.elapsed().as_secs_f64();
+    session.output.result(|| outcome.to_json(target, seconds), || outcome.text(target, seconds))?;
+    Ok(0)
 }
 
 /// Which rows the metrics are of.

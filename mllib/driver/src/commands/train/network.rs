@@ -1,7 +1,7 @@
 //! `train neural-network`: read, split, fit, measure, store.
 
 use super::rows::Files;
-use super::{Measured, target};
+use super::{Measured, Trained, finish, target};
 use crate::args::{Globals, NeuralNetworkArgs};
 use crate::labels::{self, Accepts};
 use crate::model::{check_target, save_model};
@@ -29,16 +29,10 @@ pub fn run(globals: &Globals, args: &NeuralNetworkArgs) -> Result<u8> {
     let files = Files::open(&args.input, &args.held_out, globals)?;
     Session::run(globals, |session| {
         let fitted = fit(session, args, &params, &files);
-        let mut outcome = fitted.map_err(|e| labels::located(e, &files.input, Some(&Accepts::Classes)))?;
-        session.check()?;
-        let save = || save_model(&outcome.model, &target, args.output.overwrite);
-        if let Some(saved) = session.cx.on_driver(save) {
-            saved?;
-        }
-        outcome.bad_rows = session.note_bad_rows();
-        let seconds = start.elapsed().as_secs_f64();
-        session.output.result(|| outcome.to_json(&target, seconds), || outcome.text(&target, seconds))?;
-        Ok(0)
+        let outcome = fitted.map_err(|e| labels::located(e, &files.input, Some(&Accepts::Classes)))?;
+        finish(session, outcome, &target, start, |outcome| {
+            save_model(&outcome.model, &target, args.output.overwrite)
+        })
     })
 }
 
@@ -100,7 +94,10 @@ struct Outcome {
     bad_rows: u64,
 }
 
-impl Outcome {
+impl Trained for Outcome {
+    fn set_bad_rows(&mut self, rows: u64) {
+        self.bad_rows = rows;
+    }
     fn to_json(&self, target: &Path, seconds: f64) -> Value {
         let (model, summary) = (&self.model, self.model.summary());
         json!({

@@ -1,6 +1,6 @@
 //! `train mf`: read ratings, split, fit, measure, store.
 
-use super::{Measured, MeasuredOn, target};
+use super::{Measured, MeasuredOn, Trained, finish, target};
 use crate::args::{Globals, MatrixFactorizationArgs};
 use crate::data::{Ratings, check_split, split_records};
 use crate::evaluation::Evaluation;
@@ -33,16 +33,10 @@ pub fn run(globals: &Globals, args: &MatrixFactorizationArgs) -> Result<u8> {
         files => Some(Ratings::open(files, false, globals.partitions)?),
     };
     Session::run(globals, |session| {
-        let mut outcome = fit(session, args, &params, &input, test.as_ref())?;
-        session.check()?;
-        let save = || save_model(&outcome.model, &target, args.output.overwrite);
-        if let Some(saved) = session.cx.on_driver(save) {
-            saved?;
-        }
-        outcome.bad_rows = session.note_bad_rows();
-        let seconds = start.elapsed().as_secs_f64();
-        session.output.result(|| outcome.to_json(&target, seconds), || outcome.text(&target, seconds))?;
-        Ok(0)
+        let outcome = fit(session, args, &params, &input, test.as_ref())?;
+        finish(session, outcome, &target, start, |outcome| {
+            save_model(&outcome.model, &target, args.output.overwrite)
+        })
     })
 }
 
@@ -101,7 +95,10 @@ struct Outcome {
     bad_rows: u64,
 }
 
-impl Outcome {
+impl Trained for Outcome {
+    fn set_bad_rows(&mut self, rows: u64) {
+        self.bad_rows = rows;
+    }
     fn to_json(&self, target: &Path, seconds: f64) -> Value {
         let summary = self.model.summary();
         json!({
