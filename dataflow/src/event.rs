@@ -70,6 +70,22 @@ pub enum Event {
         /// Partitions to compute.
         partitions: usize,
     },
+    /// A process was lost while an action was running: it runs again with those that are left and the replacement.
+    JobInterrupted {
+        /// Number of the job.
+        job: u64,
+        /// Name of the action.
+        action: String,
+    },
+    /// The processes of a cluster have formed a generation.
+    GenerationFormed {
+        /// Its number, from 1.
+        generation: u64,
+        /// How many processes it has.
+        processes: usize,
+        /// Why the generation before has ended; empty for the first.
+        why: String,
+    },
     /// An action ended.
     JobEnd {
         /// Number of the job.

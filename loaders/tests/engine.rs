@@ -1,7 +1,7 @@
 //! Datasets read from files and saved to folders, on running workers.
 
 use slackwater_dataflow::block::{LabeledBlock, LabeledPoint};
-use slackwater_dataflow::cluster::{Membership, Rendezvous};
+use slackwater_dataflow::cluster::{Membership, Supervisor};
 use slackwater_dataflow::{Config, Context, Dataset, OnBad};
 use slackwater_loaders::format::libsvm::LibsvmOptions;
 use slackwater_loaders::sink::Existing;
@@ -228,8 +228,8 @@ fn a_cluster_saves_one_folder() {
     let dir = folder();
     let (path, nnz) = sample(dir.path(), 20_000);
     let out = dir.path().join("out");
-    let rendezvous = Rendezvous::start(2).unwrap();
-    let members: Vec<Membership> = (0..2).map(|i| rendezvous.membership(i, 2)).collect();
+    let supervisor = Supervisor::start(2).unwrap();
+    let members: Vec<Membership> = (0..2).map(|i| supervisor.membership(i)).collect();
     std::thread::scope(|scope| {
         for member in members {
             scope.spawn(|| {

@@ -1,6 +1,6 @@
 //! Tests in several processes: a test binary starts itself again, and its test `child` does what [`task`] says.
 
-use slackwater_dataflow::cluster::Rendezvous;
+use slackwater_dataflow::cluster::Supervisor;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -21,12 +21,12 @@ pub fn answer(text: &str) {
 
 /// Runs `task` in `processes` processes of this test binary; the answer of each.
 pub fn run(task: &str, processes: usize, workers: usize) -> Vec<String> {
-    let meeting = Rendezvous::start(processes).unwrap();
+    let supervisor = Supervisor::start(processes).unwrap();
     let children: Vec<_> = (0..processes)
         .map(|i| {
             Command::new(std::env::current_exe().unwrap())
                 .args(["--exact", "child", "--nocapture"])
-                .envs(meeting.membership(i, processes).variables())
+                .envs(supervisor.membership(i).variables())
                 .env("SLACKWATER_WORKERS", workers.to_string())
                 .env(TASK, task)
                 .stdout(Stdio::piped())

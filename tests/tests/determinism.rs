@@ -215,7 +215,7 @@ fn child() {
         }
         // One leaves by itself while the others are in a job; then they have no cluster any more.
         "leave" if process == 1 => {
-            cx.leave("its disk is full");
+            cx.leave(Some("its disk is full"));
             format!("{}\n", cx.range(0..10, 3).count().unwrap_err())
         }
         "leave" => {

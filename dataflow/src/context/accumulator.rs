@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, Weak};
 pub(crate) const BAD_RECORDS: u64 = 0;
 
 /// One partition's contribution, encoded for the other processes.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Contribution {
     pub accumulator: u64,
     pub node: NodeId,
@@ -141,7 +141,7 @@ impl Accumulators {
     ) {
         let Some(accumulator) = self.find(id) else { return };
         let partition = partition as u64;
-        if job.engine.topology.processes > 1 {
+        if job.engine.config.membership.is_some() {
             let bytes = accumulator.encode(&*value);
             job.send(Contribution { accumulator: id, node, partition, bytes });
         }

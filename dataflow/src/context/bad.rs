@@ -43,7 +43,7 @@ impl BadRecords {
             }
             let count = records.len() as u64;
             let examples: Vec<BadRecord> = records.into_iter().take(EXAMPLES).collect();
-            if engine.topology.processes > 1 {
+            if engine.config.membership.is_some() {
                 let bytes =
                     postcard::to_stdvec(&(count, &examples)).map_err(|e| Error::usage(e.to_string()))?;
                 job.send(Contribution { accumulator: BAD_RECORDS, node, partition: partition as u64, bytes });

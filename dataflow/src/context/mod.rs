@@ -11,12 +11,15 @@ pub use broadcast::Broadcast;
 pub use config::{Config, parse_bytes};
 pub use from_env::VARIABLES;
 
-use crate::cluster;
+use crate::cluster::member::{Formation, Progress};
+use crate::cluster::placement::Placement;
+use crate::cluster::{Generation, Member, QuietStream};
 use crate::dataset::lineage::NodeId;
 use crate::error::{BadRecord, Error, ErrorKind, Result};
 use crate::event::{Event, EventBus};
 use crate::exec::board::Board;
 use crate::exec::leave::leave;
+use crate::exec::log::{ResultLog, catch_up};
 use crate::exec::parcel::{Head, Kind};
 use crate::exec::stage::JobControl;
 use crate::store::BlockStore;
@@ -25,7 +28,8 @@ use crate::store::spill::SpillDir;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, RwLock, Weak};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use timely::WorkerConfig;
 use timely::communication::allocator::ProcessBuilder;
@@ -36,18 +40,19 @@ use timely::worker::Worker;
 /// Processes and workers, and who owns which partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Topology {
-    /// Number of this process.
+    /// Number of this process among those that are there.
     pub process: usize,
-    /// Processes of the cluster.
+    /// Processes of the cluster that are there.
     pub processes: usize,
     /// Worker threads of each process.
     pub workers: usize,
+    placement: Placement,
 }
 
 impl Topology {
     /// The process that computes partition `partition`.
     pub fn owner(&self, partition: usize) -> usize {
-        partition % self.processes
+        self.placement.rank(self.placement.slot_of(partition))
     }
     /// True if this process computes `partition`.
     pub fn owns(&self, partition: usize) -> bool {
@@ -81,11 +86,15 @@ impl Topology {
 /// What worker threads and nodes share. It does not own the threads.
 pub struct Engine {
     pub(crate) config: Config,
-    pub(crate) topology: Topology,
+    /// As of the current generation.
+    topology: RwLock<Topology>,
     pub(crate) memory: Arc<Memory>,
     pub(crate) store: Arc<BlockStore>,
     pub(crate) events: Arc<EventBus>,
-    pub(crate) board: Board,
+    pub(crate) board: Arc<Board>,
+    pub(crate) log: ResultLog,
+    /// What a supervisor is told of.
+    progress: Arc<Progress>,
     pub(crate) next_job: Mutex<u64>,
     pub(crate) accumulators: accumulator::Accumulators,
     pub(crate) bad: bad::BadRecords,
@@ -100,6 +109,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Engine {
+    /// Processes and workers of the current generation. It changes between jobs only.
+    pub(crate) fn topology(&self) -> Topology {
+        *self.topology.read().unwrap_or_else(|e| e.into_inner())
+    }
+    /// A job has ended.
+    pub(crate) fn note_progress(&self) {
+        self.progress.jobs.store(self.log.jobs(), Ordering::Relaxed);
+    }
     /// A number that no node and no accumulator has yet.
     pub(crate) fn next_id(&self) -> NodeId {
         self.ids.fetch_add(1, Ordering::Relaxed)
@@ -134,18 +151,32 @@ impl Drop for Name {
     }
 }
 
+/// What runs the workers.
+enum Threads {
+    /// The workers of a process that is alone.
+    Alone(WorkerGuards<()>),
+    /// The thread that makes those of each generation.
+    Member(Arc<Member>, JoinHandle<()>),
+}
+
 /// The engine with its threads; ends them when the last [`Context`] and [`Dataset`](crate::Dataset) are gone.
 struct Owner {
     engine: Arc<Engine>,
-    threads: Mutex<Option<WorkerGuards<()>>>,
+    threads: Mutex<Option<Threads>>,
     /// Set when this process has left the cluster: have all?
     all_left: OnceLock<bool>,
 }
 
 impl Owner {
     /// Leaves the cluster, once; true if all processes have.
-    fn leave(&self, why: &str) -> bool {
-        *self.all_left.get_or_init(|| leave(&self.engine, why))
+    fn leave(&self, failure: Option<&str>) -> bool {
+        *self.all_left.get_or_init(|| {
+            let all = leave(&self.engine, failure.unwrap_or("its program has ended"));
+            if let Some(Threads::Member(member, _)) = &*lock(&self.threads) {
+                member.say_left(failure.is_some());
+            }
+            all
+        })
     }
 }
 
@@ -153,18 +184,25 @@ impl Drop for Owner {
     fn drop(&mut self) {
         // If the last handle was held by a closure that a worker has just dropped, it cannot wait for itself.
         let on_worker = std::thread::current().name().is_some_and(|n| n.starts_with("timely:work"));
+        let is_member = matches!(*lock(&self.threads), Some(Threads::Member(..)));
+        let panicked = std::thread::panicking().then_some("its program has panicked");
         // If some process goes on, or is gone, waiting for what it sends could take for ever.
-        let alone = self.engine.topology.processes == 1;
-        let orderly = !on_worker && (alone || self.leave("its program has ended"));
+        let orderly = !on_worker && (!is_member || self.leave(panicked));
         self.engine.board.close();
-        let Some(threads) = lock(&self.threads).take() else { return };
-        if !orderly {
-            // They end by themselves when the connections do.
-            std::mem::forget(threads);
-            return;
+        match lock(&self.threads).take() {
+            Some(Threads::Alone(threads)) if orderly => drop(threads.join()),
+            // A worker cannot wait for itself; they end by themselves.
+            Some(Threads::Alone(threads)) => std::mem::forget(threads),
+            Some(Threads::Member(member, generations)) => {
+                if orderly {
+                    let _ = generations.join();
+                    member.close();
+                } else {
+                    member.cut_off("this process has left by itself");
+                }
+            }
+            None => {}
         }
-        // Communication threads panic when a peer is gone; at the end of the program that is nobody's concern.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(threads.join())));
     }
 }
 
@@ -193,19 +231,22 @@ impl Context {
     pub fn new(config: Config) -> Result<Self> {
         config.check()?;
         let (process, processes) = config.membership.as_ref().map_or((0, 1), |m| (m.process, m.processes));
-        let topology = Topology { process, processes, workers: config.workers };
-        let (builders, others) = communication(&config)?;
+        let placement = Placement::new(processes, &(0..processes).collect::<Vec<_>>());
+        let topology = Topology { process, processes, workers: config.workers, placement };
+        let board = Arc::<Board>::default();
+        let member =
+            config.membership.as_ref().map(|m| Member::join(m, config.workers, &board)).transpose()?;
         let memory = Memory::new(config.memory_budget_bytes);
         let events = EventBus::new(process);
         let store = BlockStore::new(&memory, SpillDir::new(&config.spill_dir), &events);
-        let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-        let crowded = config.workers > cores || processes > 1;
         let engine = Arc::new(Engine {
-            topology,
+            topology: RwLock::new(topology),
             memory,
             store,
             events,
-            board: Board::default(),
+            board,
+            log: ResultLog::default(),
+            progress: member.as_ref().map(|m| m.progress().clone()).unwrap_or_default(),
             next_job: Mutex::new(0),
             accumulators: Default::default(),
             bad: Default::default(),
@@ -215,16 +256,10 @@ impl Context {
             spilled: AtomicU64::new(0),
             config,
         });
-        let shared = engine.clone();
-        let threads = initialize_from(builders, others, move |allocator| {
-            let mut config = WorkerConfig::default();
-            if crowded {
-                // Polling threads would keep others from their cores.
-                config = config.idle_spin(Duration::ZERO);
-            }
-            work(&shared, Worker::new(config, allocator, Some(Instant::now())));
-        });
-        let threads = threads.map_err(|e| Error::new(ErrorKind::Cluster(format!("worker threads: {e}"))))?;
+        let threads = match member {
+            None => Threads::Alone(start_alone(&engine)?),
+            Some(member) => start_member(&engine, member)?,
+        };
         Ok(Context(Arc::new(Owner { engine, threads: Mutex::new(Some(threads)), all_left: OnceLock::new() })))
     }
 
@@ -237,7 +272,7 @@ impl Context {
     }
     /// Processes and workers.
     pub fn topology(&self) -> Topology {
-        self.0.engine.topology
+        self.0.engine.topology()
     }
     /// The stream of events: progress, job and task ends, evictions.
     pub fn events(&self) -> &Arc<EventBus> {
@@ -264,12 +299,13 @@ impl Context {
             job.cancelled.store(true, Ordering::Relaxed);
         }
     }
-    /// Leaves the cluster: processes that are in a job without this one fail at once, with `why` in the error. Waits at
-    /// most 10 s for them to hear it. A program that ends by an error of its own calls this first; one that ends well
-    /// need not. The context can run no job afterwards. Alone, this does nothing.
-    pub fn leave(&self, why: &str) {
-        if self.topology().processes > 1 {
-            self.0.leave(why);
+    /// Leaves the cluster, with the program's error if it has failed: processes that are in a job without this one fail
+    /// at once, with that error in theirs. Waits at most 10 s for them to hear it. A program that ends by an error of
+    /// its own calls this first; one that ends well need not. The context can run no job afterwards. Alone, this does
+    /// nothing.
+    pub fn leave(&self, failure: Option<&str>) {
+        if self.config().membership.is_some() {
+            self.0.leave(failure);
         }
     }
     /// Takes a name, such as that of a parameter table, for whoever holds the result.
@@ -312,24 +348,135 @@ impl Context {
     }
 }
 
-/// What timely needs to connect its workers.
-fn communication(config: &Config) -> Result<(Vec<AllocatorBuilder>, Box<dyn std::any::Any + Send>)> {
-    let hooks = Hooks::default();
-    let local = ProcessBuilder::new_typed_vector(config.workers, hooks.refill.clone(), None);
-    match &config.membership {
-        Some(member) if member.processes > 1 => {
-            let sockets = cluster::connect(member)?;
-            let (builders, guard) =
-                initialize_networking_from_sockets(local, sockets, member.process, config.workers, hooks)
-                    .map_err(|e| Error::new(ErrorKind::Cluster(format!("connections: {e}"))))?;
-            Ok((builders.into_iter().map(AllocatorBuilder::Tcp).collect(), Box::new(guard)))
+/// The configuration of timely's workers.
+fn worker_config(engine: &Engine) -> WorkerConfig {
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    if engine.config.workers > cores || engine.config.membership.is_some() {
+        // Polling threads would keep others from their cores.
+        return WorkerConfig::default().idle_spin(Duration::ZERO);
+    }
+    WorkerConfig::default()
+}
+
+fn cluster_error(what: impl std::fmt::Display) -> Error {
+    Error::new(ErrorKind::Cluster(what.to_string()))
+}
+
+/// The workers of a process that is alone.
+fn start_alone(engine: &Arc<Engine>) -> Result<WorkerGuards<()>> {
+    let builders = ProcessBuilder::new_typed_vector(engine.config.workers, Hooks::default().refill, None);
+    let builders = builders.into_iter().map(AllocatorBuilder::Process).collect();
+    engine.board.begin(1);
+    engine.board.open(1);
+    let shared = engine.clone();
+    let threads = initialize_from(builders, Box::new(()), move |allocator| {
+        let worker = Worker::new(worker_config(&shared), allocator, Some(Instant::now()));
+        work(&shared, worker, &|why| shared.board.die(why));
+    });
+    threads.map_err(|e| cluster_error(format!("worker threads: {e}")))
+}
+
+/// The thread that makes the workers of each generation; waits until those of the first are there.
+fn start_member(engine: &Arc<Engine>, member: Arc<Member>) -> Result<Threads> {
+    let (shared, leader) = (engine.clone(), member.clone());
+    let generations = std::thread::Builder::new().name("generations".to_string()).spawn(move || {
+        let why = lead(&shared, &leader);
+        shared.board.die(why);
+    });
+    let generations = generations.map_err(|e| cluster_error(format!("threads: {e}")))?;
+    engine.board.await_open().map_err(cluster_error)?;
+    Ok(Threads::Member(member, generations))
+}
+
+/// Forms generation after generation, until this process leaves or is left; returns why.
+fn lead(engine: &Arc<Engine>, member: &Arc<Member>) -> String {
+    let mut why = String::new();
+    loop {
+        let formation = match member.next_formation() {
+            Ok(formation) => formation,
+            Err(e) => return e.to_string(),
+        };
+        let generation = formation.generation.clone();
+        match run_generation(engine, member, formation, &why) {
+            Err(e) => generation.abort(&e.to_string()),
+            Ok(()) if engine.board.is_closed() => return "the context is closed".to_string(),
+            Ok(()) => {}
         }
-        _ => Ok((local.into_iter().map(AllocatorBuilder::Process).collect(), Box::new(()))),
+        why = generation.why().unwrap_or_default();
     }
 }
 
-/// What a worker thread does: follow the board until it is closed.
-fn work(engine: &Engine, mut worker: Worker) {
+/// Starts the workers of a generation and waits for their end.
+fn run_generation(engine: &Arc<Engine>, member: &Arc<Member>, formation: Formation, why: &str) -> Result<()> {
+    let Formation { generation, members, links } = formation;
+    let config = &engine.config;
+    let (slot, slots) = config.membership.as_ref().map_or((0, 1), |m| (m.process, m.processes));
+    let placement = Placement::new(slots, &members);
+    let (process, processes) = (placement.rank(slot), members.len());
+    let topology = Topology { process, processes, workers: config.workers, placement };
+    *engine.topology.write().unwrap_or_else(|e| e.into_inner()) = topology;
+    engine.board.begin(generation.number());
+    if generation.is_aborted() {
+        engine.board.interrupt();
+    }
+    let hooks = Hooks::default();
+    let local = ProcessBuilder::new_typed_vector(config.workers, hooks.refill.clone(), None);
+    let (builders, others): (Vec<AllocatorBuilder>, Box<dyn std::any::Any + Send>) = if processes == 1 {
+        (local.into_iter().map(AllocatorBuilder::Process).collect(), Box::new(()))
+    } else {
+        let quiet = |(slot, link): (&usize, Option<_>)| {
+            let limits = Default::default();
+            link.map(|l| QuietStream::new(l, &generation, format!("process {slot}"), limits)).transpose()
+        };
+        let sockets = members.iter().zip(links).map(quiet).collect::<std::io::Result<_>>();
+        let sockets = sockets.map_err(|e| cluster_error(format!("connections: {e}")))?;
+        let (builders, guard) =
+            initialize_networking_from_sockets(local, sockets, process, config.workers, hooks)
+                .map_err(|e| cluster_error(format!("connections: {e}")))?;
+        (builders.into_iter().map(AllocatorBuilder::Tcp).collect(), Box::new(guard))
+    };
+    let (shared, here, told, why) = (engine.clone(), generation.clone(), member.clone(), why.to_string());
+    let threads = initialize_from(builders, others, move |allocator| {
+        let _entered = Entered::new(&here);
+        let mut worker = Worker::new(worker_config(&shared), allocator, Some(Instant::now()));
+        let speaks = worker.index().is_multiple_of(shared.config.workers);
+        match catch_up(&mut worker, &shared) {
+            Err(e) => here.abort(&e.to_string()),
+            Ok(()) if speaks => {
+                shared.note_progress();
+                told.say_formed();
+                let (generation, why) = (here.number(), why.clone());
+                shared.events.emit(|| Event::GenerationFormed { generation, processes, why });
+                shared.board.open(generation);
+            }
+            Ok(()) => {}
+        }
+        work(&shared, worker, &|why| here.abort(&why));
+    });
+    let threads = threads.map_err(|e| cluster_error(format!("worker threads: {e}")))?;
+    // What a worker had to say it has said to the board.
+    drop(threads.join());
+    Ok(())
+}
+
+/// A worker is in a generation until this is dropped, after the worker.
+struct Entered<'a>(&'a Generation);
+
+impl<'a> Entered<'a> {
+    fn new(generation: &'a Generation) -> Self {
+        generation.enter();
+        Entered(generation)
+    }
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
+/// What a worker thread does: follow the board until it is closed or interrupted.
+fn work(engine: &Engine, mut worker: Worker, fail: &dyn Fn(String)) {
     let mut n = 0;
     while let Some(job) = engine.board.take(n, engine.config.workers) {
         n += 1;
@@ -337,7 +484,7 @@ fn work(engine: &Engine, mut worker: Worker) {
         if let Err(panic) = result {
             let what = panic.downcast_ref::<String>().map(String::as_str);
             let what = what.or(panic.downcast_ref::<&str>().copied()).unwrap_or("panic");
-            engine.board.die(format!("a worker cannot go on (a peer process is gone?): {what}"));
+            fail(format!("a worker cannot go on: {what}"));
             break;
         }
     }

@@ -13,8 +13,8 @@ use timely::dataflow::operators::generic::operator::source;
 use timely::dataflow::operators::{Operator, Probe};
 use timely::worker::Worker;
 
-/// Processes that do not answer within this time are lost.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// A process whose program does something else for longer than this is not waited for any more.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Raw bytes as a payload.
 pub(crate) struct Bytes(pub Vec<u8>);
@@ -38,7 +38,7 @@ impl Payload for Bytes {
 
 /// The bytes of each process, by process, on every worker. Each process sends those of its first worker. Collective.
 pub(crate) fn all_gather(worker: &mut Worker, engine: &Engine, mine: Vec<u8>) -> Result<Vec<Vec<u8>>> {
-    let topology = engine.topology;
+    let topology = engine.topology();
     let got: Rc<RefCell<Vec<Option<Vec<u8>>>>> = Rc::new(RefCell::new(vec![None; topology.processes]));
     let (into, probe) = (got.clone(), ProbeHandle::<u64>::new());
     let seen = probe.clone();
@@ -76,6 +76,9 @@ pub(crate) fn all_gather(worker: &mut Worker, engine: &Engine, mine: Vec<u8>) ->
     });
     let start = Instant::now();
     while !probe.done() {
+        if engine.board.is_interrupted() {
+            return Err(Error::new(ErrorKind::Cluster("a process was lost".to_string())));
+        }
         worker.step_or_park(Some(Duration::from_millis(20)));
         if start.elapsed() > PATIENCE {
             let what = format!("another process did not answer for {PATIENCE:?}");

@@ -200,7 +200,7 @@ impl<T: Data> Dataset<T> {
         bridge: &Bridge,
     ) -> StreamVec<'scope, S, T> {
         let (node, state) = (self.lineage().clone(), bridge.state.clone());
-        let (topology, index) = (state.job.engine.topology, scope.index());
+        let (topology, index) = (state.job.engine.topology(), scope.index());
         let mut partitions = (0..node.info().partitions).filter(move |p| topology.worker_of(*p) == index);
         source::<_, CapacityContainerBuilder<Vec<T>>, _, _>(scope, "dataset", move |capability, info| {
             let again = scope.activator_for(info.address);

@@ -4,6 +4,8 @@
 //! Every process gets the same result or the same error. Before anything is built, the processes compare job number
 //! and plan fingerprint; if they differ nothing is built (timely would deliver data into wrong channels, silently).
 //! When a block is gone that the plan relied on, the job is planned again, up to [`ROUNDS`] times in a row.
+//! When a process is lost, the job runs again in the next generation, which computes what was lost and nothing else; a job
+//! that has ended is never run again, its result is in the [log](super::log).
 //!
 //! # Cost
 //! One process: one dataflow a missing shuffle and one for the result. Several: one more to agree.
@@ -11,7 +13,8 @@
 use super::board::{Board, Job};
 use super::gather::all_gather;
 use super::leave::Call;
-use super::parcel::{Head, Kind, Pairs, Parcel};
+use super::log::{self, Entry};
+use super::parcel::{Body, Head, Kind, Pairs, Parcel, Payload};
 use super::shuffle::ShuffleRun;
 use super::stage::{Failure, JobControl, StageState, Task, run_stage};
 use super::task::TaskContext;
@@ -42,6 +45,8 @@ struct Round {
 
 struct Outcome<R> {
     slots: Vec<Option<R>>,
+    /// The same, encoded, for the log.
+    encoded: Vec<Vec<u8>>,
     error: Option<Error>,
     finished: bool,
 }
@@ -52,11 +57,15 @@ struct ActionJob<T: Data, R> {
     action: &'static str,
     root: Arc<dyn Lineage<T>>,
     partitions: Vec<usize>,
-    compute: Box<Compute<T, R>>,
+    compute: Arc<Compute<T, R>>,
+    /// Fingerprint of the job.
+    digest: u64,
     rounds: Vec<OnceLock<Round>>,
     /// What this process has at the start of each round.
     inventories: Vec<OnceLock<Inventory>>,
     outcome: Mutex<Outcome<R>>,
+    /// What tasks of all processes have added to accumulators, for the log.
+    contributions: Mutex<Vec<Contribution>>,
     done: Condvar,
     left: AtomicUsize,
 }
@@ -94,7 +103,6 @@ pub(crate) fn run<T: Data, R: Record>(
     *next += 1;
     let number = *next;
     let deadline = engine.config.job_timeout.map(|t| start + t);
-    let control = Arc::new(JobControl::new(engine, number, deadline));
     let info = root.info();
     engine.events.emit(|| Event::JobStart {
         job: number,
@@ -102,30 +110,32 @@ pub(crate) fn run<T: Data, R: Record>(
         dataset: info.id,
         partitions: partitions.len(),
     });
-    let job = Arc::new(ActionJob {
-        control: control.clone(),
-        action,
-        outcome: Mutex::new(Outcome {
-            slots: partitions.iter().map(|_| None).collect(),
-            error: None,
-            finished: false,
-        }),
-        root,
-        partitions,
-        compute,
-        rounds: (0..ROUNDS).map(|_| OnceLock::new()).collect(),
-        inventories: (0..ROUNDS).map(|_| OnceLock::new()).collect(),
-        done: Condvar::new(),
-        left: AtomicUsize::new(engine.config.workers),
-    });
-    engine.register_running(&control);
-    let posted = engine.board.post(Arc::new(Posted(job.clone())));
-    drop(next);
-    let result = match posted {
-        Ok(()) => job.wait(&engine.board),
-        Err(why) => Err(Error::new(ErrorKind::Cluster(why))),
+    let compute: Arc<Compute<T, R>> = compute.into();
+    let mut first = Some(next);
+    let result = loop {
+        let control = Arc::new(JobControl::new(engine, number, deadline));
+        let job =
+            Arc::new(ActionJob::new(control, action, root.clone(), partitions.clone(), compute.clone()));
+        match job.replay() {
+            Ok(None) => {}
+            Ok(Some(result)) => break Ok(result),
+            Err(e) => break Err(e),
+        }
+        engine.register_running(&job.control);
+        let posted = engine.board.post(Arc::new(Posted(job.clone())));
+        drop(first.take());
+        let result = match posted {
+            Ok(generation) => job.wait(&engine.board, generation),
+            Err(why) => Some(Err(Error::new(ErrorKind::Cluster(why)))),
+        };
+        engine.unregister_running(number);
+        if let Some(result) = result {
+            break result;
+        }
+        // The generation has ended before the job: again in the next one.
+        let action = action.to_string();
+        engine.events.emit(|| Event::JobInterrupted { job: number, action });
     };
-    engine.unregister_running(number);
     let timed_out = deadline.is_some_and(|d| Instant::now() > d);
     let result = match result {
         Err(e) if timed_out && matches!(e.kind(), ErrorKind::Cancelled) => {
@@ -145,13 +155,92 @@ pub(crate) fn run<T: Data, R: Record>(
 }
 
 impl<T: Data, R: Record> ActionJob<T, R> {
-    fn wait(&self, board: &Board) -> Result<Vec<R>> {
+    fn new(
+        control: Arc<JobControl>,
+        action: &'static str,
+        root: Arc<dyn Lineage<T>>,
+        partitions: Vec<usize>,
+        compute: Arc<Compute<T, R>>,
+    ) -> Self {
+        let workers = control.engine.config.workers;
+        ActionJob {
+            digest: crate::hash::hash_of(&(root.info().digest, action, &partitions)),
+            control,
+            action,
+            outcome: Mutex::new(Outcome {
+                slots: partitions.iter().map(|_| None).collect(),
+                encoded: vec![vec![]; partitions.len()],
+                error: None,
+                finished: false,
+            }),
+            contributions: Mutex::default(),
+            root,
+            partitions,
+            compute,
+            rounds: (0..ROUNDS).map(|_| OnceLock::new()).collect(),
+            inventories: (0..ROUNDS).map(|_| OnceLock::new()).collect(),
+            done: Condvar::new(),
+            left: AtomicUsize::new(workers),
+        }
+    }
+    /// The job in words.
+    fn what(&self) -> String {
+        let info = self.root.info();
+        format!("{} of {} at {}:{}", self.action, info.operation, info.site.file(), info.site.line())
+    }
+    /// The result, if the job has ended already, before this process has come.
+    fn replay(&self) -> Result<Option<Vec<R>>> {
+        let (engine, number) = (&self.control.engine, self.control.number);
+        if engine.config.membership.is_none() {
+            return Ok(None);
+        }
+        // What the others have is there when there are workers.
+        engine.board.await_open().map_err(|why| Error::new(ErrorKind::Cluster(why)))?;
+        let Some(entry) = engine.log.get(number)? else { return Ok(None) };
+        if entry.digest != self.digest {
+            let plans = vec![
+                format!("before: {}, plan {:016x}", entry.what, entry.digest),
+                format!("now: {}, plan {:016x}", self.what(), self.digest),
+            ];
+            return Err(Error::new(ErrorKind::PlanMismatch { job: number, plans }));
+        }
+        engine.accumulators.absorb(engine, entry.contributions)?;
+        match entry.outcome {
+            log::Outcome::Failed(kind) => Err(Error::new(kind)),
+            log::Outcome::Done(parts) => {
+                let open = |bytes: &Vec<u8>| {
+                    let mut pairs = Pairs::<R, ()>::decode(&mut &bytes[..], 1).map_err(Error::usage)?;
+                    pairs.keys.pop().ok_or_else(|| Error::usage("a result is empty"))
+                };
+                parts.iter().map(open).collect::<Result<Vec<R>>>().map(Some)
+            }
+        }
+    }
+    /// Writes the result down, for processes that come later. Called when all workers of this process are done.
+    fn record(&self) -> Result<()> {
+        let engine = &self.control.engine;
+        let mut outcome = lock(&self.outcome);
+        let result = match &outcome.error {
+            Some(e) => log::Outcome::Failed(e.kind().clone()),
+            None => log::Outcome::Done(std::mem::take(&mut outcome.encoded)),
+        };
+        let contributions = std::mem::take(&mut *lock(&self.contributions));
+        let entry = Entry { digest: self.digest, what: self.what(), outcome: result, contributions };
+        engine.log.append(&entry, &engine.store.dir)?;
+        engine.note_progress();
+        Ok(())
+    }
+    /// The result; nothing if the generation that the job was posted for has ended before it.
+    fn wait(&self, board: &Board, generation: u64) -> Option<Result<Vec<R>>> {
         let mut outcome = lock(&self.outcome);
         while !outcome.finished {
             if let Some(why) = board.dead() {
                 // A peer may have gone because of what has failed here too: that says more.
                 let lost = || Error::new(ErrorKind::Cluster(why));
-                return Err(outcome.error.take().unwrap_or_else(lost));
+                return Some(Err(outcome.error.take().unwrap_or_else(lost)));
+            }
+            if board.is_over(generation) {
+                return None;
             }
             outcome = self
                 .done
@@ -160,13 +249,13 @@ impl<T: Data, R: Record> ActionJob<T, R> {
                 .0;
         }
         if let Some(error) = outcome.error.take() {
-            return Err(error);
+            return Some(Err(error));
         }
         let results: Option<Vec<R>> = outcome.slots.drain(..).collect();
-        results.ok_or_else(|| Error::new(ErrorKind::Lost("a partition has no result".to_string())))
+        Some(results.ok_or_else(|| Error::new(ErrorKind::Lost("a partition has no result".to_string()))))
     }
     fn topology(&self) -> crate::context::Topology {
-        self.control.engine.topology
+        self.control.engine.topology()
     }
     /// Agrees with the other processes and plans; the first local worker that comes does the planning.
     fn plan(&self, worker: &mut Worker, round: usize) -> Result<&Round> {
@@ -175,7 +264,7 @@ impl<T: Data, R: Record> ActionJob<T, R> {
             if self.topology().processes == 1 { Known::Local } else { self.agree(worker, round, &node)? };
         Ok(self.rounds[round].get_or_init(|| {
             let engine = &self.control.engine;
-            let owned = |n: usize| (0..n).filter(|p| engine.topology.owns(*p)).collect::<Vec<_>>();
+            let owned = |n: usize| (0..n).filter(|p| engine.topology().owns(*p)).collect::<Vec<_>>();
             let stages = plan(&node, &self.partitions, &known).into_iter().enumerate();
             let stages: Vec<_> = stages
                 .map(|(i, stage)| {
@@ -187,7 +276,7 @@ impl<T: Data, R: Record> ActionJob<T, R> {
                     (stage, ShuffleRun { state, missing })
                 })
                 .collect();
-            let tasks = self.partitions.iter().copied().filter(|p| engine.topology.owns(*p)).collect();
+            let tasks = self.partitions.iter().copied().filter(|p| engine.topology().owns(*p)).collect();
             let label = format!("{} of {}", self.action, node.info().operation);
             let result = StageState::new(&self.control, stages.len() as u32, node.info().id, label, tasks);
             let result = Arc::new(result.of_action());
@@ -196,18 +285,12 @@ impl<T: Data, R: Record> ActionJob<T, R> {
     }
     /// Compares job and plan with the other processes and gathers what blocks they have.
     fn agree(&self, worker: &mut Worker, round: usize, node: &Arc<dyn Node>) -> Result<Known> {
-        let (topology, info) = (self.topology(), node.info());
+        let topology = self.topology();
         let mine = self.inventories[round].get_or_init(|| inventory(node, |p| topology.owns(p)));
         let proposal = Proposal {
             job: self.control.number,
-            digest: crate::hash::hash_of(&(info.digest, self.action, &self.partitions)),
-            what: format!(
-                "{} of {} at {}:{}",
-                self.action,
-                info.operation,
-                info.site.file(),
-                info.site.line()
-            ),
+            digest: self.digest,
+            what: self.what(),
             inventory: mine.clone(),
         };
         let (number, digest) = (proposal.job, proposal.digest);
@@ -237,14 +320,18 @@ impl<T: Data, R: Record> ActionJob<T, R> {
         let plan = self.plan(worker, round)?;
         for (stage, run) in &plan.stages {
             let start = Instant::now();
-            stage.shuffle.clone().run(worker, run);
+            if !stage.shuffle.clone().run(worker, run) {
+                return Ok(None);
+            }
             self.stage_ended(worker, &run.state, start);
             if let Some(failure) = run.state.failure() {
                 return Ok(Some(failure));
             }
         }
         let start = Instant::now();
-        self.results(worker, &plan.result);
+        if !self.results(worker, &plan.result) {
+            return Ok(None);
+        }
         self.stage_ended(worker, &plan.result, start);
         Ok(plan.result.failure())
     }
@@ -259,7 +346,7 @@ impl<T: Data, R: Record> ActionJob<T, R> {
         }
     }
     /// The last stage: computes the result of each partition and gives it to every process.
-    fn results(self: &Arc<Self>, worker: &mut Worker, state: &Arc<StageState>) {
+    fn results(self: &Arc<Self>, worker: &mut Worker, state: &Arc<StageState>) -> bool {
         let (this, into) = (self.clone(), self.clone());
         let start = Box::new(move |partition: usize, task: &Rc<TaskContext>| {
             Ok(Box::new(ResultTask { job: this.clone(), partition, task: task.clone() }) as Box<dyn Task<_>>)
@@ -270,30 +357,38 @@ impl<T: Data, R: Record> ActionJob<T, R> {
                 return;
             }
             let slot = parcel.head.part as usize;
+            let bytes = if let Body::Sealed(bytes) = &parcel.body { bytes.clone() } else { vec![] };
             match parcel.open() {
-                Ok(mut pairs) => lock(&into.outcome).slots[slot] = pairs.keys.pop(),
+                Ok(mut pairs) => {
+                    let mut outcome = lock(&into.outcome);
+                    outcome.slots[slot] = pairs.keys.pop();
+                    outcome.encoded[slot] = bytes;
+                }
                 Err(e) => fails.fail(slot, Failure::Error(Error::usage(e).kind().clone())),
             }
-        });
+        })
     }
     /// Gives accumulator contributions to the other processes.
     fn share_contributions(&self, worker: &mut Worker) -> Result<()> {
         let engine = &self.control.engine;
-        if engine.topology.processes == 1 {
+        if engine.config.membership.is_none() {
             return Ok(());
         }
-        let mine: Vec<Contribution> = if worker.index().is_multiple_of(engine.topology.workers) {
+        let mine: Vec<Contribution> = if worker.index().is_multiple_of(engine.topology().workers) {
             std::mem::take(&mut *lock(&self.control.outbox))
         } else {
             vec![]
         };
         let bytes = postcard::to_stdvec(&mine).map_err(|e| Error::usage(e.to_string()))?;
         let all = all_gather(worker, engine, bytes)?;
-        if worker.index().is_multiple_of(engine.topology.workers) {
-            for (process, bytes) in all.iter().enumerate().filter(|(p, _)| *p != engine.topology.process) {
+        if worker.index().is_multiple_of(engine.topology().workers) {
+            for (process, bytes) in all.iter().enumerate() {
                 let theirs: Vec<Contribution> = postcard::from_bytes(bytes)
                     .map_err(|e| Error::new(ErrorKind::Cluster(format!("process {process}: {e}"))))?;
-                engine.accumulators.absorb(engine, theirs)?;
+                lock(&self.contributions).extend(theirs.iter().cloned());
+                if process != engine.topology().process {
+                    engine.accumulators.absorb(engine, theirs)?;
+                }
             }
         }
         Ok(())
@@ -319,11 +414,21 @@ struct Posted<T: Data, R>(Arc<ActionJob<T, R>>);
 
 impl<T: Data, R: Record> Job for Posted<T, R> {
     fn run(&self, worker: &mut Worker) {
+        let engine = &self.0.control.engine;
         let result = self.0.work(worker);
+        if engine.board.is_interrupted() {
+            // Whatever came of it does not count: the job is not finished.
+            return;
+        }
         if let Err(error) = result {
             lock(&self.0.outcome).error.get_or_insert(error);
         }
         if self.0.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            if engine.config.membership.is_some()
+                && let Err(error) = self.0.record()
+            {
+                lock(&self.0.outcome).error.get_or_insert(error);
+            }
             lock(&self.0.outcome).finished = true;
             self.0.done.notify_all();
         }
@@ -343,15 +448,23 @@ impl<T: Data, R: Record> Task<Pairs<R, ()>> for ResultTask<T, R> {
         let mut cursor = job.root.clone().open(self.partition, &self.task)?;
         let result = (job.compute)(&mut *cursor, &self.task)?;
         let slot = job.partitions.binary_search(&self.partition).expect("a partition of the job");
-        if job.topology().processes > 1 {
+        let topology = job.topology();
+        let mut bytes = vec![];
+        if job.control.engine.config.membership.is_some() {
             let head = Head { part: slot as u32, ..Head::default() };
             let pairs = Pairs { keys: vec![result.clone()], values: vec![()] };
-            out.push(
-                Parcel::to_processes(head, pairs, &job.topology())
-                    .map_err(|e| Stop::Fatal(Error::usage(e)))?,
-            );
+            let parcel = Parcel::to_processes(head, pairs, &topology);
+            let parcel = parcel.map_err(|e| Stop::Fatal(Error::usage(e)))?;
+            if let Body::Sealed(sealed) = &parcel.body {
+                bytes = sealed.clone();
+            }
+            if topology.processes > 1 {
+                out.push(parcel);
+            }
         }
-        lock(&job.outcome).slots[slot] = Some(result);
+        let mut outcome = lock(&job.outcome);
+        outcome.slots[slot] = Some(result);
+        outcome.encoded[slot] = bytes;
         Ok(true)
     }
 }

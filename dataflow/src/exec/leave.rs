@@ -11,13 +11,15 @@ use super::job::Proposal;
 use crate::context::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use timely::worker::Worker;
 
 /// How long a process that leaves waits for the others; they may be busy outside any job.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two looks at the generation.
+const TICK: Duration = Duration::from_millis(20);
 
 /// What a process means to do next.
 #[derive(Serialize, Deserialize)]
@@ -49,6 +51,9 @@ struct Leaving {
 impl Job for Leaving {
     fn run(&self, worker: &mut Worker) {
         let calls = Call::Leave(self.why.clone()).exchange(worker, &self.engine);
+        if self.engine.board.is_interrupted() {
+            return;
+        }
         let all = calls.is_ok_and(|calls| calls.iter().all(|c| matches!(c, Call::Leave(_))));
         // Nobody listens any more if it took too long.
         let _ = self.all_leave.lock().unwrap_or_else(|e| e.into_inner()).send(all);
@@ -57,11 +62,31 @@ impl Job for Leaving {
 
 /// Leaves the cluster, and closes the board. True if every process has left: the threads end by themselves then.
 pub(crate) fn leave(engine: &Arc<Engine>, why: &str) -> bool {
-    let (all_leave, answers) = channel();
-    let job = Leaving { engine: engine.clone(), why: why.to_string(), all_leave: Mutex::new(all_leave) };
-    let posted = engine.board.post(Arc::new(job));
+    let all = loop {
+        let (all_leave, answers) = channel();
+        let job = Leaving { engine: engine.clone(), why: why.to_string(), all_leave: Mutex::new(all_leave) };
+        let Ok(generation) = engine.board.post(Arc::new(job)) else { break false };
+        if let Some(all) = wait(engine, generation, &answers) {
+            break all;
+        }
+        // A process was lost meanwhile: the one in its place must hear it, too.
+    };
     engine.board.close();
+    all
+}
+
+/// Whether all leave; nothing if the generation has ended before that was known.
+fn wait(engine: &Engine, generation: u64, answers: &Receiver<bool>) -> Option<bool> {
     let until = Instant::now() + PATIENCE;
-    let answer = |_| answers.recv_timeout(until.saturating_duration_since(Instant::now())) == Ok(true);
-    posted.is_ok() && (0..engine.config.workers).all(answer)
+    let mut heard = 0;
+    while heard < engine.config.workers {
+        match answers.recv_timeout(TICK) {
+            Ok(true) => heard += 1,
+            Ok(false) => return Some(false),
+            Err(_) if engine.board.is_over(generation) => return None,
+            Err(_) if Instant::now() > until => return Some(false),
+            Err(_) => {}
+        }
+    }
+    Some(true)
 }

@@ -7,6 +7,7 @@ pub(crate) mod gather;
 pub mod interop;
 pub(crate) mod job;
 pub(crate) mod leave;
+pub(crate) mod log;
 pub(crate) mod parcel;
 pub mod shuffle;
 pub(crate) mod sort;

@@ -126,7 +126,9 @@ impl StageState {
     /// True if the task of `partition` should end.
     #[inline]
     pub fn must_stop(&self, partition: usize) -> bool {
-        self.job.cancelled.load(Ordering::Relaxed) || partition > self.stop_above.load(Ordering::Relaxed)
+        self.job.cancelled.load(Ordering::Relaxed)
+            || partition > self.stop_above.load(Ordering::Relaxed)
+            || self.job.engine.board.is_interrupted()
     }
     /// The next task of worker `worker` of `workers`: its own share first, so that a partition stays in the same
     /// core's cache from job to job, then what others have not begun. `position` is the caller's place in that order.
@@ -221,7 +223,7 @@ impl<P: Payload> Runner<P> {
         let Some((context, task)) = &mut self.running else { return };
         let (from, began) = (self.ready.len(), Instant::now());
         let (ready, start) = (&mut self.ready, &self.start);
-        let topology = self.state.job.engine.topology;
+        let topology = self.state.job.engine.topology();
         let result = guarded(context, || {
             if task.is_none() {
                 *task = Some(start(context.partition(), context)?);
@@ -268,10 +270,10 @@ impl<P: Payload> Runner<P> {
         }
     }
     fn abort(&mut self, partition: usize, failure: Failure) {
-        if self.state.job.engine.topology.processes > 1 {
+        if self.state.job.engine.topology().processes > 1 {
             let note = postcard::to_stdvec(&failure).unwrap_or_default();
             let head = Head { kind: Kind::Abort, map: partition as u32, ..Head::default() };
-            self.ready.push(Parcel::control(head, note, &self.state.job.engine.topology));
+            self.ready.push(Parcel::control(head, note, &self.state.job.engine.topology()));
         }
         self.state.fail(partition, failure);
     }
@@ -281,14 +283,14 @@ impl<P: Payload> Runner<P> {
 /// parcel has been handed to the sink of its worker, and [`StageState::failure`] is the same everywhere.
 ///
 /// The sink is called on the worker's thread for data, and for control messages of all workers; it reports failures
-/// of its own through the state.
+/// of its own through the state. False if the generation has ended before the stage did: then nothing of it counts.
 pub(crate) fn run_stage<P: Payload>(
     worker: &mut Worker,
     state: &Arc<StageState>,
     start: Box<Start<P>>,
     mut sink: impl FnMut(Parcel<P>) + 'static,
-) {
-    let topology = state.job.engine.topology;
+) -> bool {
+    let topology = state.job.engine.topology();
     let local = worker.index() % topology.workers;
     let probe = ProbeHandle::<u64>::new();
     let (gate, seen) = (probe.clone(), probe.clone());
@@ -348,7 +350,9 @@ pub(crate) fn run_stage<P: Payload>(
         wake.expect("the source was built")
     });
     while !probe.done() {
-        assert!(!state.job.engine.board.is_dead(), "another worker has ended");
+        if state.job.engine.board.is_interrupted() {
+            return false;
+        }
         if waits.get().is_some_and(|epoch| !probe.less_than(&epoch)) {
             waits.set(None);
             wake.activate();
@@ -358,4 +362,5 @@ pub(crate) fn run_stage<P: Payload>(
             state.job.cancelled.store(true, Ordering::Relaxed);
         }
     }
+    true
 }

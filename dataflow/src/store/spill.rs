@@ -40,6 +40,17 @@ impl SpillDir {
     }
 }
 
+/// Removes the spill files of a process that was killed. `parent` is its `spill_dir`, `pid` its number.
+pub fn remove_spill_files(parent: &Path, pid: u32) {
+    let prefix = format!("slackwater-{pid}-");
+    for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(&prefix) {
+            // What cannot be removed is in nobody's way.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
 impl Drop for SpillDir {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.path);

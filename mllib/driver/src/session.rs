@@ -167,8 +167,8 @@ impl Session {
     pub fn run(globals: &Globals, work: impl FnOnce(&Session) -> Result<u8>) -> Result<u8> {
         let mut session = Session::start(globals)?;
         let result = work(&session).and_then(|code| session.finish().map(|()| code));
-        let why = result.as_ref().err().map_or("it is done".to_string(), |e| e.to_string());
-        session.cx.leave(&why);
+        let failure = result.as_ref().err().map(|e| e.to_string());
+        session.cx.leave(failure.as_deref());
         result
     }
     /// Completes the event file, or fails.

@@ -38,9 +38,9 @@ pub trait ShuffleStage: Send + Sync + 'static {
     fn parent(&self) -> &Arc<dyn Node>;
     /// True if the output of reduce partition `reduce` is there.
     fn is_ready(&self, reduce: usize) -> bool;
-    /// Runs the map side for the partitions `missing`; collective.
+    /// Runs the map side for the partitions `missing`; collective. False if the generation has ended meanwhile.
     #[doc(hidden)]
-    fn run(self: Arc<Self>, worker: &mut Worker, run: &ShuffleRun);
+    fn run(self: Arc<Self>, worker: &mut Worker, run: &ShuffleRun) -> bool;
 }
 
 /// One run of the map side, shared by the workers of a process.
@@ -84,7 +84,7 @@ impl<P: Payload> ShuffleStage for Shuffle<P> {
     fn is_ready(&self, reduce: usize) -> bool {
         self.output.is_ready(reduce)
     }
-    fn run(self: Arc<Self>, worker: &mut Worker, run: &ShuffleRun) {
+    fn run(self: Arc<Self>, worker: &mut Worker, run: &ShuffleRun) -> bool {
         let state = run.state.clone();
         let round = self.output.begin(&state, &run.missing);
         let config = &self.engine.config;
@@ -105,7 +105,7 @@ impl<P: Payload> ShuffleStage for Shuffle<P> {
         });
         let mut sink = self.output.sink(round);
         let fails = state.clone();
-        run_stage(worker, &state, start, move |parcel| {
+        let ended = run_stage(worker, &state, start, move |parcel| {
             let part = parcel.head.part as usize;
             let result = match parcel.head.kind {
                 Kind::Commit => {
@@ -118,6 +118,7 @@ impl<P: Payload> ShuffleStage for Shuffle<P> {
                 fails.fail(part, Failure::Error(e.kind().clone()));
             }
         });
-        self.output.finish(round, state.failure().is_none(), &run.missing);
+        self.output.finish(round, ended && state.failure().is_none(), &run.missing);
+        ended
     }
 }

@@ -117,7 +117,7 @@ impl<P: Payload> ShuffleOutput<P> {
         rounds.finished = true;
         for (r, part) in self.parts.iter().enumerate().filter(|(r, _)| missing[*r]) {
             let mut part = lock(part);
-            if ok && self.engine.topology.owns(r) {
+            if ok && self.engine.topology().owns(r) {
                 part.slots.retain(|s| rounds.commits.contains(&(s.head.map, s.head.attempt)));
                 part.slots.sort_by_key(|s| (s.head.map, s.head.seq));
                 part.ready = true;

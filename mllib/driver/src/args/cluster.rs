@@ -33,6 +33,10 @@ pub struct RunArgs {
     #[arg(value_parser = clap::value_parser!(u16).range(1..=64))]
     pub processes: u16,
 
+    /// How many times in a row a process that was lost is replaced without a job being finished in between
+    #[arg(long, value_name = "N", default_value_t = 3, help_heading = "Cluster")]
+    pub restarts: u32,
+
     /// Run another program instead of this one; it must make its context with Context::from_env
     #[arg(long, value_name = "FILE", help_heading = "Cluster")]
     pub program: Option<PathBuf>,

@@ -1,33 +1,37 @@
 //! `cluster run`: the same command in several processes of this machine.
 //!
-//! The processes find each other through a rendezvous that this one keeps. Only process 0 has the standard output; what
-//! they say on standard error comes out line by line, each with the process it is from. Nothing is left behind: when one
-//! fails the others are ended, when this process is dropped or killed they end too (their standard input is a pipe from
-//! here, and they watch it).
+//! The processes find each other through a supervisor that this one keeps. A process that is lost is replaced: the others
+//! keep what they have computed, and the new one comes to where they are. Only process 0 has the standard output, and what
+//! its replacement says again comes out once; what they say on standard error comes out line by line, each with the
+//! process it is from. Nothing is left behind: when one fails the others are ended, when this process is dropped or killed
+//! they end too (their standard input is a pipe from here, and they watch it).
+
+mod member;
+mod relay;
 
 use crate::args::RunArgs;
 use crate::config::{Origin, Refusal, Resolved, resolve, settings};
 use crate::session::FOLLOW_LAUNCHER;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use slackwater_dataflow::cluster::Rendezvous;
+use member::Member;
+use nix::sys::signal::Signal;
+use relay::Printed;
+use slackwater_dataflow::cluster::{Happening, Leave, Supervisor, remove_spill_files};
 use slackwater_dataflow::{Error, Result};
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Exit code of a run that lost a process.
 const LOST: u8 = 5;
 /// Between two looks at the processes.
-const POLL: Duration = Duration::from_millis(5);
+const POLL: Duration = Duration::from_millis(2);
 /// After one has failed the others have this long to say why they fail too.
 const GRACE: Duration = Duration::from_secs(2);
+/// What the others have finished is known this long after one was lost.
+const NEWS: Duration = Duration::from_millis(30);
 
 /// Runs `cluster run`.
 pub fn run(resolved: &Resolved, args: &RunArgs) -> Result<u8> {
@@ -46,18 +50,165 @@ pub fn run(resolved: &Resolved, args: &RunArgs) -> Result<u8> {
         counter.fetch_add(1, Ordering::Relaxed);
     };
     ctrlc::set_handler(pressed).map_err(|e| Error::usage(format!("signals cannot be caught: {e}")))?;
-    let rendezvous = Rendezvous::start(processes)?;
-    let mut members = Members(vec![]);
-    for number in 0..processes {
-        let mut command = Command::new(&program);
-        command.args(&arguments).envs(rendezvous.membership(number, processes).variables());
-        command.envs(variables(resolved, processes));
-        if args.program.is_none() {
+    let globals = &resolved.cli.globals;
+    let mut run = Run {
+        supervisor: Supervisor::start(processes)?,
+        program,
+        arguments,
+        variables: variables(resolved, processes),
+        follows: args.program.is_none(),
+        spill_dir: globals.spill_dir.clone().unwrap_or_else(std::env::temp_dir),
+        quiet: globals.quiet,
+        printed: Arc::default(),
+        members: vec![],
+        restarts: args.restarts,
+        futile: 0,
+        jobs: 0,
+        answer: 0,
+        deadline: None,
+    };
+    for slot in 0..processes {
+        let member = run.start(slot)?;
+        run.members.push(member);
+    }
+    Ok(run.wait(&interrupts))
+}
+
+/// A cluster that runs. Its processes are ended when this is dropped.
+struct Run {
+    supervisor: Supervisor,
+    program: PathBuf,
+    arguments: Vec<OsString>,
+    variables: Vec<(String, String)>,
+    /// The program ends when this one does.
+    follows: bool,
+    spill_dir: PathBuf,
+    quiet: bool,
+    /// What process 0 has printed.
+    printed: Arc<Printed>,
+    members: Vec<Member>,
+    /// Replacements in a row without a job being finished.
+    restarts: u32,
+    futile: u32,
+    jobs: u64,
+    answer: u8,
+    /// When the others are ended, after one has failed.
+    deadline: Option<Instant>,
+}
+
+impl Run {
+    fn start(&self, slot: usize) -> Result<Member> {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).envs(self.supervisor.membership(slot).variables());
+        command.envs(self.variables.iter().map(|(k, v)| (k, v)));
+        if self.follows {
             command.env(FOLLOW_LAUNCHER, "1");
         }
-        members.0.push(Member::start(command, number, &program)?);
+        Member::start(command, slot, &self.program, &self.printed)
     }
-    Ok(members.wait(&interrupts))
+    fn note(&self, what: &str) {
+        if !self.quiet {
+            eprintln!("[cluster] {what}");
+        }
+    }
+    /// Waits until all have ended; the exit code of the run.
+    fn wait(mut self, interrupts: &AtomicUsize) -> u8 {
+        let mut passed_on = 0;
+        while self.members.iter().any(|m| m.runs()) {
+            let pressed = interrupts.load(Ordering::Relaxed);
+            if pressed > passed_on {
+                passed_on = pressed;
+                self.members.iter().for_each(|m| m.signal(Signal::SIGINT));
+            }
+            for happening in self.supervisor.poll() {
+                self.hear(happening);
+            }
+            for slot in 0..self.members.len() {
+                if self.members[slot].has_ended_now() {
+                    self.ended(slot, pressed > 0);
+                }
+            }
+            if self.deadline.is_some_and(|d| Instant::now() > d) {
+                break;
+            }
+            std::thread::sleep(POLL);
+        }
+        self.answer
+    }
+    fn hear(&mut self, happening: Happening) {
+        match happening {
+            Happening::Formed { generation: 1, .. } => {}
+            Happening::Formed { generation, took } => {
+                self.note(&format!("generation {generation} works, after {} ms", took.as_millis()));
+            }
+            // It still runs, but nobody hears it: whatever it does must not count any more.
+            Happening::Lost { slot, pid, why } => {
+                let member = &self.members[slot];
+                if member.pid() == pid && member.runs() {
+                    self.note(&format!("process {slot} is given up: {why}"));
+                    member.signal(Signal::SIGKILL);
+                }
+            }
+            Happening::Ended { why } => {
+                eprintln!("error: {why}");
+                self.fail(LOST);
+            }
+        }
+    }
+    /// The run fails; the others have a moment to say why they do.
+    fn fail(&mut self, code: u8) {
+        self.deadline.get_or_insert(Instant::now() + GRACE);
+        // That a peer is gone is the consequence of another's failure, which says more.
+        if self.answer == 0 || self.answer == LOST {
+            self.answer = code;
+        }
+    }
+    /// A process has ended: in order, by a failure of its program, or because it was lost, and then it is replaced.
+    fn ended(&mut self, slot: usize, interrupted: bool) {
+        let member = &self.members[slot];
+        let (code, how, pid) = (member.code(), member.how(), member.pid());
+        let leave = self.supervisor.leave(slot);
+        let is_loss = match leave {
+            Leave::Done | Leave::Failed => false,
+            Leave::NeverCame => code.is_none(),
+            // Who has heard that all leave may go: then this one has, too, or had nothing left to do.
+            Leave::Lost => {
+                (0..self.members.len()).all(|s| s == slot || self.supervisor.left(s) != Leave::Done)
+            }
+        };
+        if !is_loss {
+            let failure = if leave == Leave::Lost { 0 } else { code.unwrap_or(LOST) };
+            if failure != 0 {
+                self.fail(failure);
+            }
+            return;
+        }
+        remove_spill_files(&self.spill_dir, pid);
+        if interrupted || self.deadline.is_some() {
+            return self.fail(LOST);
+        }
+        std::thread::sleep(NEWS);
+        let jobs = self.supervisor.jobs();
+        self.futile = if jobs > self.jobs { 1 } else { self.futile + 1 };
+        self.jobs = jobs;
+        if self.futile > self.restarts {
+            eprintln!(
+                "error: process {slot} {how}; processes were lost {} times in a row in job {}",
+                self.futile,
+                jobs + 1
+            );
+            self.supervisor.end("the run was given up: it has lost a process too often");
+            return self.fail(LOST);
+        }
+        self.note(&format!("process {slot} {how}; another takes its place"));
+        match self.start(slot) {
+            Ok(member) => self.members[slot].replace(member),
+            Err(e) => {
+                eprintln!("error: {e}");
+                self.fail(LOST);
+            }
+        }
+    }
 }
 
 /// This program, with the options that were given to the launcher put before the command. The inner result is an exit
@@ -106,111 +257,4 @@ fn variables(resolved: &Resolved, processes: usize) -> Vec<(String, String)> {
         variables.push(("SLACKWATER_WORKERS".to_string(), (cores / processes).max(1).to_string()));
     }
     variables
-}
-
-/// One process.
-struct Member {
-    number: usize,
-    child: Child,
-    status: Option<ExitStatus>,
-    said: Option<JoinHandle<()>>,
-}
-
-impl Member {
-    fn start(mut command: Command, number: usize, program: &std::path::Path) -> Result<Self> {
-        // A group of its own: Ctrl-C on the terminal reaches this process alone, which passes it on once.
-        command.process_group(0).stdin(Stdio::piped()).stderr(Stdio::piped());
-        command.stdout(if number == 0 { Stdio::inherit() } else { Stdio::null() });
-        let mut child = command.spawn().map_err(|e| Error::io(program, "start", &e))?;
-        let said = child.stderr.take().map(|stderr| std::thread::spawn(move || relay(number, stderr)));
-        Ok(Member { number, child, status: None, said })
-    }
-    /// Asks whether it has ended; true the first time that it has.
-    fn has_ended_now(&mut self) -> bool {
-        if self.status.is_some() {
-            return false;
-        }
-        self.status = self.child.try_wait().ok().flatten();
-        self.status.is_some()
-    }
-    fn signal(&self, signal: Signal) {
-        if self.status.is_none()
-            && let Ok(pid) = i32::try_from(self.child.id())
-        {
-            // It may have ended in between, which is what is wanted.
-            let _ = kill(Pid::from_raw(pid), signal);
-        }
-    }
-    /// Nothing while it runs, or if it went well; a process that was killed has lost the cluster.
-    fn failure(&self) -> Option<u8> {
-        let status = self.status?;
-        let code = status.code().and_then(|c| u8::try_from(c).ok()).unwrap_or(LOST);
-        (!status.success()).then_some(code)
-    }
-}
-
-fn relay(number: usize, stderr: impl std::io::Read) {
-    let mut lines = BufReader::new(stderr);
-    let mut line = vec![];
-    while lines.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
-        if !line.ends_with(b"\n") {
-            line.push(b'\n');
-        }
-        let text = [format!("[p{number}] ").as_bytes(), &line].concat();
-        let _ = std::io::stderr().lock().write_all(&text);
-        line.clear();
-    }
-}
-
-/// All processes; they are ended when this is dropped.
-struct Members(Vec<Member>);
-
-impl Members {
-    /// Waits until all have ended; the exit code of the run.
-    fn wait(mut self, interrupts: &AtomicUsize) -> u8 {
-        let (mut passed_on, mut answer, mut deadline) = (0, 0, None);
-        while self.0.iter().any(|m| m.status.is_none()) {
-            let pressed = interrupts.load(Ordering::Relaxed);
-            if pressed > passed_on {
-                passed_on = pressed;
-                self.0.iter().for_each(|m| m.signal(Signal::SIGINT));
-            }
-            for member in &mut self.0 {
-                if !member.has_ended_now() {
-                    continue;
-                }
-                let Some(code) = member.failure() else { continue };
-                if member.status.is_some_and(|s| s.code().is_none()) {
-                    eprintln!("error: process {} was killed", member.number);
-                }
-                deadline.get_or_insert(Instant::now() + GRACE);
-                // That a peer is gone is the consequence of another's failure, which says more.
-                if answer == 0 || answer == LOST {
-                    answer = code;
-                }
-            }
-            if deadline.is_some_and(|d| Instant::now() > d) {
-                break;
-            }
-            std::thread::sleep(POLL);
-        }
-        answer
-    }
-}
-
-impl Drop for Members {
-    fn drop(&mut self) {
-        for member in &mut self.0 {
-            if member.status.is_none() {
-                let _ = member.child.kill();
-                let _ = member.child.wait();
-            }
-            drop(member.child.stdin.take());
-        }
-        for member in &mut self.0 {
-            if let Some(said) = member.said.take() {
-                let _ = said.join();
-            }
-        }
-    }
 }

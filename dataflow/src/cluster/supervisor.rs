@@ -1,0 +1,381 @@
+//! The supervisor of a run: who is a member, which generation they form, who is given up.
+//!
+//! # What
+//! Members connect and say that they are there. When all that are expected have come, the supervisor numbers a generation
+//! and tells each of them who the others are. When one is lost (its connection ends without a word, or it has been silent
+//! for too long) its slot becomes free; when a replacement has come, the next generation is formed.
+//!
+//! The supervisor starts and ends no process: whoever runs it (the launcher) asks for [what has happened](Supervisor::poll).
+//!
+//! # Guarantees
+//! Numbers of generations only grow. A member that is given up is told nothing any more; it finds its connection closed,
+//! and the number of its generation is one that nobody answers to.
+
+use super::control::{Inbox, Order, Report, Standing, send};
+use super::link::{self, Link};
+use super::member::{BEAT, Membership, SILENCE};
+use crate::error::{Error, ErrorKind, Result};
+use std::collections::VecDeque;
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Between two looks at the clock.
+const TICK: Duration = Duration::from_millis(10);
+/// From a change of the members to a generation that works it takes no longer than this, or the run is ended.
+const FORMING: Duration = Duration::from_secs(30);
+/// As many generations may fail in a row without a job being finished.
+const FUTILE_MAX: u32 = 16;
+/// A broken generation of which nobody is lost is formed again after this time: the loss of a process is usually noticed
+/// by its peers first.
+const GRACE: Duration = Duration::from_millis(200);
+
+/// What has happened in a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Happening {
+    /// All members of a generation work in it.
+    Formed {
+        /// Its number, from 1.
+        generation: u64,
+        /// How long that took since the order was given.
+        took: Duration,
+    },
+    /// A process is given up: end it if it still runs, and start another for its slot.
+    Lost {
+        /// Its slot.
+        slot: usize,
+        /// What it had said of itself.
+        pid: u32,
+        /// How it was noticed.
+        why: String,
+    },
+    /// The run cannot go on; its members have been told.
+    Ended {
+        /// The reason.
+        why: String,
+    },
+}
+
+/// How a process that has ended took its leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    /// It has not: it was lost.
+    Lost,
+    /// It never was a member.
+    NeverCame,
+    /// Its program has ended.
+    Done,
+    /// Its program has failed, and it has said so.
+    Failed,
+}
+
+#[derive(Default)]
+struct Slot {
+    link: Option<Link>,
+    address: String,
+    pid: u32,
+    /// Counts connections, so that what an old one says is not taken for the new one's.
+    incarnation: u64,
+    heard: Option<Instant>,
+    standing: Standing,
+    formed: u64,
+    left: Option<bool>,
+}
+
+struct State {
+    slots: Vec<Slot>,
+    generation: u64,
+    /// When the generation was ordered.
+    ordered: Instant,
+    announced: bool,
+    /// A member has come or gone since the generation was ordered.
+    stale: bool,
+    /// Since when the generation is known to be broken.
+    broken: Option<Instant>,
+    /// Since when there has been no generation that works.
+    unsettled: Option<Instant>,
+    /// Generations since a job was finished, and how many jobs were finished then.
+    futile: (u32, u64),
+    happenings: VecDeque<Happening>,
+    stopped: bool,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    token: u64,
+}
+
+fn lost(what: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Cluster(what.into()))
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+impl State {
+    fn tell(&mut self, slot: usize, order: &Order) {
+        let Some(link) = &mut self.slots[slot].link else { return };
+        if send(link, order).is_err() {
+            // Its reader notices, too, and gives it up.
+            let _ = link.shutdown(Shutdown::Both);
+        }
+    }
+    fn give_up(&mut self, slot: usize, why: String) {
+        let place = &mut self.slots[slot];
+        let Some(link) = place.link.take() else { return };
+        let _ = link.shutdown(Shutdown::Both);
+        self.stale = true;
+        self.unsettled.get_or_insert(Instant::now());
+        if place.left.is_none() {
+            self.happenings.push_back(Happening::Lost { slot, pid: place.pid, why });
+        }
+    }
+    /// Orders a generation if there is need for one and all are there; tells when one works.
+    fn advance(&mut self) {
+        let now = Instant::now();
+        for slot in 0..self.slots.len() {
+            let silent = self.slots[slot].heard.is_some_and(|h| now.duration_since(h) > SILENCE);
+            if silent && self.slots[slot].link.is_some() {
+                self.give_up(slot, format!("it has been silent for {SILENCE:?}"));
+            }
+        }
+        let all_here = self.slots.iter().all(|s| s.link.is_some());
+        let none_left = self.slots.iter().all(|s| s.left.is_none());
+        let is_broken = self.broken.is_some_and(|since| now.duration_since(since) > GRACE);
+        if all_here && none_left && (self.stale || is_broken) {
+            self.generation += 1;
+            let jobs = self.jobs();
+            self.futile = if jobs > self.futile.1 { (0, jobs) } else { (self.futile.0 + 1, jobs) };
+            if self.futile.0 > FUTILE_MAX {
+                return self
+                    .end(&format!("{FUTILE_MAX} generations have failed in a row, in job {}", jobs + 1));
+            }
+            (self.stale, self.broken, self.ordered, self.announced) = (false, None, now, false);
+            let members: Vec<(u32, String)> =
+                self.slots.iter().enumerate().map(|(i, s)| (i as u32, s.address.clone())).collect();
+            let order = Order::Form { generation: self.generation, members };
+            (0..self.slots.len()).for_each(|slot| self.tell(slot, &order));
+        }
+        let works = self.generation > 0 && self.slots.iter().all(|s| s.formed == self.generation);
+        if works && !self.announced {
+            (self.announced, self.unsettled) = (true, None);
+            let happening = Happening::Formed { generation: self.generation, took: self.ordered.elapsed() };
+            self.happenings.push_back(happening);
+        }
+        if none_left && self.unsettled.is_some_and(|since| now.duration_since(since) > FORMING) {
+            self.end(&format!("the processes have not come together within {FORMING:?}"));
+        }
+    }
+    /// Jobs that the program has finished, as far as is known.
+    fn jobs(&self) -> u64 {
+        self.slots.iter().map(|s| s.standing.jobs).max().unwrap_or(0)
+    }
+    /// Tells all members that the run has ended.
+    fn end(&mut self, why: &str) {
+        (self.stale, self.broken, self.unsettled) = (false, None, None);
+        let order = Order::End { why: why.to_string() };
+        (0..self.slots.len()).for_each(|slot| self.tell(slot, &order));
+        self.happenings.push_back(Happening::Ended { why: why.to_string() });
+    }
+    fn hear(&mut self, slot: usize, report: Report) {
+        let generation = self.generation;
+        let place = &mut self.slots[slot];
+        place.heard = Some(Instant::now());
+        match report {
+            Report::Join { address, pid } => {
+                (place.address, place.pid, place.left, place.formed) = (address, pid, None, 0);
+                self.stale = true;
+            }
+            Report::Beat(standing) => place.standing = standing,
+            Report::Formed(standing) => (place.formed, place.standing) = (standing.generation, standing),
+            Report::Broken { generation: which, standing, .. } => {
+                place.standing = standing;
+                if which == generation {
+                    self.broken.get_or_insert(Instant::now());
+                    self.unsettled.get_or_insert(Instant::now());
+                }
+            }
+            Report::Left { failed } => place.left = Some(failed),
+        }
+        self.advance();
+    }
+}
+
+/// The supervisor of one run.
+pub struct Supervisor {
+    address: String,
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Supervisor {
+    /// Waits on a loopback port for `processes` members, in threads of its own.
+    ///
+    /// # Errors
+    /// Cluster, if there is no port or no thread to be had.
+    pub fn start(processes: usize) -> Result<Self> {
+        let io = |e: std::io::Error| lost(format!("supervisor: {e}"));
+        let listener = TcpListener::bind("127.0.0.1:0").map_err(io)?;
+        listener.set_nonblocking(true).map_err(io)?;
+        let address = listener.local_addr().map_err(io)?.to_string();
+        // Distinct for runs on one machine; it keeps strangers apart, it does not keep attackers out.
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let token = crate::hash::hash_of(&(std::process::id(), now.as_nanos(), &address));
+        let state = State {
+            slots: (0..processes).map(|_| Slot::default()).collect(),
+            generation: 0,
+            ordered: Instant::now(),
+            announced: false,
+            stale: false,
+            broken: None,
+            unsettled: Some(Instant::now()),
+            futile: (0, 0),
+            happenings: VecDeque::new(),
+            stopped: false,
+        };
+        let shared = Arc::new(Shared { state: Mutex::new(state), token });
+        let spawn = |name: &str, f: Box<dyn FnOnce() + Send>| {
+            std::thread::Builder::new().name(name.to_string()).spawn(f).map_err(io)
+        };
+        let (acceptor, ticker) = (shared.clone(), shared.clone());
+        let threads = vec![
+            spawn("supervisor", Box::new(move || accept(&listener, &acceptor)))?,
+            spawn("heartbeat", Box::new(move || tick(&ticker)))?,
+        ];
+        Ok(Supervisor { address, shared, threads })
+    }
+    /// What member number `process` needs to know.
+    pub fn membership(&self, process: usize) -> Membership {
+        let processes = self.shared.lock().slots.len();
+        Membership { process, processes, rendezvous: self.address.clone(), token: self.shared.token }
+    }
+    /// What has happened since the last call.
+    pub fn poll(&self) -> Vec<Happening> {
+        self.shared.lock().happenings.drain(..).collect()
+    }
+    /// How the process of a slot has taken its leave; to be asked when it has ended. Waits a moment for what it has said
+    /// last.
+    pub fn leave(&self, slot: usize) -> Leave {
+        let until = Instant::now() + Duration::from_secs(1);
+        loop {
+            let state = self.shared.lock();
+            let place = &state.slots[slot];
+            match place.left {
+                Some(true) => return Leave::Failed,
+                Some(false) => return Leave::Done,
+                None if place.link.is_none() || Instant::now() > until => {
+                    return if place.incarnation == 0 { Leave::NeverCame } else { Leave::Lost };
+                }
+                None => {}
+            }
+            drop(state);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+    /// As [`leave`](Self::leave), of a process that may still run: then it is not lost but has not left.
+    pub fn left(&self, slot: usize) -> Leave {
+        match self.shared.lock().slots[slot].left {
+            Some(true) => Leave::Failed,
+            Some(false) => Leave::Done,
+            None => Leave::Lost,
+        }
+    }
+    /// Jobs that the program has finished, as far as is known.
+    pub fn jobs(&self) -> u64 {
+        self.shared.lock().jobs()
+    }
+    /// The newest generation.
+    pub fn generation(&self) -> u64 {
+        self.shared.lock().generation
+    }
+    /// Ends the run: all members are told why.
+    pub fn end(&self, why: &str) {
+        self.shared.lock().end(why);
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        {
+            let mut state = self.shared.lock();
+            state.stopped = true;
+            for slot in &mut state.slots {
+                if let Some(link) = slot.link.take() {
+                    let _ = link.shutdown(Shutdown::Both);
+                }
+            }
+        }
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+    while !shared.lock().stopped {
+        let Ok((socket, _)) = listener.accept() else {
+            std::thread::sleep(Duration::from_millis(1));
+            continue;
+        };
+        let shared = shared.clone();
+        // Each apart, so that a silent stranger holds up nobody.
+        let _ = std::thread::Builder::new().name("member".to_string()).spawn(move || listen(socket, &shared));
+    }
+}
+
+/// Greets one member and hears it until it is gone.
+fn listen(socket: TcpStream, shared: &Shared) {
+    let Ok((0, slot, mut link)) = link::accept(socket, shared.token) else { return };
+    let slot = slot as usize;
+    let incarnation = {
+        let mut state = shared.lock();
+        let Ok(writer) = link.try_clone() else { return };
+        if state.stopped || slot >= state.slots.len() {
+            return;
+        }
+        state.give_up(slot, "another process has come in its place".to_string());
+        let place = &mut state.slots[slot];
+        place.incarnation += 1;
+        (place.link, place.heard) = (Some(writer), Some(Instant::now()));
+        place.incarnation
+    };
+    let mut inbox = Inbox::default();
+    let end = loop {
+        match inbox.receive::<Report>(&mut link) {
+            Ok(Some(report)) => {
+                let mut state = shared.lock();
+                if state.slots[slot].incarnation != incarnation {
+                    return;
+                }
+                state.hear(slot, report);
+            }
+            Ok(None) => {}
+            Err(e) => break e,
+        }
+    };
+    let mut state = shared.lock();
+    if state.slots[slot].incarnation == incarnation {
+        state.give_up(slot, format!("its connection has ended ({end})"));
+        state.advance();
+    }
+}
+
+fn tick(shared: &Shared) {
+    let mut beaten = Instant::now();
+    loop {
+        std::thread::sleep(TICK);
+        let mut state = shared.lock();
+        if state.stopped {
+            return;
+        }
+        if beaten.elapsed() >= BEAT {
+            beaten = Instant::now();
+            (0..state.slots.len()).for_each(|slot| state.tell(slot, &Order::Beat));
+        }
+        state.advance();
+    }
+}
