@@ -143,7 +143,7 @@ impl State {
                 self.give_up(slot, format!("it has been silent for {SILENCE:?}"));
             }
         }
-        let all_here = self.slots.iter().all(|s| s.link.is_some());
+        let all_here = self.slots.iter().all(|s| s.link.is_some() && !s.address.is_empty());
         let none_left = self.slots.iter().all(|s| s.left.is_none());
         let is_broken = self.broken.is_some_and(|since| now.duration_since(since) > GRACE);
         if all_here && none_left && (self.stale || is_broken) {
@@ -341,6 +341,8 @@ fn listen(socket: TcpStream, shared: &Shared) {
         let place = &mut state.slots[slot];
         place.incarnation += 1;
         (place.link, place.heard) = (Some(writer), Some(Instant::now()));
+        // It can be a member when it has said where it is.
+        place.address.clear();
         place.incarnation
     };
     let mut inbox = Inbox::default();
