@@ -6,6 +6,8 @@ mod secret;
 // The parts of an authenticated mesh. They are complete and tested, but nothing forms a mesh from them yet, so the
 // compiler would call them dead. The attributes go when `form` uses them.
 #[allow(dead_code)]
+mod terms;
+#[allow(dead_code)]
 mod wire;
 
 pub(crate) use form::connect;
