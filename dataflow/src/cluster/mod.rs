@@ -8,6 +8,8 @@ mod secret;
 #[allow(dead_code)]
 mod channel;
 #[allow(dead_code)]
+mod frames;
+#[allow(dead_code)]
 mod handshake;
 #[allow(dead_code)]
 mod terms;
