@@ -3,7 +3,7 @@
 //! A message is a length of four bytes and a postcard record; one is a few hundred bytes at most. Reading keeps what has
 //! arrived of a message that is not complete, so a read may time out in its middle.
 
-use super::link::Link;
+use super::channel::Channel;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::io::{self, ErrorKind, Read, Write};
@@ -49,7 +49,7 @@ pub(crate) enum Order {
 }
 
 /// Writes one message.
-pub(crate) fn send<M: Serialize>(link: &mut Link, message: &M) -> io::Result<()> {
+pub(crate) fn send<M: Serialize>(link: &mut Channel, message: &M) -> io::Result<()> {
     let body = postcard::to_stdvec(message).map_err(|e| io::Error::new(ErrorKind::InvalidData, e))?;
     let mut bytes = (body.len() as u32).to_le_bytes().to_vec();
     bytes.extend_from_slice(&body);
@@ -64,7 +64,7 @@ pub(crate) struct Inbox {
 
 impl Inbox {
     /// The next message, or `None` if it has not arrived before the link's read timeout.
-    pub fn receive<M: DeserializeOwned>(&mut self, link: &mut Link) -> io::Result<Option<M>> {
+    pub fn receive<M: DeserializeOwned>(&mut self, link: &mut Channel) -> io::Result<Option<M>> {
         loop {
             if let Some(message) = self.take()? {
                 return Ok(Some(message));

@@ -13,8 +13,8 @@
 //! # Cost
 //! Following the framing reads 48 bytes a message; payloads are not looked at.
 
+use super::channel::Channel;
 use super::frames::{Frames, Limits};
-use super::link::Link;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -127,7 +127,7 @@ impl Generation {
 
 /// A connection to a peer that never tells timely of a fault.
 pub(crate) struct QuietStream {
-    link: Link,
+    link: Channel,
     generation: Arc<Generation>,
     peer: String,
     /// Of the reading side.
@@ -137,8 +137,13 @@ pub(crate) struct QuietStream {
 }
 
 impl QuietStream {
-    pub fn new(link: Link, generation: &Arc<Generation>, peer: String, limits: Limits) -> io::Result<Self> {
-        generation.track(link.raw()?);
+    pub fn new(
+        link: Channel,
+        generation: &Arc<Generation>,
+        peer: String,
+        limits: Limits,
+    ) -> io::Result<Self> {
+        generation.track(link.raw().try_clone()?);
         let (generation, frames) = (generation.clone(), Frames::new(limits));
         Ok(QuietStream { link, generation, peer, frames, ended: false })
     }
@@ -150,7 +155,7 @@ impl QuietStream {
                 Ok(0) => self.generation.abort(&format!("the connection to {} was closed", self.peer)),
                 Ok(n) => {
                     let (safe, refusal) = self.frames.advance(&buffer[..n]);
-                    if let Some(refusal) = refusal {
+                    if let Err(refusal) = refusal {
                         self.generation.abort(&format!("{} sent what it may not: {refusal}", self.peer));
                     }
                     // What was refused is not handed out; if nothing is left, the made up bytes follow.
@@ -168,10 +173,11 @@ impl QuietStream {
 
 impl Read for QuietStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if !self.ended && !self.generation.is_aborted() {
-            if let Some(n) = self.receive(buffer) {
-                return Ok(n);
-            }
+        if !self.ended
+            && !self.generation.is_aborted()
+            && let Some(n) = self.receive(buffer)
+        {
+            return Ok(n);
         }
         if !self.ended {
             // Nobody may decode what is made up: the workers drop what they hold first. If one never does, the process
@@ -214,11 +220,12 @@ impl Write for QuietStream {
 impl Stream for QuietStream {
     fn try_clone(&self) -> io::Result<Self> {
         // timely clones before it reads, once for the thread that reads and once for the one that writes.
+        let (generation, frames) = (self.generation.clone(), self.frames.clone());
         Ok(QuietStream {
             link: self.link.try_clone()?,
-            generation: self.generation.clone(),
+            generation,
             peer: self.peer.clone(),
-            frames: self.frames.clone(),
+            frames,
             ended: self.ended,
         })
     }

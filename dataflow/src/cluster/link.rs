@@ -1,73 +1,61 @@
-//! A connection between two members that know each other.
+//! Connections between processes that have proved that they belong together.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
-use std::time::Duration;
+use super::channel::{Channel, protect};
+use super::handshake::{DEADLINE, Introduction, Purpose, Refused, accept as shake, initiate};
+use super::member::Membership;
+use super::terms::Terms;
+use std::io;
+use std::net::{TcpStream, ToSocketAddrs};
 
-/// A stranger has this long to say who it is.
-const GREETING: Duration = Duration::from_secs(2);
-/// Begins every connection.
-const MAGIC: [u8; 8] = *b"slackw02";
+/// The number by which a supervisor is addressed.
+pub(super) const SUPERVISOR: u32 = u32::MAX;
+/// The term that says which generation a connection is of.
+pub(super) const GENERATION: &str = "generation";
 
-/// A socket after its greeting.
-pub(crate) struct Link(TcpStream);
-
-/// Connects as `slot` of a generation; generation 0 is the supervisor's.
-pub(crate) fn connect(address: &str, token: u64, generation: u64, slot: u32) -> io::Result<Link> {
-    let mut socket = TcpStream::connect(address)?;
-    let mut hello = MAGIC.to_vec();
-    for word in [token, generation, u64::from(slot)] {
-        hello.extend_from_slice(&word.to_le_bytes());
+/// Connects to `to` at an address. `terms` are what both must agree on.
+pub(super) fn connect(
+    address: &str,
+    membership: &Membership,
+    purpose: Purpose,
+    to: u32,
+    terms: Terms,
+) -> Result<Channel, Refused> {
+    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for address in address.to_socket_addrs().map_err(Refused::Io)? {
+        let socket = match TcpStream::connect_timeout(&address, DEADLINE) {
+            Ok(socket) => socket,
+            Err(e) => {
+                last = e;
+                continue;
+            }
+        };
+        protect(&socket).map_err(Refused::Io)?;
+        let (from, encrypt) = (membership.process as u32, membership.encrypt);
+        let introduction = Introduction { purpose, from, to, encrypt, terms, note: vec![] };
+        return initiate(socket, &membership.secret, &introduction, DEADLINE);
     }
-    socket.set_nodelay(true)?;
-    socket.write_all(&hello)?;
-    Ok(Link(socket))
+    Err(Refused::Io(last))
 }
 
-/// The generation and slot of who has connected, or an error if it is a stranger.
-pub(crate) fn accept(mut socket: TcpStream, token: u64) -> io::Result<(u64, u32, Link)> {
-    socket.set_nonblocking(false)?;
-    socket.set_read_timeout(Some(GREETING))?;
-    let mut hello = [0u8; 32];
-    socket.read_exact(&mut hello)?;
-    let word = |i: usize| u64::from_le_bytes(hello[i..i + 8].try_into().expect("eight bytes"));
-    if hello[..8] != MAGIC || word(8) != token {
-        return Err(ErrorKind::PermissionDenied.into());
-    }
-    socket.set_read_timeout(None)?;
-    socket.set_nodelay(true)?;
-    Ok((word(16), word(24) as u32, Link(socket)))
+/// Lets a process in that has connected, if `decide` finds its terms; it must change nothing.
+pub(super) fn accept(
+    socket: TcpStream,
+    membership: &Membership,
+    decide: impl FnOnce(&Introduction) -> Result<Terms, String>,
+) -> Result<(Introduction, Channel), Refused> {
+    socket.set_nonblocking(false).map_err(Refused::Io)?;
+    protect(&socket).map_err(Refused::Io)?;
+    let encrypt = membership.encrypt;
+    shake(socket, &membership.secret, DEADLINE, |introduction| {
+        if introduction.encrypt != encrypt {
+            let says = |e: bool| if e { "encrypts" } else { "does not encrypt" };
+            return Err(format!("that process {}, this one {}", says(introduction.encrypt), says(encrypt)));
+        }
+        decide(introduction)
+    })
 }
 
-impl Link {
-    pub fn try_clone(&self) -> io::Result<Self> {
-        Ok(Link(self.0.try_clone()?))
-    }
-    pub fn raw(&self) -> io::Result<TcpStream> {
-        self.0.try_clone()
-    }
-    pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
-        self.0.set_nonblocking(nonblocking)
-    }
-    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.0.set_read_timeout(timeout)
-    }
-    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.0.shutdown(how)
-    }
-}
-
-impl Read for Link {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer)
-    }
-}
-
-impl Write for Link {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
+/// Which generation a connection is of; 0 if it does not say.
+pub(super) fn generation_of(introduction: &Introduction) -> u64 {
+    introduction.terms.get(GENERATION).and_then(|g| g.parse().ok()).unwrap_or(0)
 }

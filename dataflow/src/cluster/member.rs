@@ -10,9 +10,14 @@
 //! was given up for dead and wakes again cannot disturb its successors. A process that does not hear its supervisor for
 //! [`SILENCE`] stops by itself: whatever was cut off does not go on alone.
 
+use super::channel::Channel;
 use super::control::{Inbox, Order, Report, Standing, send};
 use super::generation::Generation;
-use super::link::{self, Link};
+use super::handshake::{Introduction, Purpose, Refused};
+use super::link::{self, GENERATION, SUPERVISOR};
+use super::placement::SLOTS_MAX;
+use super::secret::Secret;
+use super::terms::Terms;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::board::Board;
 use std::collections::BTreeMap;
@@ -36,7 +41,7 @@ const TICK: Duration = Duration::from_millis(100);
 const RETRY: Duration = Duration::from_millis(20);
 
 /// This process's place among several.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Membership {
     /// Number of this process, from 0.
     pub process: usize,
@@ -44,12 +49,30 @@ pub struct Membership {
     pub processes: usize,
     /// Address of the [`Supervisor`](super::Supervisor).
     pub rendezvous: String,
-    /// Shared by the members of one run.
-    pub token: u64,
+    /// Shared by the members of one run and nobody else.
+    pub secret: Secret,
+    /// The run's name, so that members of another with the same secret are told so.
+    pub run: String,
+    /// Encrypt what members say to each other. That they have the secret they prove in any case.
+    pub encrypt: bool,
+    /// The address of this machine on which the others reach this process.
+    pub host: String,
+}
+
+impl Membership {
+    /// What members and supervisor must agree on.
+    pub(super) fn terms(&self) -> Terms {
+        Terms::new().with("run", &self.run).with("processes", self.processes)
+    }
 }
 
 fn lost(what: impl Into<String>) -> Error {
     Error::new(ErrorKind::Cluster(what.into()))
+}
+
+/// True if trying again cannot help.
+fn is_final(refused: &Refused) -> bool {
+    matches!(refused, Refused::Differs(_) | Refused::Declined(_) | Refused::Secret)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -64,7 +87,7 @@ struct State {
     newest: u64,
     current: Option<Arc<Generation>>,
     /// Members that have connected: by generation and slot.
-    arrived: BTreeMap<(u64, u32), Link>,
+    arrived: BTreeMap<(u64, u32), Channel>,
     /// Why this process takes part no longer.
     ended: Option<String>,
 }
@@ -82,16 +105,18 @@ pub(crate) struct Formation {
     /// Their slots, ascending.
     pub members: Vec<usize>,
     /// By member; `None` for this process.
-    pub links: Vec<Option<Link>>,
+    pub links: Vec<Option<Channel>>,
 }
 
 /// A member of a cluster.
 pub(crate) struct Member {
+    membership: Membership,
     slot: u32,
-    token: u64,
+    /// What members must agree on.
+    terms: Terms,
     workers: usize,
     board: Arc<Board>,
-    control: Mutex<Link>,
+    control: Mutex<Channel>,
     state: Mutex<State>,
     changed: Condvar,
     progress: Arc<Progress>,
@@ -102,25 +127,38 @@ impl Member {
     /// Finds the supervisor and joins.
     ///
     /// When a generation ends before its time, the workers of `board` are interrupted.
-    pub fn join(membership: &Membership, workers: usize, board: &Arc<Board>) -> Result<Arc<Self>> {
+    pub fn join(
+        membership: &Membership,
+        terms: Terms,
+        workers: usize,
+        board: &Arc<Board>,
+    ) -> Result<Arc<Self>> {
         let until = Instant::now() + JOINING;
         let refused = |what: &str, e: io::Error| lost(format!("joining the cluster: {what}: {e}"));
-        let listener = TcpListener::bind("127.0.0.1:0").map_err(|e| refused("listen", e))?;
+        let host = &membership.host;
+        let listener =
+            TcpListener::bind((host.as_str(), 0)).map_err(|e| refused(&format!("listen on {host}"), e))?;
         let address = listener.local_addr().map_err(|e| refused("listen", e))?.to_string();
-        let (slot, token) = (membership.process as u32, membership.token);
+        let slot = membership.process as u32;
+        let mut with_supervisor = membership.terms();
+        terms.iter().for_each(|(name, value)| {
+            with_supervisor = std::mem::take(&mut with_supervisor).with(name, value)
+        });
         let control = loop {
-            match link::connect(&membership.rendezvous, token, 0, slot) {
+            let terms = with_supervisor.clone();
+            match link::connect(&membership.rendezvous, membership, Purpose::Control, SUPERVISOR, terms) {
                 Ok(link) => break link,
-                Err(e) if Instant::now() > until => {
-                    return Err(refused(&format!("the supervisor at {}", membership.rendezvous), e));
+                Err(e) if is_final(&e) || Instant::now() > until => {
+                    return Err(lost(format!("joining the cluster at {}: {e}", membership.rendezvous)));
                 }
                 Err(_) => std::thread::sleep(RETRY),
             }
         };
         let reader = control.try_clone().map_err(|e| refused("the supervisor", e))?;
         let member = Arc::new(Member {
+            membership: membership.clone(),
             slot,
-            token,
+            terms: with_supervisor,
             workers,
             board: board.clone(),
             control: Mutex::new(control),
@@ -273,12 +311,13 @@ impl Member {
         let state = lock(&self.state);
         state.newest == number && state.ended.is_none()
     }
-    fn reach(&self, number: u64, slot: u32, address: &str, until: Instant) -> Result<Option<Link>> {
+    fn reach(&self, number: u64, slot: u32, address: &str, until: Instant) -> Result<Option<Channel>> {
         loop {
             if !self.is_newest(number) {
                 return Ok(None);
             }
-            match link::connect(address, self.token, number, self.slot) {
+            let terms = self.terms.clone().with(GENERATION, number);
+            match link::connect(address, &self.membership, Purpose::Mesh, slot, terms) {
                 Ok(link) => return Ok(Some(link)),
                 Err(e) if Instant::now() > until => {
                     return Err(lost(format!("process {slot} at {address}: {e}")));
@@ -287,7 +326,7 @@ impl Member {
             }
         }
     }
-    fn await_arrival(&self, number: u64, slot: u32, until: Instant) -> Result<Option<Link>> {
+    fn await_arrival(&self, number: u64, slot: u32, until: Instant) -> Result<Option<Channel>> {
         let mut state = lock(&self.state);
         loop {
             if state.newest != number || state.ended.is_some() {
@@ -305,13 +344,30 @@ impl Member {
     /// Takes the connection of another member, if it is not of the past.
     fn greet(&self, socket: TcpStream) {
         // A stranger is sent away without a word.
-        let Ok((generation, slot, link)) = link::accept(socket, self.token) else { return };
+        let Ok((introduction, link)) = link::accept(socket, &self.membership, |i| self.decide(i)) else {
+            return;
+        };
+        let (generation, slot) = (link::generation_of(&introduction), introduction.from);
         let mut state = lock(&self.state);
-        let is_past = generation < state.newest || slot <= self.slot;
-        if !is_past {
+        if generation >= state.newest {
+            // The first one counts: another can only be a recording, or a process that pretends to be the first.
             state.arrived.entry((generation, slot)).or_insert(link);
             self.changed.notify_all();
         }
+    }
+    /// What to agree on with who has come, if it is one that is waited for.
+    fn decide(&self, introduction: &Introduction) -> Result<Terms, String> {
+        let (generation, newest) = (link::generation_of(introduction), lock(&self.state).newest);
+        if introduction.purpose != Purpose::Mesh || introduction.to != self.slot {
+            return Err(format!("this is process {} of the run", self.slot));
+        }
+        if introduction.from <= self.slot || introduction.from as usize >= SLOTS_MAX {
+            return Err(format!("process {} does not connect to process {}", introduction.from, self.slot));
+        }
+        if generation < newest {
+            return Err(format!("generation {generation} is over, this is {newest}"));
+        }
+        Ok(self.terms.clone().with(GENERATION, generation))
     }
 }
 
@@ -335,7 +391,7 @@ fn accept(listener: &TcpListener, member: &Weak<Member>) {
 }
 
 /// Does what the supervisor says, and beats, until one of them is gone.
-fn obey(mut link: Link, member: &Weak<Member>) {
+fn obey(mut link: Channel, member: &Weak<Member>) {
     let (mut inbox, mut heard, mut beaten) = (Inbox::default(), Instant::now(), Instant::now());
     let timeout = link.set_read_timeout(Some(TICK));
     loop {

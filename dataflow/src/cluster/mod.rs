@@ -1,16 +1,34 @@
 //! Several processes that run the same program, each with a share of the partitions.
+//!
+//! # What
+//! A [`Supervisor`] knows who belongs to a run. Each process is a member: it proves that it has the run's secret, and forms
+//! one generation after another with the others, as the supervisor orders. A generation lasts until a process is lost;
+//! those that are left keep what they have computed, and form the next one with its replacement.
+//!
+//! # Where to begin
+//! `supervisor.rs` decides, `member.rs` obeys, `generation.rs` is what timely gets and how it ends, `handshake.rs` is who may come in.
 
+mod channel;
 mod control;
 mod frames;
 pub(crate) mod generation;
+mod handshake;
 mod link;
 pub(crate) mod member;
 pub(crate) mod placement;
+mod secret;
 mod supervisor;
+mod terms;
+#[cfg(test)]
+mod testing;
+mod wire;
 
 pub use crate::store::spill::remove_spill_files;
 pub use control::Standing;
+pub(crate) use frames::Limits;
 pub(crate) use generation::{Generation, QuietStream};
 pub(crate) use member::Member;
 pub use member::Membership;
+pub use secret::Secret;
 pub use supervisor::{Happening, Leave, Supervisor};
+pub(crate) use terms::Terms;

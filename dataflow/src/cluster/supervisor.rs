@@ -11,12 +11,17 @@
 //! Numbers of generations only grow. A member that is given up is told nothing any more; it finds its connection closed,
 //! and the number of its generation is one that nobody answers to.
 
+use super::channel::Channel;
 use super::control::{Inbox, Order, Report, Standing, send};
-use super::link::{self, Link};
+use super::handshake::{Introduction, Purpose, Refused};
+use super::link::{self, SUPERVISOR};
 use super::member::{BEAT, Membership, SILENCE};
+use super::placement::SLOTS_MAX;
+use super::secret::Secret;
+use super::terms::Terms;
 use crate::error::{Error, ErrorKind, Result};
 use std::collections::VecDeque;
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -25,6 +30,8 @@ use std::time::{Duration, Instant};
 const TICK: Duration = Duration::from_millis(10);
 /// From a change of the members to a generation that works it takes no longer than this, or the run is ended.
 const FORMING: Duration = Duration::from_secs(30);
+/// After a process has failed the others have this long to hear of it in what they do.
+const PARTING: Duration = Duration::from_millis(1000);
 /// As many generations may fail in a row without a job being finished.
 const FUTILE_MAX: u32 = 16;
 /// A broken generation of which nobody is lost is formed again after this time: the loss of a process is usually noticed
@@ -50,6 +57,11 @@ pub enum Happening {
         /// How it was noticed.
         why: String,
     },
+    /// A process wanted to be a member and may not.
+    Refused {
+        /// Why.
+        why: String,
+    },
     /// The run cannot go on; its members have been told.
     Ended {
         /// The reason.
@@ -72,7 +84,7 @@ pub enum Leave {
 
 #[derive(Default)]
 struct Slot {
-    link: Option<Link>,
+    link: Option<Channel>,
     address: String,
     pid: u32,
     /// Counts connections, so that what an old one says is not taken for the new one's.
@@ -97,13 +109,18 @@ struct State {
     unsettled: Option<Instant>,
     /// Generations since a job was finished, and how many jobs were finished then.
     futile: (u32, u64),
+    /// Since when the run cannot go on, and why.
+    ending: Option<(Instant, String)>,
+    /// What the first member has said that all must agree on.
+    terms: Option<Terms>,
     happenings: VecDeque<Happening>,
     stopped: bool,
 }
 
 struct Shared {
     state: Mutex<State>,
-    token: u64,
+    /// What a member needs to know, but for its number.
+    membership: Membership,
 }
 
 fn lost(what: impl Into<String>) -> Error {
@@ -113,6 +130,26 @@ fn lost(what: impl Into<String>) -> Error {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|e| e.into_inner())
+    }
+    /// What to agree on with a process that wants to be a member.
+    fn decide(&self, introduction: &Introduction) -> Result<Terms, String> {
+        let state = self.lock();
+        if introduction.purpose != Purpose::Control || introduction.to != SUPERVISOR {
+            return Err("this is the supervisor of the run".to_string());
+        }
+        if introduction.from as usize >= state.slots.len() {
+            return Err(format!("there is no process {} among {}", introduction.from, state.slots.len()));
+        }
+        // The first one says what the others must be like.
+        let (run, processes) = (&self.membership.run, state.slots.len());
+        let theirs = || introduction.terms.clone().with("run", run).with("processes", processes);
+        Ok(state.terms.clone().unwrap_or_else(theirs))
+    }
+    /// Strangers are nobody's concern; a process with the secret that may not come in is.
+    fn note_refused(&self, refused: Refused) {
+        if matches!(refused, Refused::Differs(_) | Refused::Declined(_) | Refused::Secret) {
+            self.lock().happenings.push_back(Happening::Refused { why: refused.to_string() });
+        }
     }
 }
 
@@ -166,6 +203,12 @@ impl State {
             let happening = Happening::Formed { generation: self.generation, took: self.ordered.elapsed() };
             self.happenings.push_back(happening);
         }
+        // Until then the others hear the reason from the process itself.
+        if self.ending.as_ref().is_some_and(|(since, _)| now.duration_since(*since) > PARTING)
+            && let Some((_, why)) = self.ending.take()
+        {
+            self.end(&why);
+        }
         if none_left && self.unsettled.is_some_and(|since| now.duration_since(since) > FORMING) {
             self.end(&format!("the processes have not come together within {FORMING:?}"));
         }
@@ -199,7 +242,12 @@ impl State {
                     self.unsettled.get_or_insert(Instant::now());
                 }
             }
-            Report::Left { failed } => place.left = Some(failed),
+            Report::Left { failed } => {
+                place.left = Some(failed);
+                if failed {
+                    self.ending.get_or_insert((Instant::now(), format!("process {slot} has failed")));
+                }
+            }
         }
         self.advance();
     }
@@ -207,7 +255,6 @@ impl State {
 
 /// The supervisor of one run.
 pub struct Supervisor {
-    address: String,
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -218,13 +265,34 @@ impl Supervisor {
     /// # Errors
     /// Cluster, if there is no port or no thread to be had.
     pub fn start(processes: usize) -> Result<Self> {
+        Self::listen("127.0.0.1:0", processes, Secret::random()?)
+    }
+    /// Waits on an address for `processes` members that have the secret. What they say is encrypted unless the address
+    /// is a loopback address.
+    ///
+    /// # Errors
+    /// Config, for more processes than there can be; cluster, if there is no such address or no thread to be had.
+    pub fn listen(address: impl ToSocketAddrs, processes: usize, secret: Secret) -> Result<Self> {
+        if !(1..=SLOTS_MAX).contains(&processes) {
+            let message = format!("{processes} is not between 1 and {SLOTS_MAX}");
+            return Err(Error::config("processes", message));
+        }
         let io = |e: std::io::Error| lost(format!("supervisor: {e}"));
-        let listener = TcpListener::bind("127.0.0.1:0").map_err(io)?;
+        let listener = TcpListener::bind(address).map_err(io)?;
         listener.set_nonblocking(true).map_err(io)?;
-        let address = listener.local_addr().map_err(io)?.to_string();
-        // Distinct for runs on one machine; it keeps strangers apart, it does not keep attackers out.
+        let address = listener.local_addr().map_err(io)?;
+        // Distinct for runs with one secret.
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        let token = crate::hash::hash_of(&(std::process::id(), now.as_nanos(), &address));
+        let run = crate::hash::hash_of(&(std::process::id(), now.as_nanos(), address.to_string()));
+        let membership = Membership {
+            process: SUPERVISOR as usize,
+            processes,
+            rendezvous: address.to_string(),
+            secret,
+            run: format!("{run:016x}"),
+            encrypt: !address.ip().is_loopback(),
+            host: address.ip().to_string(),
+        };
         let state = State {
             slots: (0..processes).map(|_| Slot::default()).collect(),
             generation: 0,
@@ -234,10 +302,12 @@ impl Supervisor {
             broken: None,
             unsettled: Some(Instant::now()),
             futile: (0, 0),
+            ending: None,
+            terms: None,
             happenings: VecDeque::new(),
             stopped: false,
         };
-        let shared = Arc::new(Shared { state: Mutex::new(state), token });
+        let shared = Arc::new(Shared { state: Mutex::new(state), membership });
         let spawn = |name: &str, f: Box<dyn FnOnce() + Send>| {
             std::thread::Builder::new().name(name.to_string()).spawn(f).map_err(io)
         };
@@ -246,12 +316,11 @@ impl Supervisor {
             spawn("supervisor", Box::new(move || accept(&listener, &acceptor)))?,
             spawn("heartbeat", Box::new(move || tick(&ticker)))?,
         ];
-        Ok(Supervisor { address, shared, threads })
+        Ok(Supervisor { shared, threads })
     }
     /// What member number `process` needs to know.
     pub fn membership(&self, process: usize) -> Membership {
-        let processes = self.shared.lock().slots.len();
-        Membership { process, processes, rendezvous: self.address.clone(), token: self.shared.token }
+        Membership { process, ..self.shared.membership.clone() }
     }
     /// What has happened since the last call.
     pub fn poll(&self) -> Vec<Happening> {
@@ -329,14 +398,19 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 
 /// Greets one member and hears it until it is gone.
 fn listen(socket: TcpStream, shared: &Shared) {
-    let Ok((0, slot, mut link)) = link::accept(socket, shared.token) else { return };
-    let slot = slot as usize;
+    let (introduction, mut link) = match link::accept(socket, &shared.membership, |i| shared.decide(i)) {
+        Ok(member) => member,
+        Err(refused) => return shared.note_refused(refused),
+    };
+    let slot = introduction.from as usize;
     let incarnation = {
         let mut state = shared.lock();
         let Ok(writer) = link.try_clone() else { return };
-        if state.stopped || slot >= state.slots.len() {
+        // A member that does not read must not hold up the others.
+        if writer.set_write_timeout(Some(BEAT)).is_err() || state.stopped {
             return;
         }
+        state.terms.get_or_insert(introduction.terms);
         state.give_up(slot, "another process has come in its place".to_string());
         let place = &mut state.slots[slot];
         place.incarnation += 1;

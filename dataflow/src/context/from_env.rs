@@ -3,13 +3,13 @@
 
 use super::config::parse_bytes;
 use super::{Config, Context};
-use crate::cluster::Membership;
+use crate::cluster::{Membership, Secret};
 use crate::error::{Error, OnBad, Result};
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// The variables, with what they set.
-pub const VARIABLES: [(&str, &str); 11] = [
+pub const VARIABLES: [(&str, &str); 14] = [
     ("SLACKWATER_WORKERS", "worker threads of a process"),
     ("SLACKWATER_PARTITIONS", "partitions of datasets that do not say how many"),
     ("SLACKWATER_MEMORY", "memory budget, such as 2GiB"),
@@ -20,7 +20,10 @@ pub const VARIABLES: [(&str, &str); 11] = [
     ("SLACKWATER_PROCESS", "number of this process in a cluster (set by the launcher)"),
     ("SLACKWATER_PROCESSES", "processes of the cluster (set by the launcher)"),
     ("SLACKWATER_RENDEZVOUS", "address where they meet (set by the launcher)"),
-    ("SLACKWATER_TOKEN", "shared by the members of one run (set by the launcher)"),
+    ("SLACKWATER_SECRET", "shared by the members of one run (set by the launcher)"),
+    ("SLACKWATER_RUN", "name of the run (set by the launcher)"),
+    ("SLACKWATER_ENCRYPT", "true if processes encrypt what they say to each other (set by the launcher)"),
+    ("SLACKWATER_HOST", "address on which others reach this process (set by the launcher)"),
 ];
 
 impl Config {
@@ -64,13 +67,17 @@ impl Config {
             let (mut process, mut processes) = (0, 1);
             parse("SLACKWATER_PROCESS", lookup("SLACKWATER_PROCESS"), &mut process)?;
             parse("SLACKWATER_PROCESSES", lookup("SLACKWATER_PROCESSES"), &mut processes)?;
-            let token = lookup("SLACKWATER_TOKEN").and_then(|t| u64::from_str_radix(&t, 16).ok());
-            let token =
-                token.ok_or_else(|| Error::config("SLACKWATER_TOKEN", "is missing or not hexadecimal"))?;
+            let secret = lookup("SLACKWATER_SECRET");
+            let secret = secret.ok_or_else(|| Error::config("SLACKWATER_SECRET", "is missing"))?;
+            let secret = Secret::from_text(&secret)?;
+            let (run, host) = (lookup("SLACKWATER_RUN"), lookup("SLACKWATER_HOST"));
+            let (run, host) = (run.unwrap_or_default(), host.unwrap_or("127.0.0.1".to_string()));
+            let mut encrypt = true;
+            parse("SLACKWATER_ENCRYPT", lookup("SLACKWATER_ENCRYPT"), &mut encrypt)?;
             if process >= processes {
                 return Err(Error::config("SLACKWATER_PROCESS", "is not below SLACKWATER_PROCESSES"));
             }
-            self.membership = Some(Membership { process, processes, rendezvous, token });
+            self.membership = Some(Membership { process, processes, rendezvous, secret, run, encrypt, host });
         }
         Ok(self)
     }
@@ -78,12 +85,15 @@ impl Config {
 
 impl Membership {
     /// The variables that a launcher sets for this member.
-    pub fn variables(&self) -> [(&'static str, String); 4] {
+    pub fn variables(&self) -> [(&'static str, String); 7] {
         [
             ("SLACKWATER_PROCESS", self.process.to_string()),
             ("SLACKWATER_PROCESSES", self.processes.to_string()),
             ("SLACKWATER_RENDEZVOUS", self.rendezvous.clone()),
-            ("SLACKWATER_TOKEN", format!("{:016x}", self.token)),
+            ("SLACKWATER_SECRET", self.secret.to_text()),
+            ("SLACKWATER_RUN", self.run.clone()),
+            ("SLACKWATER_ENCRYPT", self.encrypt.to_string()),
+            ("SLACKWATER_HOST", self.host.clone()),
         ]
     }
 }

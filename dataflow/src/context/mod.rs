@@ -13,9 +13,9 @@ pub use from_env::VARIABLES;
 
 use crate::cluster::member::{Formation, Progress};
 use crate::cluster::placement::Placement;
-use crate::cluster::{Generation, Member, QuietStream};
+use crate::cluster::{Generation, Limits, Member, QuietStream, Terms};
 use crate::dataset::lineage::NodeId;
-use crate::error::{BadRecord, Error, ErrorKind, Result};
+use crate::error::{BadRecord, Error, ErrorKind, OnBad, Result};
 use crate::event::{Event, EventBus};
 use crate::exec::board::Board;
 use crate::exec::leave::leave;
@@ -93,6 +93,8 @@ pub struct Engine {
     pub(crate) events: Arc<EventBus>,
     pub(crate) board: Arc<Board>,
     pub(crate) log: ResultLog,
+    /// Channels between workers that are known here: what comes for others is refused, beyond some.
+    channels: Arc<AtomicU64>,
     /// What a supervisor is told of.
     progress: Arc<Progress>,
     pub(crate) next_job: Mutex<u64>,
@@ -112,6 +114,10 @@ impl Engine {
     /// Processes and workers of the current generation. It changes between jobs only.
     pub(crate) fn topology(&self) -> Topology {
         *self.topology.read().unwrap_or_else(|e| e.into_inner())
+    }
+    /// A worker has built a dataflow.
+    pub(crate) fn note_channels(&self, worker: &Worker) {
+        self.channels.fetch_max(worker.peek_identifier() as u64, Ordering::Relaxed);
     }
     /// A job has ended.
     pub(crate) fn note_progress(&self) {
@@ -150,6 +156,9 @@ impl Drop for Name {
         lock(&self.engine.names).remove(&self.name);
     }
 }
+
+/// A process that leaves by itself stays this long, for what it has sent to arrive.
+const PARTING: Duration = Duration::from_millis(500);
 
 /// What runs the workers.
 enum Threads {
@@ -198,6 +207,11 @@ impl Drop for Owner {
                     let _ = generations.join();
                     member.close();
                 } else {
+                    // The others get what was sent to them. What they send back is not waited for.
+                    let until = Instant::now() + PARTING;
+                    while !on_worker && !generations.is_finished() && Instant::now() < until {
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
                     member.cut_off("this process has left by itself");
                 }
             }
@@ -234,8 +248,11 @@ impl Context {
         let placement = Placement::new(processes, &(0..processes).collect::<Vec<_>>());
         let topology = Topology { process, processes, workers: config.workers, placement };
         let board = Arc::<Board>::default();
-        let member =
-            config.membership.as_ref().map(|m| Member::join(m, config.workers, &board)).transpose()?;
+        let member = config
+            .membership
+            .as_ref()
+            .map(|m| Member::join(m, terms(&config), config.workers, &board))
+            .transpose()?;
         let memory = Memory::new(config.memory_budget_bytes);
         let events = EventBus::new(process);
         let store = BlockStore::new(&memory, SpillDir::new(&config.spill_dir), &events);
@@ -246,6 +263,7 @@ impl Context {
             events,
             board,
             log: ResultLog::default(),
+            channels: Arc::default(),
             progress: member.as_ref().map(|m| m.progress().clone()).unwrap_or_default(),
             next_job: Mutex::new(0),
             accumulators: Default::default(),
@@ -348,6 +366,48 @@ impl Context {
     }
 }
 
+/// What the processes of a cluster must have in common, for their programs to be one.
+fn terms(config: &Config) -> Terms {
+    Terms::new()
+        .with("build", build())
+        .with("workers", config.workers)
+        .with("partitions", config.default_partitions)
+        .with("seed", config.seed)
+        .with("task attempts", config.task_attempts)
+        .with("result bytes", config.max_result_bytes)
+        .with("bad records", policy(&config.on_bad))
+}
+
+fn policy(on_bad: &OnBad) -> &'static str {
+    match on_bad {
+        OnBad::Fail => "fail",
+        OnBad::Skip => "skip",
+        OnBad::Quarantine(_) => "quarantine",
+    }
+}
+
+/// A fingerprint of the running program, which its processes must have in common: closures are not sent.
+fn build() -> &'static str {
+    static BUILD: OnceLock<String> = OnceLock::new();
+    BUILD.get_or_init(|| {
+        let program = std::fs::File::open("/proc/self/exe");
+        let read = |mut file: std::fs::File| {
+            let (mut buffer, mut hash, mut length) = (vec![0; 1 << 20], crc32fast::Hasher::new(), 0);
+            loop {
+                match std::io::Read::read(&mut file, &mut buffer)? {
+                    0 => return Ok(format!("{:08x}-{length:x}", hash.finalize())),
+                    n => {
+                        hash.update(&buffer[..n]);
+                        length += n;
+                    }
+                }
+            }
+        };
+        // Where programs cannot be read, versions are compared.
+        program.and_then(read).unwrap_or_else(|_: std::io::Error| env!("CARGO_PKG_VERSION").to_string())
+    })
+}
+
 /// The configuration of timely's workers.
 fn worker_config(engine: &Engine) -> WorkerConfig {
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
@@ -415,6 +475,7 @@ fn run_generation(engine: &Arc<Engine>, member: &Arc<Member>, formation: Formati
     let (process, processes) = (placement.rank(slot), members.len());
     let topology = Topology { process, processes, workers: config.workers, placement };
     *engine.topology.write().unwrap_or_else(|e| e.into_inner()) = topology;
+    engine.channels.store(0, Ordering::Relaxed);
     engine.board.begin(generation.number());
     if generation.is_aborted() {
         engine.board.interrupt();
@@ -424,8 +485,13 @@ fn run_generation(engine: &Arc<Engine>, member: &Arc<Member>, formation: Formati
     let (builders, others): (Vec<AllocatorBuilder>, Box<dyn std::any::Any + Send>) = if processes == 1 {
         (local.into_iter().map(AllocatorBuilder::Process).collect(), Box::new(()))
     } else {
+        let workers =
+            |process: usize| (process * config.workers) as u64..((process + 1) * config.workers) as u64;
         let quiet = |(slot, link): (&usize, Option<_>)| {
-            let limits = Default::default();
+            let peer = placement.rank(*slot);
+            let mut limits = Limits::new(workers(process), workers(peer), engine.channels.clone());
+            // A result is one message.
+            limits.length = limits.length.max(config.max_result_bytes.saturating_mul(2));
             link.map(|l| QuietStream::new(l, &generation, format!("process {slot}"), limits)).transpose()
         };
         let sockets = members.iter().zip(links).map(quiet).collect::<std::io::Result<_>>();

@@ -74,6 +74,7 @@ pub(crate) fn all_gather(worker: &mut Worker, engine: &Engine, mine: Vec<u8>) ->
         )
         .probe_with(&seen);
     });
+    engine.note_channels(worker);
     let start = Instant::now();
     while !probe.done() {
         if engine.board.is_interrupted() {

@@ -318,6 +318,7 @@ impl Job for Posted {
         let job = &self.0;
         let result = catch_unwind(AssertUnwindSafe(|| {
             (job.build)(worker, &job.bridge);
+            job.bridge.state.job.engine.note_channels(worker);
             while worker.has_dataflows() && !job.must_stop() {
                 worker.step_or_park(Some(Duration::from_millis(10)));
             }

@@ -349,6 +349,7 @@ pub(crate) fn run_stage<P: Payload>(
         .probe_with(&seen);
         wake.expect("the source was built")
     });
+    state.job.engine.note_channels(worker);
     while !probe.done() {
         if state.job.engine.board.is_interrupted() {
             return false;

@@ -37,8 +37,15 @@ pub fn follow_launcher() {
 }
 
 /// What a launcher tells each process.
-const PLACE: [&str; 4] =
-    ["SLACKWATER_PROCESS", "SLACKWATER_PROCESSES", "SLACKWATER_RENDEZVOUS", "SLACKWATER_TOKEN"];
+const PLACE: [&str; 7] = [
+    "SLACKWATER_PROCESS",
+    "SLACKWATER_PROCESSES",
+    "SLACKWATER_RENDEZVOUS",
+    "SLACKWATER_SECRET",
+    "SLACKWATER_RUN",
+    "SLACKWATER_ENCRYPT",
+    "SLACKWATER_HOST",
+];
 
 /// True in a process that a launcher has started.
 pub fn is_member() -> bool {

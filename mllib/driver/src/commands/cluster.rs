@@ -149,6 +149,8 @@ impl Run {
                     member.signal(Signal::SIGKILL);
                 }
             }
+            // The process itself says so, too, if it is one of ours.
+            Happening::Refused { why } => self.note(&format!("a process may not come in: {why}")),
             Happening::Ended { why } => {
                 eprintln!("error: {why}");
                 self.fail(LOST);
