@@ -58,7 +58,7 @@ impl<T: Data> Dataset<T> {
         F: Fn(&[T], &mut dyn Write) -> std::io::Result<()> + Send + Sync + 'static,
     {
         let dir = dir.as_ref().to_path_buf();
-        self.context().on_driver(|| claim(&dir)).unwrap_or(Ok(()))?;
+        self.context().once(|| claim(&dir))?;
         let (target, extension) = (dir.clone(), extension.to_string());
         self.run_action("save", move |cursor, task| {
             // The other processes of a machine may come before the first has made the folder.
@@ -84,8 +84,7 @@ impl<T: Data> Dataset<T> {
                 None => Ok(written?),
             }
         })?;
-        let done = self.context().on_driver(|| commit(&dir, SUCCESS, 0, |_| Ok(())));
-        done.unwrap_or(Ok(()))
+        self.context().once(|| commit(&dir, SUCCESS, 0, |_| Ok(())))
     }
 }
 

@@ -5,6 +5,7 @@ mod bad;
 mod broadcast;
 pub(crate) mod config;
 mod from_env;
+mod once;
 
 pub use accumulator::Accumulator;
 pub use broadcast::Broadcast;
@@ -17,6 +18,7 @@ use crate::cluster::{Generation, Limits, Member, QuietStream, Terms};
 use crate::dataset::lineage::NodeId;
 use crate::error::{BadRecord, Error, ErrorKind, OnBad, Result};
 use crate::event::{Event, EventBus};
+use crate::exec::attempts::{Attempt, attempts_on};
 use crate::exec::board::Board;
 use crate::exec::interop::AnyOutput;
 use crate::exec::keep::{Kept, hand_over};
@@ -153,6 +155,32 @@ impl Name {
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.name
+    }
+    /// Puts something into the result log that the program goes by, and that only exists at this moment: `write` gives it,
+    /// or nothing if this process has come too late to have it. Returns it if this process has come later than that.
+    /// Collective; alone it does nothing.
+    #[doc(hidden)]
+    #[track_caller]
+    pub fn remember(
+        &self,
+        write: impl Fn() -> Option<Vec<u8>> + Send + Sync + 'static,
+    ) -> Result<Option<Vec<u8>>> {
+        if self.engine.config.membership.is_none() {
+            return Ok(None);
+        }
+        let has = write().is_some();
+        let attempt = |_| Ok(Attempt { told: Box::new(move || vec![u8::from(has)]), ..Attempt::default() });
+        let remember = move || write().unwrap_or_default();
+        let site = std::panic::Location::caller();
+        let ended = attempts_on::<Name>(&self.engine, "remember", site, &[], attempt, remember)?;
+        if ended.told.iter().any(|told| told != &[1]) {
+            let what = format!(
+                "{} is read between segments of a training, and a process was lost just then",
+                self.name
+            );
+            return Err(Error::new(ErrorKind::Lost(what)));
+        }
+        Ok(ended.remembered.filter(|_| !ended.took_part))
     }
 }
 
@@ -344,7 +372,8 @@ impl Context {
         }
         Ok(Name { engine, name: name.to_string() })
     }
-    /// Runs `f` in one process only, the lowest; for printing and the like. It must not call actions.
+    /// Runs `f` in one process only, the lowest; for printing and the like. It must not call actions. A process that takes
+    /// the place of the lowest runs it again: what touches the world outside belongs into [`once`](Self::once).
     pub fn on_driver<R>(&self, f: impl FnOnce() -> R) -> Option<R> {
         (self.topology().process == 0).then(f)
     }

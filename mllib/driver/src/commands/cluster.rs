@@ -54,6 +54,7 @@ pub fn run(resolved: &Resolved, args: &RunArgs) -> Result<u8> {
     let mut run = Run {
         supervisor: Supervisor::start(processes)?,
         program,
+        again: again(args, &arguments),
         arguments,
         variables: variables(resolved, processes),
         follows: args.program.is_none(),
@@ -79,6 +80,8 @@ struct Run {
     supervisor: Supervisor,
     program: PathBuf,
     arguments: Vec<OsString>,
+    /// The same for a process that takes the place of another.
+    again: Vec<OsString>,
     variables: Vec<(String, String)>,
     /// The program ends when this one does.
     follows: bool,
@@ -99,7 +102,10 @@ struct Run {
 impl Run {
     fn start(&self, slot: usize) -> Result<Member> {
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments).envs(self.supervisor.membership(slot).variables());
+        let is_first = self.supervisor.generation() == 0;
+        command
+            .args(if is_first { &self.arguments } else { &self.again })
+            .envs(self.supervisor.membership(slot).variables());
         command.envs(self.variables.iter().map(|(k, v)| (k, v)));
         if self.follows {
             command.env(FOLLOW_LAUNCHER, "1");
@@ -243,6 +249,15 @@ fn own_program(resolved: &Resolved, arguments: &mut Vec<OsString>) -> Result<Res
     *arguments = argv.split_off(1);
     let program = std::env::current_exe().map_err(|e| Error::io("<this program>", "find", &e))?;
     Ok(Ok(program))
+}
+
+/// The arguments of a process that takes the place of another: what the other has written already is its own.
+fn again(args: &RunArgs, arguments: &[OsString]) -> Vec<OsString> {
+    let mut again = arguments.to_vec();
+    again.push("--overwrite".into());
+    let program = [OsString::from("slackwater")];
+    let is_understood = resolve(&[&program[..], &again].concat()).is_ok();
+    if args.program.is_none() && is_understood { again } else { arguments.to_vec() }
 }
 
 /// Settings for the processes: those of the launcher, and their share of the cores if nobody says how many workers.
