@@ -9,6 +9,7 @@
 //! every process has the contributions of all.
 
 use super::Engine;
+use super::checksums::CHECKSUMS;
 use crate::Record;
 use crate::dataset::lineage::NodeId;
 use crate::error::{Error, Result};
@@ -150,7 +151,9 @@ impl Accumulators {
     /// Takes the contributions of another process.
     pub fn absorb(&self, engine: &Engine, contributions: Vec<Contribution>) -> Result<()> {
         for c in contributions {
-            if c.accumulator == BAD_RECORDS {
+            if c.accumulator == CHECKSUMS {
+                engine.checksums.absorb(c.node, c.partition, &c.bytes);
+            } else if c.accumulator == BAD_RECORDS {
                 engine.bad.absorb(c.node, c.partition, &c.bytes)?;
             } else if let Some(accumulator) = self.find(c.accumulator) {
                 accumulator.absorb(c.node, c.partition, &c.bytes)?;

@@ -3,6 +3,7 @@
 pub(crate) mod accumulator;
 mod bad;
 mod broadcast;
+pub(crate) mod checksums;
 pub(crate) mod config;
 mod from_env;
 mod once;
@@ -107,6 +108,7 @@ pub struct Engine {
     pub(crate) next_job: Mutex<u64>,
     pub(crate) accumulators: accumulator::Accumulators,
     pub(crate) bad: bad::BadRecords,
+    pub(crate) checksums: checksums::Checksums,
     running: Mutex<BTreeMap<u64, Weak<JobControl>>>,
     names: Mutex<BTreeSet<String>>,
     ids: AtomicU64,
@@ -303,6 +305,7 @@ impl Context {
             next_job: Mutex::new(0),
             accumulators: Default::default(),
             bad: Default::default(),
+            checksums: Default::default(),
             running: Mutex::default(),
             names: Mutex::default(),
             ids: AtomicU64::new(1),
