@@ -7,7 +7,7 @@ use nix::unistd::Pid;
 use std::process::{Child, Stdio};
 
 /// Rows enough for several partitions.
-fn rows() -> String {
+pub fn rows() -> String {
     let mut text = String::new();
     for i in 0u32..30_000 {
         let x = |k: u32| f64::from(i.wrapping_mul(2_654_435_761).rotate_left(k) % 2000) / 1000.0 - 1.0;
@@ -104,7 +104,7 @@ fn start(place: &Place) -> (Child, Vec<i32>) {
 }
 
 /// Numbers of the processes that this one has started.
-fn children(parent: u32) -> Vec<i32> {
+pub fn children(parent: u32) -> Vec<i32> {
     let is_child = |pid: &i32| {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         status.lines().any(|l| l.strip_prefix("PPid:").is_some_and(|p| p.trim() == parent.to_string()))
@@ -116,7 +116,7 @@ fn children(parent: u32) -> Vec<i32> {
 }
 
 /// True if the process runs; one that has ended and that nobody has asked for does not.
-fn runs(pid: i32) -> bool {
+pub fn runs(pid: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
 }
