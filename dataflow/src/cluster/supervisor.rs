@@ -456,7 +456,10 @@ fn listen(socket: TcpStream, shared: &Shared) {
     match introduction.purpose {
         Purpose::Worker => {
             let mut candidates = shared.candidates.lock().unwrap_or_else(|e| e.into_inner());
-            return candidates.extend(Candidate::new(&introduction, link));
+            if candidates.len() < SLOTS_MAX {
+                candidates.extend(Candidate::new(&introduction, link));
+            }
+            return;
         }
         Purpose::Status => {
             let status = shared.lock().status(&shared.membership.run);

@@ -298,3 +298,76 @@ pub fn offer(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::status::{SlotState, Status};
+    use super::super::supervisor::{Happening, Supervisor};
+    use super::super::testing::{PATIENCE, secret};
+    use super::*;
+
+    fn supervisor() -> (Supervisor, String) {
+        let supervisor = Supervisor::listen("127.0.0.1:0", 2, secret(7)).unwrap();
+        let address = supervisor.membership(0).rendezvous;
+        (supervisor, address)
+    }
+    fn next<M: DeserializeOwned>(from: &mut Receiver<M>) -> Result<M> {
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until {
+            if let Some(message) = from.receive()? {
+                return Ok(message);
+            }
+        }
+        panic!("no message within {PATIENCE:?}");
+    }
+
+    #[test]
+    fn orders_go_one_way_and_reports_the_other() {
+        let (supervisor, address) = supervisor();
+        let offered = Offer { name: "one".to_string(), slots: 2, workers: 3 };
+        let (reports, mut orders) = offer(&address, &secret(7), &offered, PATIENCE, || false).unwrap();
+        assert!(orders.local_address().unwrap().is_loopback());
+        let until = Instant::now() + PATIENCE;
+        let mut candidate = loop {
+            if let Some(candidate) = supervisor.candidates().pop() {
+                break candidate;
+            }
+            assert!(Instant::now() < until);
+        };
+        assert_eq!((&candidate.offer, candidate.address.as_str()), (&offered, "127.0.0.1"));
+        let tidy = WorkerOrder::Tidy { pid: 3, spill_dir: None };
+        candidate.orders.send(&tidy).unwrap();
+        assert_eq!(next(&mut orders).unwrap(), tidy);
+        let said = WorkerReport::Said { task: 1, voice: Voice::Errors, bytes: vec![7; 100_000] };
+        reports.send(&said).unwrap();
+        assert_eq!(next(&mut candidate.reports).unwrap(), said);
+        // The end of one side is heard by the other, and so is silence.
+        candidate.orders.close();
+        assert!(next(&mut orders).unwrap_err().to_string().contains("has ended"));
+        let (_reports, mut orders) = offer(&address, &secret(7), &offered, PATIENCE, || false).unwrap();
+        let e = next(&mut orders).unwrap_err();
+        assert!(e.to_string().contains("silent"), "{e}");
+    }
+
+    #[test]
+    fn the_secret_is_needed_to_offer_and_to_ask() {
+        let (supervisor, address) = supervisor();
+        let offered = Offer { name: "one".to_string(), slots: 1, workers: 1 };
+        let start = Instant::now();
+        let refused = offer(&address, &secret(8), &offered, PATIENCE, || false).err().unwrap();
+        assert!(refused.to_string().contains("secret"), "{refused}");
+        assert!(Status::ask(&address, &secret(8)).unwrap_err().to_string().contains("secret"));
+        assert!(start.elapsed() < PATIENCE);
+        assert!(supervisor.candidates().is_empty());
+        assert!(supervisor.poll().iter().all(|h| matches!(h, Happening::Refused { .. })));
+        supervisor.note_host(1, "there");
+        let status = Status::ask(&address, &secret(7)).unwrap();
+        assert_eq!((status.generation, status.slots.len()), (0, 2));
+        assert_eq!((status.slots[1].state, status.slots[1].host.as_str()), (SlotState::Joining, "there"));
+        // Nobody there is tried for some time, and no longer.
+        drop(supervisor);
+        let short = Duration::from_millis(200);
+        let e = offer(&address, &secret(7), &offered, short, || false).err().unwrap();
+        assert!(e.to_string().contains("offering a worker"), "{e}");
+    }
+}

@@ -92,10 +92,10 @@ fn one_voice_and_the_first_reason() {
     assert!(stdin.contains("standard input"), "{stdin}");
 }
 
-/// Starts an endless training in two processes, and waits until both are there.
+/// Starts an endless training in two processes that are not replaced, and waits until both are there.
 fn start(place: &Place) -> (Child, Vec<i32>) {
-    let mut command = place
-        .command(&[&["cluster", "run", "-n", "2", "--"], &ENDLESS[..], &["--events", "events"]].concat());
+    let launcher = ["cluster", "run", "-n", "2", "--restarts", "0", "--"];
+    let mut command = place.command(&[&launcher[..], &ENDLESS[..], &["--events", "events"]].concat());
     let launcher = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     until("it iterates", || std::fs::metadata(place.path("events")).is_ok_and(|m| m.len() > 0));
     let members = children(launcher.id());

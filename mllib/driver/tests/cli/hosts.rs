@@ -419,6 +419,34 @@ fn who_does_not_belong_to_the_run_is_told_so_at_once() {
     assert!(refused >= 3 && done.stderr.contains("build: "), "{}", done.stderr);
 }
 
+/// A program of its own does not look after its launcher: the kernel does.
+#[test]
+fn another_program_ends_with_who_started_it() {
+    let (place, bytes) = alone(&LONG);
+    let program = env!("CARGO_BIN_EXE_slackwater");
+    let run = ["cluster", "run", "-n", "2", "--program", program, "--"];
+    place.ok(&[&run[..], &LONG[..5], &["--iterations=20", "--data=rows.svm", "--model=other"]].concat());
+    let said = place.fails(3, &["cluster", "run", "-n", "1", "--program", "./none", "--", "x"]);
+    assert!(said.contains("cannot start ./none"), "{said}");
+    let launcher = Running::start(command(&place, &[&run[..], &LONG[..], &["--model=many"]].concat()));
+    until("they are there", || children(launcher.pid()).len() == 2);
+    let members = children(launcher.pid());
+    signal(&launcher.child, Signal::SIGKILL);
+    assert_eq!(launcher.end().code, None);
+    until("they end", || members.iter().all(|m| !runs(*m)));
+    // The same from a worker, whose path the program's is.
+    let address = port();
+    place.ok(&["cluster", "secret", "secret"]);
+    let run = ["cluster", "run", "-n", "1", "--external", "--listen", &address, "--secret-file=secret"];
+    let words =
+        [&run[..], &["--program", program, "--"], &LONG[..], &["--model=many", "--overwrite"]].concat();
+    let run = Running::start(command(&place, &words));
+    let one = worker(&place, &address, &["--secret-file=secret"]);
+    let done = run.end();
+    assert_eq!((done.code, one.end().code), (Some(0), Some(0)), "{}", done.stderr);
+    assert!(files(&place.path("many")) == bytes);
+}
+
 #[test]
 fn waiting_for_a_place_has_an_end() {
     let place = Place::new();

@@ -94,7 +94,7 @@ impl Agent {
     pub fn new(candidate: Candidate) -> std::io::Result<Arc<Agent>> {
         let Candidate { offer, address, orders, reports } = candidate;
         let agent = Arc::new(Agent {
-            name: offer.name,
+            name: printable(&offer.name),
             address,
             slots: offer.slots,
             workers: offer.workers,

@@ -8,7 +8,7 @@ use crate::args::RunArgs;
 use crate::config::{Origin, Resolved, settings};
 use crate::session::{EXECUTE, FOLLOW_LAUNCHER};
 use nix::ifaddrs::getifaddrs;
-use slackwater_dataflow::cluster::{Secret, Supervisor, Task};
+use slackwater_dataflow::cluster::{Candidate, Secret, Supervisor, Task};
 use slackwater_dataflow::{Error, Result};
 use std::ffi::OsString;
 use std::net::Ipv4Addr;
@@ -90,9 +90,13 @@ pub(super) fn open(
 impl Places {
     /// Looks after the machines; returns what there is to say about them.
     pub fn step(&mut self, supervisor: &Supervisor) -> Vec<String> {
+        let Some(fleet) = &mut self.fleet else {
+            // Here is no work for them: their connection ends.
+            let note = |c: Candidate| format!("worker {} is not expected", c.offer.name);
+            return supervisor.candidates().into_iter().map(note).collect();
+        };
         let spill_dir = self.variables.iter().find(|(name, _)| name == "SLACKWATER_SPILL_DIR");
-        let spill_dir = spill_dir.map(|(_, dir)| dir.as_str());
-        self.fleet.as_mut().map_or(vec![], |fleet| fleet.step(supervisor, spill_dir))
+        fleet.step(supervisor, spill_dir.map(|(_, dir)| dir.as_str()))
     }
     /// Starts the processes of these slots, as far as there are places; at first all or none.
     pub fn start(
