@@ -425,7 +425,7 @@ fn another_program_ends_with_who_started_it() {
     let (place, bytes) = alone(&LONG);
     let program = env!("CARGO_BIN_EXE_slackwater");
     let run = ["cluster", "run", "-n", "2", "--program", program, "--"];
-    place.ok(&[&run[..], &LONG[..5], &["--iterations=20", "--data=rows.svm", "--model=other"]].concat());
+    place.ok(&[&run[..], &LONG[..4], &["--iterations=20", "--data=rows.svm", "--model=other"]].concat());
     let said = place.fails(3, &["cluster", "run", "-n", "1", "--program", "./none", "--", "x"]);
     assert!(said.contains("cannot start ./none"), "{said}");
     let launcher = Running::start(command(&place, &[&run[..], &LONG[..], &["--model=many"]].concat()));

@@ -1,7 +1,7 @@
 //! Where a run of this machine can be asked how it is: a file that only its user can read.
 //!
 //! It is `run-PID.toml` in `$XDG_RUNTIME_DIR/slackwater`, or in `slackwater-UID` in the temporary folder. It holds the
-//! supervisor's address and the run's secret. It goes with the run; one whose launcher was killed is removed by the next
+//! supervisor's address and the run's secret. It goes with the run; one whose launcher was killed is removed by the next run, or by the next
 //! who looks. A folder that belongs to somebody else, or that others may use, is not used.
 
 use nix::unistd::geteuid;
@@ -56,6 +56,7 @@ impl RunFile {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&folder);
         made.map_err(|e| Error::io(&folder, "create", &e))?;
         check(&folder)?;
+        remove_stale(&folder);
         let path = folder.join(format!("run-{}.toml", std::process::id()));
         // What a process with the same number has left.
         let _ = std::fs::remove_file(&path);
@@ -77,6 +78,22 @@ impl Drop for RunFile {
     }
 }
 
+/// The number of the launcher that a file is of.
+fn launcher(path: &Path) -> Option<u32> {
+    path.file_name()?.to_str()?.strip_prefix("run-")?.strip_suffix(".toml")?.parse().ok()
+}
+
+/// Removes files of launchers that are gone: they hold secrets.
+fn remove_stale(folder: &Path) {
+    let can_tell = Path::new("/proc/self").exists();
+    for path in std::fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path()) {
+        let is_gone = |pid: u32| can_tell && !Path::new(&format!("/proc/{pid}")).exists();
+        if launcher(&path).is_some_and(is_gone) {
+            let _ = std::fs::remove_file(&path);
+        }
+    }
+}
+
 /// The runs of this user on this machine, by the number of their launcher.
 pub(super) fn known() -> Result<Vec<Known>> {
     let folder = folder();
@@ -86,15 +103,10 @@ pub(super) fn known() -> Result<Vec<Known>> {
         Err(e) => return Err(Error::io(&folder, "read", &e)),
     };
     check(&folder)?;
+    remove_stale(&folder);
     let mut known = vec![];
     for path in entries.flatten().map(|e| e.path()) {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let pid = name.strip_prefix("run-").and_then(|n| n.strip_suffix(".toml")?.parse().ok());
-        let Some(pid) = pid else { continue };
-        if !Path::new(&format!("/proc/{pid}")).exists() && Path::new("/proc/self").exists() {
-            let _ = std::fs::remove_file(&path);
-            continue;
-        }
+        let Some(pid) = launcher(&path) else { continue };
         // A run that is just beginning or ending is none.
         let Ok(text) = std::fs::read_to_string(&path) else { continue };
         let Ok(content) = toml::from_str::<Content>(&text) else { continue };
