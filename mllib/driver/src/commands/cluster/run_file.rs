@@ -1,8 +1,8 @@
 //! Where a run of this machine can be asked how it is: a file that only its user can read.
 //!
 //! It is `run-PID.toml` in `$XDG_RUNTIME_DIR/slackwater`, or in `slackwater-UID` in the temporary folder. It holds the
-//! supervisor's address and the run's secret. It goes with the run; one whose launcher was killed is removed by the next run, or by the next
-//! who looks. A folder that belongs to somebody else, or that others may use, is not used.
+//! supervisor's address and the run's secret. It goes with the run; one whose launcher was killed is removed by the next
+//! run, or by the next who looks. A folder that belongs to somebody else, or that others may use, is not used.
 
 use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
