@@ -15,7 +15,7 @@ pub use from_env::VARIABLES;
 
 use crate::cluster::member::{Formation, Progress};
 use crate::cluster::placement::Placement;
-use crate::cluster::{Generation, Limits, Member, QuietStream, Terms};
+use crate::cluster::{Generation, Limits, Member, QuietStream, Terms, build};
 use crate::dataset::lineage::NodeId;
 use crate::error::{BadRecord, Error, ErrorKind, OnBad, Result};
 use crate::event::{Event, EventBus};
@@ -423,28 +423,6 @@ fn policy(on_bad: &OnBad) -> &'static str {
         OnBad::Skip => "skip",
         OnBad::Quarantine(_) => "quarantine",
     }
-}
-
-/// A fingerprint of the running program, which its processes must have in common: closures are not sent.
-fn build() -> &'static str {
-    static BUILD: OnceLock<String> = OnceLock::new();
-    BUILD.get_or_init(|| {
-        let program = std::fs::File::open("/proc/self/exe");
-        let read = |mut file: std::fs::File| {
-            let (mut buffer, mut hash, mut length) = (vec![0; 1 << 20], crc32fast::Hasher::new(), 0);
-            loop {
-                match std::io::Read::read(&mut file, &mut buffer)? {
-                    0 => return Ok(format!("{:08x}-{length:x}", hash.finalize())),
-                    n => {
-                        hash.update(&buffer[..n]);
-                        length += n;
-                    }
-                }
-            }
-        };
-        // Where programs cannot be read, versions are compared.
-        program.and_then(read).unwrap_or_else(|_: std::io::Error| env!("CARGO_PKG_VERSION").to_string())
-    })
 }
 
 /// The configuration of timely's workers.
