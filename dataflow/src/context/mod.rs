@@ -22,6 +22,7 @@ use crate::exec::leave::leave;
 use crate::exec::log::{ResultLog, catch_up};
 use crate::exec::parcel::{Head, Kind};
 use crate::exec::stage::JobControl;
+use crate::fault;
 use crate::store::BlockStore;
 use crate::store::memory::Memory;
 use crate::store::spill::SpillDir;
@@ -477,6 +478,7 @@ fn run_generation(engine: &Arc<Engine>, member: &Arc<Member>, formation: Formati
     *engine.topology.write().unwrap_or_else(|e| e.into_inner()) = topology;
     engine.channels.store(0, Ordering::Relaxed);
     engine.board.begin(generation.number());
+    fault::enter(slot, generation.number());
     if generation.is_aborted() {
         engine.board.interrupt();
     }

@@ -23,6 +23,7 @@ use crate::context::{Engine, accumulator::Contribution};
 use crate::dataset::lineage::{Cursor, Data, Lineage, Node, Stop};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
+use crate::fault;
 use crate::plan::{Inventory, Known, StagePlan, inventory, plan};
 use serde::{Deserialize, Serialize};
 use std::rc::Rc;
@@ -285,6 +286,7 @@ impl<T: Data, R: Record> ActionJob<T, R> {
     }
     /// Compares job and plan with the other processes and gathers what blocks they have.
     fn agree(&self, worker: &mut Worker, round: usize, node: &Arc<dyn Node>) -> Result<Known> {
+        fault::reach("before-agree", self.control.number);
         let topology = self.topology();
         let mine = self.inventories[round].get_or_init(|| inventory(node, |p| topology.owns(p)));
         let proposal = Proposal {
@@ -320,6 +322,7 @@ impl<T: Data, R: Record> ActionJob<T, R> {
         let plan = self.plan(worker, round)?;
         for (stage, run) in &plan.stages {
             let start = Instant::now();
+            fault::reach("before-stage", self.control.number);
             if !stage.shuffle.clone().run(worker, run) {
                 return Ok(None);
             }
@@ -329,6 +332,7 @@ impl<T: Data, R: Record> ActionJob<T, R> {
             }
         }
         let start = Instant::now();
+        fault::reach("before-result", self.control.number);
         if !self.results(worker, &plan.result) {
             return Ok(None);
         }
@@ -424,11 +428,13 @@ impl<T: Data, R: Record> Job for Posted<T, R> {
             lock(&self.0.outcome).error.get_or_insert(error);
         }
         if self.0.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            fault::reach("after-result-before-log", self.0.control.number);
             if engine.config.membership.is_some()
                 && let Err(error) = self.0.record()
             {
                 lock(&self.0.outcome).error.get_or_insert(error);
             }
+            fault::reach("after-log", self.0.control.number);
             lock(&self.0.outcome).finished = true;
             self.0.done.notify_all();
         }

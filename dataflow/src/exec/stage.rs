@@ -16,6 +16,7 @@ use crate::context::Engine;
 use crate::dataset::lineage::{NodeId, Stop};
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
+use crate::fault;
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -247,6 +248,7 @@ impl<P: Payload> Runner<P> {
                 let head = Head { kind: Kind::Commit, map: partition as u32, attempt, ..Head::default() };
                 self.ready.push(Parcel::control(head, vec![], &topology));
                 context.ended(self.worker, None);
+                fault::reach("after-commit", self.state.job.number);
                 self.running = None;
             }
             Err(stop) => {

@@ -7,6 +7,7 @@ use crate::event::Event;
 use crate::exec::parcel::{Head, Parcel, Payload};
 use crate::exec::stage::StageState;
 use crate::exec::task::TaskContext;
+use crate::fault;
 use crate::store::spill::{Frame, SpillFile};
 use crate::store::{Held, Retained};
 use std::collections::{HashSet, VecDeque};
@@ -57,7 +58,10 @@ struct Part<P: Payload> {
 
 /// Which run of the map side is under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Round(u64);
+pub(crate) struct Round {
+    number: u64,
+    job: u64,
+}
 
 #[derive(Default)]
 struct Rounds {
@@ -102,16 +106,16 @@ impl<P: Payload> ShuffleOutput<P> {
                 *lock(part) = Part { ready: false, slots: vec![] };
             }
         }
-        Round(rounds.current)
+        Round { number: rounds.current, job: state.job.number }
     }
-    pub fn sink(self: &Arc<Self>, _: Round) -> Sink<P> {
-        Sink { output: self.clone(), mine: HashSet::new(), overflow: None }
+    pub fn sink(self: &Arc<Self>, round: Round) -> Sink<P> {
+        Sink { output: self.clone(), job: round.job, mine: HashSet::new(), overflow: None }
     }
     /// Ends a round, when every parcel has arrived: keeps the blocks of committed attempts, in order. Any worker may
     /// come first; the others find it done.
     pub fn finish(&self, round: Round, ok: bool, missing: &[bool]) {
         let mut rounds = lock(&self.rounds);
-        if rounds.current != round.0 || rounds.finished {
+        if rounds.current != round.number || rounds.finished {
             return;
         }
         rounds.finished = true;
@@ -207,6 +211,7 @@ impl<P: Payload> Retained for ShuffleOutput<P> {
 /// Takes the parcels that arrive at one worker.
 pub(crate) struct Sink<P: Payload> {
     output: Arc<ShuffleOutput<P>>,
+    job: u64,
     /// Partitions that this worker has received blocks for.
     mine: HashSet<usize>,
     /// Where blocks go for which there is no memory at all.
@@ -218,6 +223,7 @@ impl<P: Payload> Sink<P> {
         lock(&self.output.rounds).commits.insert((head.map, head.attempt));
     }
     pub fn push(&mut self, parcel: Parcel<P>) -> Result<()> {
+        fault::reach("mid-sink", self.job);
         let head = parcel.head;
         let payload = parcel.open().map_err(Error::usage)?;
         let (bytes, memory) = (payload.bytes(), &self.output.engine.memory);
