@@ -86,11 +86,11 @@ fn parse(text: &str) -> Result<Point, String> {
         _ => return Err(wrong("there is no such action")),
     };
     let fields: Vec<&str> = place.split(',').collect();
-    let (&[process, generation, count, phase], passes) = (match fields.as_chunks::<4>() {
+    let (&[process, generation, count, phase], passes) = match fields.as_chunks::<4>() {
         ([address], []) => (address, 0),
         ([address], [time]) => (address, number(time)?.saturating_sub(1)),
         _ => return Err(wrong("a point is PROCESS,GENERATION,COUNT,PHASE")),
-    });
+    };
     let any = |t: &str| if t == "*" { Ok(None) } else { number(t).map(Some) };
     let (process, generation, count) = (any(process)?, any(generation)?, any(count)?);
     Ok(Point { action, process, generation, count, phase: phase.to_string(), passes })
