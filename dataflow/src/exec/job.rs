@@ -137,6 +137,7 @@ pub(crate) fn run<T: Data, R: Record>(
         let action = action.to_string();
         engine.events.emit(|| Event::JobInterrupted { job: number, action });
     };
+    engine.accumulators.pending.settle(number);
     let timed_out = deadline.is_some_and(|d| Instant::now() > d);
     let result = match result {
         Err(e) if timed_out && matches!(e.kind(), ErrorKind::Cancelled) => {
@@ -379,7 +380,7 @@ impl<T: Data, R: Record> ActionJob<T, R> {
             return Ok(());
         }
         let mine: Vec<Contribution> = if worker.index().is_multiple_of(engine.topology().workers) {
-            std::mem::take(&mut *lock(&self.control.outbox))
+            engine.accumulators.pending.to_tell(self.control.attempt)
         } else {
             vec![]
         };
@@ -390,9 +391,8 @@ impl<T: Data, R: Record> ActionJob<T, R> {
                 let theirs: Vec<Contribution> = postcard::from_bytes(bytes)
                     .map_err(|e| Error::new(ErrorKind::Cluster(format!("process {process}: {e}"))))?;
                 lock(&self.contributions).extend(theirs.iter().cloned());
-                if process != engine.topology().process {
-                    engine.accumulators.absorb(engine, theirs)?;
-                }
+                // This process's own as well: they may be of a task of another that is no more.
+                engine.accumulators.absorb(engine, theirs)?;
             }
         }
         Ok(())
@@ -400,12 +400,18 @@ impl<T: Data, R: Record> ActionJob<T, R> {
     fn work(self: &Arc<Self>, worker: &mut Worker) -> Result<()> {
         let mut last = String::new();
         for round in 0..ROUNDS {
-            match self.attempt(worker, round)? {
-                None => return self.share_contributions(worker),
-                Some(Failure::Cancelled) => return Err(Error::new(ErrorKind::Cancelled)),
-                Some(Failure::Error(kind)) => return Err(Error::new(kind)),
-                Some(Failure::Missing(what)) => last = what,
-            }
+            let failed = match self.attempt(worker, round)? {
+                None => None,
+                Some(Failure::Cancelled) => Some(ErrorKind::Cancelled),
+                Some(Failure::Error(kind)) => Some(kind),
+                Some(Failure::Missing(what)) => {
+                    last = what;
+                    continue;
+                }
+            };
+            // Also of a job that has failed: what it has cached is not computed again, so it would not be counted.
+            self.share_contributions(worker)?;
+            return failed.map_or(Ok(()), |kind| Err(Error::new(kind)));
         }
         Err(Error::new(ErrorKind::Lost(format!(
             "blocks were lost {ROUNDS} times in a row; the last: {last}"

@@ -1,6 +1,7 @@
 //! One attempt at one partition of one stage: its context, and how panics become errors.
 
 use crate::context::Engine;
+use crate::context::accumulator::Contribution;
 use crate::dataset::lineage::{NodeId, Stop};
 use crate::error::{BadRecord, Error, OnBad};
 use crate::event::{Event, Metrics};
@@ -109,16 +110,16 @@ impl TaskContext {
         let slot = all.entry((accumulator, self.node.get())).or_insert_with(|| Box::new(zero()));
         add(slot.downcast_mut::<A>().expect("an accumulator has one type"));
     }
-    /// Publishes what the successful attempt collected.
-    pub(crate) fn publish(&self) -> Result<(), Error> {
+    /// Publishes what the successful attempt collected; what the other processes must be told of it.
+    pub(crate) fn publish(&self) -> Result<Vec<Contribution>, Error> {
+        let (engine, job) = (&self.engine, &self.state.job);
         let bad = std::mem::take(&mut *self.bad.borrow_mut());
-        if !bad.is_empty() {
-            self.engine.bad.publish(&self.state.job, self.partition, bad)?;
-        }
+        let mut told = if bad.is_empty() { vec![] } else { engine.bad.publish(job, self.partition, bad)? };
         for ((accumulator, node), value) in self.contributions.borrow_mut().drain() {
-            self.engine.accumulators.publish(&self.state.job, accumulator, node, self.partition, value);
+            told.extend(engine.accumulators.publish(job, accumulator, node, self.partition, value));
         }
-        Ok(())
+        engine.accumulators.pending.add(&told, job, true);
+        Ok(told)
     }
     pub(crate) fn ended(&self, worker: usize, error: Option<String>) {
         let state = &self.state;
