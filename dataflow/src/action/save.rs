@@ -10,7 +10,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The marker of a complete output folder.
+/// The marker of a complete output folder. What a cluster has written says in it which run and which of its jobs did.
 pub const SUCCESS: &str = "_SUCCESS";
 
 /// In the output folder of a cluster until it is complete: which run writes it, and which of its jobs.
@@ -32,8 +32,14 @@ pub(crate) fn claim(cx: &Context, dir: &Path) -> Result<()> {
             Some(format!("{} {job}", membership.run))
         }
     };
-    if mark.is_some() && fs::read_to_string(dir.join(CLAIMED)).ok() == mark {
+    let (claimed, success) = (dir.join(CLAIMED), dir.join(SUCCESS));
+    let is_ours = |path: &Path| mark.is_some() && fs::read_to_string(path).ok() == mark;
+    if is_ours(&claimed) {
         return Ok(());
+    }
+    // All processes were lost after the job, and the run begins again.
+    if is_ours(&success) {
+        return fs::rename(&success, &claimed).map_err(|e| Error::io(dir, "write", &e));
     }
     if let Ok(mut entries) = fs::read_dir(dir)
         && entries.next().is_some()
@@ -47,12 +53,13 @@ pub(crate) fn claim(cx: &Context, dir: &Path) -> Result<()> {
     }
     let io = |e: std::io::Error| Error::io(dir, "create", &e);
     fs::create_dir_all(dir).map_err(io)?;
-    mark.map_or(Ok(()), |mark| fs::write(dir.join(CLAIMED), mark).map_err(io))
+    mark.map_or(Ok(()), |mark| fs::write(claimed, mark).map_err(io))
 }
 
 /// Marks an output folder as complete. What processes that were lost have left half-written goes.
 pub(crate) fn complete(dir: &Path) -> Result<()> {
-    commit(dir, SUCCESS, 0, |_| Ok(()))?;
+    let mark = fs::read(dir.join(CLAIMED)).or_else(|_| fs::read(dir.join(SUCCESS))).unwrap_or_default();
+    commit(dir, SUCCESS, 0, |out| out.write_all(&mark).map_err(|e| Error::io(dir, "write", &e)))?;
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
