@@ -7,7 +7,7 @@
 //!
 //! # Phases
 //! `before-agree`, `before-stage`, `mid-shuffle` (a map task ships a block), `mid-sink` (a block arrives), `after-commit` (a
-//! task has ended), `before-result`, `after-result-before-log` and `after-log`, by job; `in-catch-up`, `in-leave` and `after-leave`, by the
+//! task has ended), `before-result`, `after-result-before-log`, `after-log` and `in-replay`, by job; `in-catch-up`, `in-leave` and `after-leave`, by the
 //! jobs that this process has finished. Parameter tables have phases of their own, by clock.
 //!
 //! # Cost

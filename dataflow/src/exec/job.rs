@@ -27,7 +27,7 @@ use crate::fault;
 use crate::plan::{Inventory, Known, StagePlan, inventory, plan};
 use serde::{Deserialize, Serialize};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 use timely::worker::Worker;
@@ -113,8 +113,13 @@ pub(crate) fn run<T: Data, R: Record>(
     });
     let compute: Arc<Compute<T, R>> = compute.into();
     let mut first = Some(next);
+    let cancelled = Arc::<AtomicBool>::default();
     let result = loop {
-        let control = Arc::new(JobControl::new(engine, number, deadline));
+        let mut control = JobControl::new(engine, number, deadline);
+        // Who cancels the job cancels it also when there are no workers just now.
+        control.cancelled = cancelled.clone();
+        let control = Arc::new(control);
+        engine.register_running(&control);
         let job =
             Arc::new(ActionJob::new(control, action, root.clone(), partitions.clone(), compute.clone()));
         match job.replay() {
@@ -122,14 +127,12 @@ pub(crate) fn run<T: Data, R: Record>(
             Ok(Some(result)) => break Ok(result),
             Err(e) => break Err(e),
         }
-        engine.register_running(&job.control);
         let posted = engine.board.post(Arc::new(Posted(job.clone())));
         drop(first.take());
         let result = match posted {
             Ok(generation) => job.wait(&engine.board, generation),
             Err(why) => Some(Err(Error::new(ErrorKind::Cluster(why)))),
         };
-        engine.unregister_running(number);
         if let Some(result) = result {
             break result;
         }
@@ -137,6 +140,7 @@ pub(crate) fn run<T: Data, R: Record>(
         let action = action.to_string();
         engine.events.emit(|| Event::JobInterrupted { job: number, action });
     };
+    engine.unregister_running(number);
     engine.accumulators.pending.settle(number);
     let timed_out = deadline.is_some_and(|d| Instant::now() > d);
     let result = match result {
@@ -199,6 +203,7 @@ impl<T: Data, R: Record> ActionJob<T, R> {
         // What the others have is there when there are workers.
         engine.board.await_open().map_err(|why| Error::new(ErrorKind::Cluster(why)))?;
         let Some(entry) = engine.log.get(number)? else { return Ok(None) };
+        fault::reach("in-replay", number);
         if entry.digest != self.digest {
             let plans = vec![
                 format!("before: {}, plan {:016x}", entry.what, entry.digest),

@@ -45,7 +45,8 @@ const ACTION: NodeId = 1 << 63;
 pub(crate) struct JobControl {
     pub engine: Arc<Engine>,
     pub number: u64,
-    pub cancelled: AtomicBool,
+    /// Of all attempts at the job.
+    pub cancelled: Arc<AtomicBool>,
     pub deadline: Option<Instant>,
     /// Distinct for each time that a job is run in this process.
     pub attempt: u64,
@@ -57,7 +58,7 @@ impl JobControl {
         JobControl {
             engine: engine.clone(),
             number,
-            cancelled: AtomicBool::new(false),
+            cancelled: Arc::default(),
             deadline,
             attempt: ATTEMPTS.fetch_add(1, Ordering::Relaxed),
         }
