@@ -3,7 +3,7 @@
 mod child;
 mod supervised;
 
-pub use supervised::{Cluster, End, Setup};
+pub use supervised::{Cluster, End, Setup, TaskNote};
 
 use slackwater_dataflow::cluster::Supervisor;
 use std::path::PathBuf;

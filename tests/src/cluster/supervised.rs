@@ -137,6 +137,23 @@ pub struct Cluster {
     started: Instant,
 }
 
+/// A task, as [`watch`](crate::program::watch) tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskNote {
+    /// Slot of the process.
+    pub slot: usize,
+    /// How many processes were in the slot before.
+    pub before: usize,
+    /// Number of the job.
+    pub job: u64,
+    /// The partition.
+    pub partition: usize,
+    /// Bytes that it gave to a shuffle.
+    pub bytes: u64,
+    /// The operation at the end of its stage.
+    pub operation: String,
+}
+
 /// How a cluster has ended.
 #[derive(Debug)]
 pub struct End {
@@ -258,6 +275,25 @@ impl Cluster {
         }
         notes
     }
+    /// What has been kept, as [`watch`](crate::program::watch) tells: slot, how many were in it before, dataset, partition.
+    pub fn stored(&self) -> Vec<(usize, usize, u64, usize)> {
+        let notes = self.notes().into_iter().filter_map(|(slot, before, _, note)| {
+            let (node, partition) = note.strip_prefix("stored ")?.split_once(' ')?;
+            Some((slot, before, node.parse().ok()?, partition.parse().ok()?))
+        });
+        notes.collect()
+    }
+    /// Tasks that have ended well.
+    pub fn tasks(&self) -> Vec<TaskNote> {
+        let notes = self.notes().into_iter().filter_map(|(slot, before, _, note)| {
+            let mut words = note.strip_prefix("task ")?.splitn(4, ' ');
+            let mut number = || words.next()?.parse::<u64>().ok();
+            let (job, partition, bytes) = (number()?, number()? as usize, number()?);
+            let operation = words.next().unwrap_or_default().to_string();
+            Some(TaskNote { slot, before, job, partition, bytes, operation })
+        });
+        notes.collect()
+    }
     /// Waits until the present process of a slot has noted this.
     pub fn await_note(&mut self, slot: usize, text: &str) {
         self.await_that(&format!("`{text}` of process {slot}"), |cluster| {
@@ -373,9 +409,15 @@ impl Cluster {
             }
             self.turn();
         }
-        let answers = self.slots.iter().map(|s| Some(s.said(ANSWER)?.replace(BREAK, "\n"))).collect();
+        let answers = (0..self.slots.len()).map(|slot| self.answer(slot)).collect();
         let failed = self.failed.as_ref().map(|(_, why)| why.clone());
         End { answers, failed, replaced: self.replaced() }
+    }
+    /// The answer of a slot: one that was lost after its answer may have been replaced in vain.
+    fn answer(&self, slot: usize) -> Option<String> {
+        let before = self.gone.iter().chain(&self.zombies).rev().filter(|(s, _)| *s == slot).map(|(_, p)| p);
+        let mut all = std::iter::once(&self.slots[slot]).chain(before);
+        all.find_map(|p| Some(p.said(ANSWER)?.replace(BREAK, "\n")))
     }
     /// Waits until all have ended, and well; the answers of all slots.
     pub fn finish(&mut self) -> Vec<String> {
