@@ -21,7 +21,7 @@ use std::time::Duration;
 
 /// What happens at a point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Action {
+pub(crate) enum Action {
     /// The process is killed, as by the kernel.
     Kill,
     /// The process ends by itself, with this code.
@@ -32,6 +32,8 @@ enum Action {
     Pause(Duration),
     /// The process is stopped, until somebody continues it.
     Stop,
+    /// The process sends a frame to a peer that no honest process sends; the number is that of [`FRAMES`].
+    Frame(usize),
 }
 
 /// A point, and what happens there. `None` is any.
@@ -46,6 +48,27 @@ struct Point {
     passes: u64,
 }
 
+/// Stands for the number of the sending process.
+const SELF: u64 = u64::MAX;
+
+/// What a dishonest peer with one worker sends to process 0: channel, source, target, end of targets, length, sequence number;
+/// then as many bytes. A sum that wraps around, lengths beyond any limit, targets that are nobody, a source that is another,
+/// a channel that is not there, noise as a header and as contents of the first channels, and an end that is none.
+pub const FRAMES: [(&str, [u64; 6], usize); 12] = [
+    ("length-wraps", [0, SELF, 0, 1, u64::MAX - 47, 0], 0),
+    ("length-max", [0, SELF, 0, 1, u64::MAX, 0], 0),
+    ("length-tera", [0, SELF, 0, 1, 1 << 40, 0], 1 << 20),
+    ("target-nobody", [1, SELF, 700, 701, 8, 0], 8),
+    ("target-range", [1, SELF, 0, 1 << 63, 8, 0], 8),
+    ("source-other", [1, 99, 0, 1, 8, 0], 8),
+    ("channel-unknown", [1_000_000_000, SELF, 0, 1, 64, 0], 64),
+    ("noise", [0xdead_beef_0bad_cafe; 6], 64),
+    ("end-that-is-none", [7, 0, 0, 0, 0, 0], 64),
+    ("end-with-data", [0, 0, 0, 0, 0, 0], 64),
+    ("contents-of-0", [0, SELF, 0, 1, 64, 0], 64),
+    ("contents-of-1", [1, SELF, 0, 1, 64, 0], 64),
+];
+
 static ARMED: AtomicBool = AtomicBool::new(false);
 static POINTS: Mutex<Vec<Point>> = Mutex::new(Vec::new());
 static PROCESS: AtomicU64 = AtomicU64::new(0);
@@ -57,7 +80,8 @@ fn points() -> MutexGuard<'static, Vec<Point>> {
 
 /// Arms points: `ACTION=PROCESS,GENERATION,COUNT,PHASE`, several with `;` between them.
 ///
-/// Actions are `kill`, `exit:CODE`, `panic`, `pause:MS` and `stop`. A number may be `*` for any. A fifth field says at which
+/// Actions are `kill`, `exit:CODE`, `panic`, `pause:MS`, `stop` and `frame:N`, whose phase is the
+/// receiver, such as `process 0`. A number may be `*` for any. A fifth field says at which
 /// time of reaching the point it happens; it happens once. `kill=1,1,12,mid-shuffle` kills process 1 in generation 1 when it
 /// ships the first block of job 12.
 ///
@@ -83,6 +107,7 @@ fn parse(text: &str) -> Result<Point, String> {
         "panic" => Action::Panic,
         "pause" => Action::Pause(Duration::from_millis(number(argument)?)),
         "stop" => Action::Stop,
+        "frame" => Action::Frame(number(argument)? as usize % FRAMES.len()),
         _ => return Err(wrong("there is no such action")),
     };
     let fields: Vec<&str> = place.split(',').collect();
@@ -120,24 +145,42 @@ pub(crate) fn reach_in_task(phase: &str) {
     }
 }
 
+/// What this process is to send to a peer before what it sends next.
+#[inline]
+pub(crate) fn frame(peer: &str) -> Option<Vec<u8>> {
+    if !ARMED.load(Ordering::Relaxed) {
+        return None;
+    }
+    let Some(Action::Frame(number)) = due(peer, 0) else { return None };
+    let ((_, head, length), process) = (FRAMES[number], PROCESS.load(Ordering::Relaxed));
+    let mut frame: Vec<u8> =
+        head.iter().flat_map(|w| if *w == SELF { process } else { *w }.to_be_bytes()).collect();
+    frame.resize(frame.len() + length, 0xff);
+    Some(frame)
+}
+
+/// The action that is armed for a point and due, which it is once.
 #[cold]
-fn reached(phase: &str, count: u64) {
+fn due(phase: &str, count: u64) -> Option<Action> {
     let at = [&PROCESS, &GENERATION].map(|n| n.load(Ordering::Relaxed));
     let is = |wanted: Option<u64>, value: u64| wanted.is_none_or(|w| w == value);
-    let action = {
-        let mut points = points();
-        let here = points.iter().position(|p| {
-            p.phase == phase && is(p.process, at[0]) && is(p.generation, at[1]) && is(p.count, count)
-        });
-        let Some(here) = here else { return };
-        if points[here].passes > 0 {
-            points[here].passes -= 1;
-            return;
-        }
-        points.swap_remove(here).action
-    };
+    let mut points = points();
+    let here = points.iter().position(|p| {
+        p.phase == phase && is(p.process, at[0]) && is(p.generation, at[1]) && is(p.count, count)
+    })?;
+    if points[here].passes > 0 {
+        points[here].passes -= 1;
+        return None;
+    }
+    let action = points.swap_remove(here).action;
     // Whoever looks for the end of this process in its output finds why.
     eprintln!("fault: {action:?} at process {}, generation {}, count {count}, {phase}", at[0], at[1]);
+    Some(action)
+}
+
+#[cold]
+fn reached(phase: &str, count: u64) {
+    let Some(action) = due(phase, count) else { return };
     let signal = |signal| {
         // To oneself it cannot fail.
         let _ = kill(Pid::this(), signal);
@@ -148,6 +191,8 @@ fn reached(phase: &str, count: u64) {
         Action::Panic => panic!("injected at {phase}, {count}"),
         Action::Pause(time) => std::thread::sleep(time),
         Action::Stop => signal(Signal::SIGSTOP),
+        // Armed for a place where nothing is sent.
+        Action::Frame(_) => {}
     }
 }
 

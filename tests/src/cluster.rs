@@ -1,6 +1,7 @@
 //! Tests in several processes: a test binary starts itself again, and its test `child` does what [`task`] says.
 
 mod child;
+pub mod ports;
 mod supervised;
 
 pub use supervised::{Cluster, End, Setup, TaskNote};

@@ -209,3 +209,20 @@ fn a_kill_is_found_at_once() {
     assert!(found.iter().min().unwrap() < &Duration::from_millis(100));
     assert!(formed.iter().min().unwrap() < &Duration::from_secs(1));
 }
+
+#[test]
+fn a_worker_that_panics_ends_the_generation_and_not_the_run() {
+    let phases = PHASES.into_iter().filter(|p| !["mid-shuffle", "after-commit"].contains(p));
+    let mut faults: Vec<String> =
+        phases.flat_map(|phase| [0, 2].map(|p| format!("panic={p},1,5,{phase}"))).collect();
+    faults.extend((0..3).map(|p| format!("panic={p},1,*,in-catch-up")));
+    faults.extend((0..3).map(|p| format!("panic={p},1,*,in-leave")));
+    faults.push("kill=1,1,9,before-agree;panic=0,2,*,in-catch-up".to_string());
+    let want = undisturbed(ROWS);
+    for fault in faults {
+        let mut c = Setup::new("program", 3, 2).fault(&fault).start();
+        let answers = c.finish();
+        assert!(answers.iter().all(|a| *a == want), "{fault}: {}", c.logs());
+        assert!(c.formings().len() > fault.matches("kill").count(), "{fault}: not reached\n{}", c.logs());
+    }
+}

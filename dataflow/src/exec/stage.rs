@@ -204,7 +204,8 @@ impl<P: Payload> Runner<P> {
                 };
                 if self.state.must_stop(partition) {
                     if self.state.job.cancelled.load(Ordering::Relaxed) {
-                        self.state.fail(partition, Failure::Cancelled);
+                        // The others do not know it otherwise, and would wait for a result.
+                        self.abort(partition, Failure::Cancelled);
                     }
                     continue;
                 }
