@@ -145,7 +145,8 @@ fn strangers_change_nothing() {
     for port in members.iter().flat_map(|pid| listening(*pid)) {
         held.extend(attack(port, &foreign));
     }
-    assert!(c.happenings().is_empty(), "it still forms\n{}", c.logs());
+    let is_refusal = |h: &Happening| matches!(h, Happening::Refused { .. });
+    assert!(c.happenings().iter().all(|(_, h)| is_refusal(h)), "it still forms\n{}", c.logs());
     c.await_note(0, "step 2");
     let ports: Vec<u16> = c.pids().iter().flat_map(|pid| listening(*pid)).collect();
     assert_eq!(ports.len(), 3, "each member listens on one port");
@@ -161,17 +162,14 @@ fn strangers_change_nothing() {
 #[test]
 fn a_recording_opens_nothing() {
     let want = undisturbed(ROWS);
-    let mut c = Setup::new("program 30", 3, 1).variable_of(2, "SLACKWATER_TEST_DELAY", "300").start();
-    let (address, recorded) = recording_proxy(c.supervisor().membership(1).rendezvous);
-    // One that has the secret and says that it is process 2, through the proxy; and is gone again.
-    let member = Membership { rendezvous: address, ..c.supervisor().membership(2) };
-    let joined = std::thread::spawn(move || {
-        drop(Context::new(Config { membership: Some(member), seed: 7, ..Config::local(1) }));
-    });
-    c.await_that("a recording", |_| recorded.lock().unwrap().len() > 100);
-    joined.join().unwrap();
-    let recorded = recorded.lock().unwrap().clone();
+    // A port that is free now, for the proxy to know where to connect.
+    let supervisor = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let (address, recorded) = recording_proxy(supervisor.clone());
+    let setup = Setup::new("program 30", 3, 1).listen(&supervisor);
+    let mut c = setup.variable_of(2, "SLACKWATER_RENDEZVOUS", &address).start();
     c.await_note(0, "step 1");
+    let recorded = recorded.lock().unwrap().clone();
+    assert!(recorded.len() > 100, "{} bytes", recorded.len());
     let ports: Vec<u16> = c.pids().iter().flat_map(|pid| listening(*pid)).collect();
     for port in ports.into_iter().chain([supervisor_port(&c)]) {
         for _ in 0..3 {
@@ -257,7 +255,10 @@ fn frames_that_no_honest_process_sends() {
                 assert!(c.age() < Duration::from_secs(30), "{name}: {}", c.logs());
             }
             assert!(answers.unwrap().iter().all(|a| *a == want), "{name}: {}", c.logs());
-            assert!(!c.formings().is_empty(), "{name}, {write}: the frame was taken\n{}", c.logs());
+            // What has the form of a message and no meaning may end the generation or be of no consequence.
+            let ended = !c.formings().is_empty() || name.starts_with("contents");
+            assert!(ended, "{name}, {write}: the frame was taken\n{}", c.logs());
+            assert!(c.logs().contains("fault: Frame"), "{name}, {write}: not reached\n{}", c.logs());
             assert!(most < 256 << 20, "{name}: {most} bytes");
         }
     }

@@ -508,7 +508,8 @@ fn run_generation(engine: &Arc<Engine>, member: &Arc<Member>, formation: Formati
         let _entered = Entered::new(&here);
         let mut worker = Worker::new(worker_config(&shared), allocator, Some(Instant::now()));
         let speaks = worker.index().is_multiple_of(shared.config.workers);
-        match catch_up(&mut worker, &shared) {
+        let caught_up = catch_unwind(AssertUnwindSafe(|| catch_up(&mut worker, &shared)));
+        match caught_up.unwrap_or_else(|panic| Err(cluster_error(cannot_go_on(&*panic)))) {
             Err(e) => here.abort(&e.to_string()),
             Ok(()) if speaks => {
                 shared.note_progress();
@@ -543,6 +544,12 @@ impl Drop for Entered<'_> {
     }
 }
 
+fn cannot_go_on(panic: &(dyn std::any::Any + Send)) -> String {
+    let what = panic.downcast_ref::<String>().map(String::as_str);
+    let what = what.or(panic.downcast_ref::<&str>().copied()).unwrap_or("panic");
+    format!("a worker cannot go on: {what}")
+}
+
 /// What a worker thread does: follow the board until it is closed or interrupted.
 fn work(engine: &Engine, mut worker: Worker, fail: &dyn Fn(String)) {
     let mut n = 0;
@@ -550,9 +557,7 @@ fn work(engine: &Engine, mut worker: Worker, fail: &dyn Fn(String)) {
         n += 1;
         let result = catch_unwind(AssertUnwindSafe(|| job.run(&mut worker)));
         if let Err(panic) = result {
-            let what = panic.downcast_ref::<String>().map(String::as_str);
-            let what = what.or(panic.downcast_ref::<&str>().copied()).unwrap_or("panic");
-            fail(format!("a worker cannot go on: {what}"));
+            fail(cannot_go_on(&*panic));
             break;
         }
     }

@@ -74,7 +74,7 @@ impl Setup {
         self.of_first.entry(slot).or_default().push((name.to_string(), value.to_string()));
         self
     }
-    /// A program that runs the processes of a slot, such as `ip netns exec NAME`.
+    /// A program that runs the first process of a slot, such as `ip netns exec NAME`.
     pub fn run_by(mut self, slot: usize, program: &[&str]) -> Self {
         self.before.insert(slot, program.iter().map(|s| s.to_string()).collect());
         self
@@ -172,7 +172,8 @@ impl Cluster {
     }
     fn launch(&self, slot: usize, is_first: bool) -> Process {
         let own = std::env::current_exe().expect("this program").into_os_string();
-        let before = self.setup.before.get(&slot).into_iter().flatten().map(|s| s.into());
+        let before = self.setup.before.get(&slot).filter(|_| is_first);
+        let before = before.into_iter().flatten().map(|s| s.into());
         let mut words = before.chain([own]);
         let mut command = Command::new(words.next().expect("a program"));
         command
