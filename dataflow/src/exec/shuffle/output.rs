@@ -2,7 +2,7 @@
 
 use crate::context::Engine;
 use crate::dataset::lineage::{NodeId, Stop};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::exec::parcel::{Head, Parcel, Payload};
 use crate::exec::stage::StageState;
@@ -70,6 +70,8 @@ struct Rounds {
     owner: Option<usize>,
     finished: bool,
     commits: HashSet<(u32, u32)>,
+    /// Why blocks could not be kept here.
+    failed: Option<ErrorKind>,
 }
 
 /// The output of one shuffle in one process.
@@ -119,6 +121,7 @@ impl<P: Payload> ShuffleOutput<P> {
             return;
         }
         rounds.finished = true;
+        let ok = ok && rounds.failed.is_none();
         for (r, part) in self.parts.iter().enumerate().filter(|(r, _)| missing[*r]) {
             let mut part = lock(part);
             if ok && self.engine.topology().owns(r) {
@@ -133,6 +136,12 @@ impl<P: Payload> ShuffleOutput<P> {
     pub fn read(self: &Arc<Self>, reduce: usize, task: &Rc<TaskContext>) -> Result<ShuffleReader<P>, Stop> {
         let part = lock(&self.parts[reduce]);
         if !part.ready {
+            // Whoever ends a round takes the locks the other way round.
+            drop(part);
+            // The tasks that would have read it tell all processes why; that they were not kept only this one knows.
+            if let Some(kind) = lock(&self.rounds).failed.clone() {
+                return Err(Stop::Fatal(Error::new(kind)));
+            }
             return Err(Stop::Missing(format!("shuffle {} has lost partition {reduce}", self.node)));
         }
         let blocks = part.slots.iter().map(|s| (s.head, s.place.clone())).collect();
@@ -219,6 +228,10 @@ pub(crate) struct Sink<P: Payload> {
 }
 
 impl<P: Payload> Sink<P> {
+    /// Blocks could not be kept.
+    pub fn fail(&mut self, error: &Error) {
+        lock(&self.output.rounds).failed.get_or_insert(error.kind().clone());
+    }
     pub fn commit(&mut self, head: Head) {
         lock(&self.output.rounds).commits.insert((head.map, head.attempt));
     }
