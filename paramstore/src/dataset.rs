@@ -12,7 +12,8 @@ use std::borrow::Cow;
 
 /// All values of a table at one moment. Cloning clones a handle.
 pub struct TableValues<V> {
-    values: Values<V>,
+    /// Nothing in a process that has come too late to have them; whoever has computed with them there has the result.
+    values: Option<Values<V>>,
     rows: usize,
     columns: usize,
 }
@@ -30,6 +31,11 @@ impl<V> Clone for TableValues<V> {
 }
 
 impl<V: Value> TableValues<V> {
+    fn values(&self) -> &Values<V> {
+        self.values.as_ref().expect(
+            "values of a table between segments of a training are gone with the processes that had them",
+        )
+    }
     /// Number of rows.
     pub fn rows(&self) -> usize {
         self.rows
@@ -44,7 +50,7 @@ impl<V: Value> TableValues<V> {
     /// If there is no such row.
     pub fn row(&self, row: usize) -> Cow<'_, [V]> {
         assert!(row < self.rows, "the table has no row {row}");
-        self.values.row(self.columns, row)
+        self.values().row(self.columns, row)
     }
     /// The values of a row other than [`Default`] with their columns: ascending, or the largest first if the table is so.
     ///
@@ -52,7 +58,7 @@ impl<V: Value> TableValues<V> {
     /// If there is no such row.
     pub fn entries(&self, row: usize) -> Cow<'_, [(u32, V)]> {
         assert!(row < self.rows, "the table has no row {row}");
-        self.values.entries(self.columns, row)
+        self.values().entries(self.columns, row)
     }
     /// One value.
     ///
@@ -60,14 +66,14 @@ impl<V: Value> TableValues<V> {
     /// If there is no such row or column.
     pub fn get(&self, row: usize, column: usize) -> V {
         assert!(row < self.rows && column < self.columns, "the table has no ({row}, {column})");
-        self.values.get(row * self.columns + column)
+        self.values().get(row * self.columns + column)
     }
 }
 
 impl<V: Value> Table<V> {
     /// All values, as of the end of the last run.
     pub fn snapshot(&self) -> TableValues<V> {
-        TableValues { values: self.current(), rows: self.rows(), columns: self.columns() }
+        TableValues { values: self.known(), rows: self.rows(), columns: self.columns() }
     }
     /// The rows as a dataset of (number, values), as of the end of the last run.
     #[track_caller]

@@ -17,7 +17,7 @@ use slackwater_dataflow::{Bridge, Data, DatasetRef, Topology};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use timely::dataflow::operators::{ConnectLoop, Feedback};
 use timely::worker::Worker;
 
@@ -37,8 +37,8 @@ pub(crate) struct TableRun<V: Value> {
 }
 
 impl<V: Value> TableRun<V> {
-    pub fn new(table: &Table<V>, partitions: usize, topology: Topology) -> Self {
-        let (rows, columns, initial) = (table.rows(), table.columns(), table.current());
+    pub fn new(table: &Table<V>, initial: Values<V>, partitions: usize, topology: Topology) -> Self {
+        let (rows, columns) = (table.rows(), table.columns());
         let shards = topology.workers_in_all();
         let replica = match &initial {
             Values::Dense(values) => Replica::new(values.iter().copied(), partitions, shards),
@@ -118,6 +118,8 @@ pub(crate) struct Run<T: Data, V: Value> {
     pub reports: Mutex<BTreeMap<usize, WorkerReport>>,
     /// By partition of this process: its losses by epoch.
     pub losses: Mutex<BTreeMap<usize, Vec<EpochLoss>>>,
+    /// Values of the tables when the run has ended.
+    pub ended: OnceLock<Vec<Values<V>>>,
 }
 
 impl<T: Data, V: Value> Run<T, V> {
@@ -158,6 +160,10 @@ impl<T: Data, V: Value> Run<T, V> {
                 .zip(state)
                 .for_each(|(element, value)| kept[element as usize] = *value);
         }
+    }
+    /// Values of the tables, of a run that has ended.
+    pub fn ended(&self) -> &[Values<V>] {
+        self.ended.get_or_init(|| self.tables.iter().map(TableRun::values).collect())
     }
     /// The process of a worker; also its replica.
     pub fn process_of(&self, worker: usize) -> usize {

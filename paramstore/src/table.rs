@@ -7,6 +7,7 @@ use crate::sparse::Order;
 use crate::value::Value;
 use crate::values::Values;
 use slackwater_dataflow::{Context, Error, Name, Result};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock, RwLockReadGuard};
 
 /// Elements that a table can have: an element has a number of 32 bits, and a few are the engine's own.
@@ -81,6 +82,9 @@ struct Inner<V> {
     sending: Sending,
     /// As of the end of the last run that went well; the same bits in every process.
     values: RwLock<Values<V>>,
+    /// In a process that has come in the place of a lost one: the table changes in a training that this process has not
+    /// come to take part in yet, and nobody has its values between that training's segments any more.
+    is_missing: AtomicBool,
 }
 
 /// A matrix of numbers that training reads and adds to. Cloning clones a handle.
@@ -129,9 +133,27 @@ impl<V: Value> Table<V> {
     pub(crate) fn current(&self) -> Values<V> {
         self.lock().clone()
     }
+    /// The values, if this process has them.
+    pub(crate) fn known(&self) -> Option<Values<V>> {
+        (!self.0.is_missing.load(Ordering::Acquire)).then(|| self.current())
+    }
+    fn read(&self) -> RwLockReadGuard<'_, Values<V>> {
+        let is_missing = self.0.is_missing.load(Ordering::Acquire);
+        assert!(
+            !is_missing,
+            "{} is read while a training goes on that other processes have come further in: its values of that time are gone \
+             (read it in a dataset operation, or after the training)",
+            self.name()
+        );
+        self.lock()
+    }
+    /// Says that this process does not have the values.
+    pub(crate) fn set_missing(&self) {
+        self.0.is_missing.store(true, Ordering::Release);
+    }
     /// All values, row by row, as of the end of the last run. Of sparse rows this makes a copy that is not sparse.
     pub fn values(&self) -> Arc<Vec<V>> {
-        self.lock().to_dense()
+        self.read().to_dense()
     }
     /// One value, as of the end of the last run.
     ///
@@ -139,14 +161,14 @@ impl<V: Value> Table<V> {
     /// If there is no such row or column.
     pub fn get(&self, row: usize, column: usize) -> V {
         assert!(row < self.0.rows && column < self.0.columns, "{}: no ({row}, {column})", self.name());
-        self.lock().get(row * self.0.columns + column)
+        self.read().get(row * self.0.columns + column)
     }
     /// One row, as of the end of the last run.
     ///
     /// # Panics
     /// If there is no such row.
     pub fn row(&self, row: usize) -> Vec<V> {
-        self.lock().row(self.0.columns, row).into_owned()
+        self.read().row(self.0.columns, row).into_owned()
     }
     /// The values of a row other than [`Default`] with their columns, as of the end of the last run: ascending, or the
     /// largest first if the table is so.
@@ -154,7 +176,7 @@ impl<V: Value> Table<V> {
     /// # Panics
     /// If there is no such row.
     pub fn entries(&self, row: usize) -> Vec<(u32, V)> {
-        self.lock().entries(self.0.columns, row).into_owned()
+        self.read().entries(self.0.columns, row).into_owned()
     }
     /// Overwrites all values, between runs. Must be given the same in every process.
     ///
@@ -173,6 +195,7 @@ impl<V: Value> Table<V> {
     }
     pub(crate) fn set(&self, values: Values<V>) {
         *self.0.values.write().unwrap_or_else(|e| e.into_inner()) = values;
+        self.0.is_missing.store(false, Ordering::Release);
     }
 }
 
@@ -219,6 +242,7 @@ impl TableExt for Context {
             rule: spec.rule,
             sending: spec.sending,
             values: RwLock::new(values),
+            is_missing: AtomicBool::new(false),
         })))
     }
 }

@@ -18,6 +18,8 @@ use crate::dataset::lineage::NodeId;
 use crate::error::{BadRecord, Error, ErrorKind, OnBad, Result};
 use crate::event::{Event, EventBus};
 use crate::exec::board::Board;
+use crate::exec::interop::AnyOutput;
+use crate::exec::keep::{Kept, hand_over};
 use crate::exec::leave::leave;
 use crate::exec::log::{ResultLog, catch_up};
 use crate::exec::parcel::{Head, Kind};
@@ -70,7 +72,7 @@ impl Topology {
     /// How many workers receive a parcel of this kind.
     pub(crate) fn copies(&self, kind: Kind) -> u32 {
         match kind {
-            Kind::Data => 1,
+            Kind::Data | Kind::Direct => 1,
             Kind::Commit => (self.workers * self.processes) as u32,
             Kind::Abort | Kind::ToProcesses => self.processes as u32 - 1,
         }
@@ -79,7 +81,7 @@ impl Topology {
         match head.kind {
             Kind::Data => !self.owns(head.part as usize),
             Kind::ToProcesses => self.processes > 1,
-            Kind::Commit | Kind::Abort => false,
+            Kind::Commit | Kind::Abort | Kind::Direct => false,
         }
     }
 }
@@ -94,6 +96,9 @@ pub struct Engine {
     pub(crate) events: Arc<EventBus>,
     pub(crate) board: Arc<Board>,
     pub(crate) log: ResultLog,
+    pub(crate) kept: Kept,
+    /// Where raw dataflows end.
+    pub(crate) outputs: Mutex<Vec<Weak<dyn AnyOutput>>>,
     /// Channels between workers that are known here: what comes for others is refused, beyond some.
     channels: Arc<AtomicU64>,
     /// What a supervisor is told of.
@@ -264,6 +269,8 @@ impl Context {
             events,
             board,
             log: ResultLog::default(),
+            kept: Kept::default(),
+            outputs: Mutex::default(),
             channels: Arc::default(),
             progress: member.as_ref().map(|m| m.progress().clone()).unwrap_or_default(),
             next_job: Mutex::new(0),
@@ -508,8 +515,11 @@ fn run_generation(engine: &Arc<Engine>, member: &Arc<Member>, formation: Formati
         let _entered = Entered::new(&here);
         let mut worker = Worker::new(worker_config(&shared), allocator, Some(Instant::now()));
         let speaks = worker.index().is_multiple_of(shared.config.workers);
-        let caught_up = catch_unwind(AssertUnwindSafe(|| catch_up(&mut worker, &shared)));
-        match caught_up.unwrap_or_else(|panic| Err(cluster_error(cannot_go_on(&*panic)))) {
+        let ready = catch_unwind(AssertUnwindSafe(|| {
+            catch_up(&mut worker, &shared)?;
+            hand_over(&mut worker, &shared)
+        }));
+        match ready.unwrap_or_else(|panic| Err(cluster_error(cannot_go_on(&*panic)))) {
             Err(e) => here.abort(&e.to_string()),
             Ok(()) if speaks => {
                 shared.note_progress();

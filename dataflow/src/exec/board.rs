@@ -51,9 +51,20 @@ impl Board {
         self.posted.notify_all();
         Ok(state.generation)
     }
-    /// Waits until there are workers.
-    pub fn await_open(&self) -> Result<(), String> {
-        self.wait_open(self.lock()).map(|_| ())
+    /// Posts a job for the workers of one generation; false if they have been told to end.
+    pub fn post_in(&self, generation: u64, job: Arc<dyn Job>) -> Result<bool, String> {
+        let mut state = self.wait_open(self.lock())?;
+        if state.generation != generation {
+            return Ok(false);
+        }
+        state.jobs.push_back(job);
+        state.taken.push_back(0);
+        self.posted.notify_all();
+        Ok(true)
+    }
+    /// Waits until there are workers; their generation.
+    pub fn await_open(&self) -> Result<u64, String> {
+        self.wait_open(self.lock()).map(|state| state.generation)
     }
     fn wait_open<'a>(&'a self, mut state: MutexGuard<'a, State>) -> Result<MutexGuard<'a, State>, String> {
         loop {

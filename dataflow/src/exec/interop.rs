@@ -5,23 +5,19 @@
 //! comes out. What happens between is timely's: no retries, no bounded memory, and an operator that panics ends the
 //! call with an error.
 
-use super::board::Job;
-use super::job;
-use super::stage::{Failure, JobControl, StageState};
+use super::attempts::Attempt;
+use super::stage::{Failure, StageState};
 use super::task::{TaskContext, guarded};
-use crate::context::Context;
+use crate::context::{Context, Engine};
 use crate::dataset::Dataset;
 use crate::dataset::lineage::{
     Chunk, Cursor, Data, Dependency, Input, Lineage, Node, NodeInfo, Record, Stop,
 };
-use crate::dataset::node::NewNode;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::Stored;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::Operator;
@@ -50,9 +46,9 @@ impl<T: Data> AnyDataset for Dataset<T> {
 /// What `to_stream` needs inside the closure of [`Context::timely`]. Cheap to clone, so that operators can keep one.
 #[derive(Clone)]
 pub struct Bridge {
-    state: Arc<StageState>,
+    pub(super) state: Arc<StageState>,
     /// Operators that have something to do when the call fails or is cancelled.
-    on_stop: Arc<Mutex<Vec<SyncActivator>>>,
+    pub(super) on_stop: Arc<Mutex<Vec<SyncActivator>>>,
 }
 
 /// A dataset for what workers hold on to: it does not keep the context alive.
@@ -155,9 +151,9 @@ impl Bridge {
 }
 
 /// Depends on all inputs, so that planning it computes their shuffles.
-struct Roots {
-    info: NodeInfo,
-    parents: Vec<Arc<dyn Node>>,
+pub(super) struct Roots {
+    pub info: NodeInfo,
+    pub parents: Vec<Arc<dyn Node>>,
 }
 
 impl Node for Roots {
@@ -255,13 +251,68 @@ fn failure(stop: Stop) -> Failure {
 
 /// Where a stream is collected; see [`Context::output`].
 pub struct Output<U> {
-    parts: Arc<Vec<Mutex<Vec<U>>>>,
-    topology: crate::context::Topology,
+    place: Arc<Place<U>>,
+    engine: Arc<Engine>,
+}
+
+struct Place<U> {
+    parts: Vec<Mutex<Vec<U>>>,
+    /// A call that collects in it has ended.
+    closed: AtomicBool,
+}
+
+/// An output with its record type erased.
+pub(crate) trait AnyOutput: Send + Sync {
+    /// True if no call that collects in it has ended.
+    fn is_open(&self) -> bool;
+    fn close(&self);
+    /// Forgets what an interrupted call has left.
+    fn clear(&self);
+    /// What this process has collected, for the others.
+    fn written(&self) -> Vec<u8>;
+    /// Takes what a process has collected.
+    fn read(&self, bytes: &[u8]) -> Result<()>;
+}
+
+impl<U: Record> AnyOutput for Place<U> {
+    fn is_open(&self) -> bool {
+        !self.closed.load(Ordering::Acquire)
+    }
+    fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+    fn clear(&self) {
+        self.parts.iter().for_each(|part| lock(part).clear());
+    }
+    fn written(&self) -> Vec<u8> {
+        let parts = self.parts.iter().enumerate().map(|(p, part)| (p, lock(part).clone()));
+        let parts: Vec<(usize, Vec<U>)> = parts.filter(|(_, records)| !records.is_empty()).collect();
+        postcard::to_stdvec(&parts).unwrap_or_default()
+    }
+    fn read(&self, bytes: &[u8]) -> Result<()> {
+        let parts: Vec<(usize, Vec<U>)> =
+            postcard::from_bytes(bytes).map_err(|e| Error::usage(format!("an output: {e}")))?;
+        for (p, records) in parts {
+            if let Some(part) = self.parts.get(p) {
+                *lock(part) = records;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Engine {
+    /// Outputs that a call may collect in.
+    fn open_outputs(&self) -> Vec<Arc<dyn AnyOutput>> {
+        let mut all = lock(&self.outputs);
+        all.retain(|o| o.strong_count() > 0);
+        all.iter().filter_map(|o| o.upgrade()).filter(|o| o.is_open()).collect()
+    }
 }
 
 impl<U> Clone for Output<U> {
     fn clone(&self) -> Self {
-        Output { parts: self.parts.clone(), topology: self.topology }
+        Output { place: self.place.clone(), engine: self.engine.clone() }
     }
 }
 
@@ -269,7 +320,7 @@ impl<U: Record + Ord> Output<U> {
     /// What was collected so far, each partition sorted, because the order of arrival means nothing.
     #[track_caller]
     pub fn dataset(&self, cx: &Context) -> Dataset<U> {
-        let parts = self.parts.iter().map(|p| {
+        let parts = self.place.parts.iter().map(|p| {
             let mut records = lock(p).clone();
             records.sort();
             records
@@ -286,75 +337,16 @@ pub trait IntoDataset<U> {
 
 impl<'scope, S: Timestamp, U: Record> IntoDataset<U> for StreamVec<'scope, S, U> {
     fn into_dataset(self, output: &Output<U>, route: impl Fn(&U) -> u64 + 'static) {
-        let (output, n, route) = (output.clone(), output.parts.len() as u64, Rc::new(route));
-        let (by, topology) = (route.clone(), output.topology);
+        let (output, n, route) = (output.clone(), output.place.parts.len() as u64, Rc::new(route));
+        let (by, topology) = (route.clone(), output.engine.topology());
         let exchange = Exchange::new(move |x: &U| topology.worker_of((by(x) % n) as usize) as u64);
         self.sink(exchange, "into dataset", move |(input, _)| {
             input.for_each(|_, records: &mut Vec<U>| {
                 for record in records.drain(..) {
-                    lock(&output.parts[(route(&record) % n) as usize]).push(record);
+                    lock(&output.place.parts[(route(&record) % n) as usize]).push(record);
                 }
             })
         });
-    }
-}
-
-type Build = dyn Fn(&mut Worker, &Bridge) + Send + Sync;
-
-struct TimelyJob {
-    bridge: Bridge,
-    build: Box<Build>,
-    /// Set by a worker whose operators panicked: in one process timely does not tell the others.
-    broken: AtomicBool,
-    left: AtomicUsize,
-    finished: Mutex<bool>,
-    done: Condvar,
-}
-
-struct Posted(Arc<TimelyJob>);
-
-impl Job for Posted {
-    fn run(&self, worker: &mut Worker) {
-        let job = &self.0;
-        let result = catch_unwind(AssertUnwindSafe(|| {
-            (job.build)(worker, &job.bridge);
-            job.bridge.state.job.engine.note_channels(worker);
-            while worker.has_dataflows() && !job.must_stop() {
-                worker.step_or_park(Some(Duration::from_millis(10)));
-            }
-            if worker.has_dataflows() && !job.broken.load(Ordering::Acquire) {
-                for operator in lock(&job.bridge.on_stop).iter() {
-                    // An error says that its worker is gone.
-                    let _ = operator.activate();
-                }
-                // One step takes the activations in, one runs the operators.
-                worker.step();
-                worker.step();
-            }
-        }));
-        if let Err(panic) = result {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            let text = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("panic").to_string();
-            job.bridge
-                .state
-                .fail(0, Failure::Error(ErrorKind::Usage(format!("a timely operator panicked: {text}"))));
-            job.broken.store(true, Ordering::Release);
-        }
-        for dataflow in worker.installed_dataflows() {
-            worker.drop_dataflow(dataflow);
-        }
-        if job.left.fetch_sub(1, Ordering::AcqRel) == 1 {
-            *lock(&job.finished) = true;
-            job.done.notify_all();
-        }
-    }
-}
-
-impl TimelyJob {
-    fn must_stop(&self) -> bool {
-        self.broken.load(Ordering::Acquire)
-            || self.bridge.state.failure().is_some()
-            || self.bridge.state.must_stop(0)
     }
 }
 
@@ -362,54 +354,46 @@ impl Context {
     /// A place for [`IntoDataset::into_dataset`], of `partitions` partitions.
     pub fn output<U: Record + Ord>(&self, partitions: usize) -> Output<U> {
         let parts = (0..partitions.max(1)).map(|_| Mutex::default()).collect();
-        Output { parts: Arc::new(parts), topology: self.topology() }
+        let place = Arc::new(Place { parts, closed: AtomicBool::new(false) });
+        let weak: std::sync::Weak<dyn AnyOutput> = Arc::downgrade(&place) as _;
+        lock(&self.engine().outputs).push(weak);
+        Output { place, engine: self.engine().clone() }
     }
     /// Runs `build` on every worker and then the dataflows it has built, until they are complete. `inputs` are the
     /// datasets that it reads with [`Dataset::to_stream`]: their shuffles are computed first.
     ///
-    /// All workers must build the same dataflows in the same order.
+    /// All workers must build the same dataflows in the same order. When a process of a cluster is lost meanwhile, they are
+    /// built again from the start, and what was collected before is forgotten.
     #[track_caller]
     pub fn timely<F>(&self, inputs: &[&dyn AnyDataset], build: F) -> Result<()>
     where
         F: Fn(&mut Worker, &Bridge) + Send + Sync + 'static,
     {
-        let engine = self.engine();
-        let parents: Vec<Arc<dyn Node>> = inputs.iter().map(|d| d.node()).collect();
-        let digests: Vec<u64> = parents.iter().map(|p| p.info().digest).collect();
-        let info = NewNode {
-            closure: std::any::type_name::<F>(),
-            parents: &digests,
-            ..NewNode::of("timely", parents.iter().map(|p| p.info().partitions).sum(), Location::caller())
+        let build = Arc::new(build);
+        let outputs = self.engine().open_outputs();
+        let ended = self.attempts::<F>(
+            "timely",
+            inputs,
+            |_| {
+                outputs.iter().for_each(|output| output.clear());
+                let (build, told) = (build.clone(), outputs.clone());
+                Ok(Attempt {
+                    build: Box::new(move |worker, bridge| build(worker, bridge)),
+                    told: Box::new(move || {
+                        let written: Vec<Vec<u8>> = told.iter().map(|o| o.written()).collect();
+                        postcard::to_stdvec(&written).unwrap_or_default()
+                    }),
+                    ..Attempt::default()
+                })
+            },
+            Vec::new,
+        )?;
+        for bytes in &ended.told {
+            let written: Vec<Vec<u8>> =
+                postcard::from_bytes(bytes).map_err(|e| Error::usage(format!("an output: {e}")))?;
+            outputs.iter().zip(written).try_for_each(|(output, bytes)| output.read(&bytes))?;
         }
-        .finish(engine);
-        let (id, partitions) = (info.id, (0..info.partitions).collect());
-        // Computes the shuffles of the inputs, and compares the program with the other processes.
-        job::run(engine, "timely", Arc::new(Roots { info, parents }), partitions, Box::new(|_, _| Ok(())))?;
-        let control = Arc::new(JobControl::new(engine, 0, None));
-        let state = Arc::new(StageState::new(&control, 0, id, "timely".to_string(), vec![]));
-        let bridge = Bridge { state, on_stop: Arc::default() };
-        let job = Arc::new(TimelyJob {
-            bridge: bridge.clone(),
-            build: Box::new(build),
-            broken: AtomicBool::new(false),
-            left: AtomicUsize::new(self.config().workers),
-            finished: Mutex::new(false),
-            done: Condvar::new(),
-        });
-        engine.register_running(&control);
-        engine.board.post(Arc::new(Posted(job.clone()))).map_err(|e| Error::new(ErrorKind::Cluster(e)))?;
-        let mut finished = lock(&job.finished);
-        while !*finished {
-            if let Some(why) = engine.board.dead() {
-                return Err(Error::new(ErrorKind::Cluster(why)));
-            }
-            finished = job
-                .done
-                .wait_timeout(finished, Duration::from_millis(100))
-                .unwrap_or_else(|e| e.into_inner())
-                .0;
-        }
-        engine.unregister_running(0);
-        bridge.failure().map_or(Ok(()), Err)
+        outputs.iter().for_each(|output| output.close());
+        Ok(())
     }
 }

@@ -61,6 +61,8 @@ struct ActionJob<T: Data, R> {
     compute: Arc<Compute<T, R>>,
     /// Fingerprint of the job.
     digest: u64,
+    /// Its result is kept for processes that come later.
+    is_logged: bool,
     rounds: Vec<OnceLock<Round>>,
     /// What this process has at the start of each round.
     inventories: Vec<OnceLock<Inventory>>,
@@ -160,6 +162,50 @@ pub(crate) fn run<T: Data, R: Record>(
     result
 }
 
+/// What a job has come to, if it has ended already, before this process has come.
+pub(super) fn find(
+    engine: &Engine,
+    number: u64,
+    digest: u64,
+    what: impl FnOnce() -> String,
+) -> Result<Option<Entry>> {
+    if engine.config.membership.is_none() {
+        return Ok(None);
+    }
+    // What the others have is there when there are workers.
+    engine.board.await_open().map_err(|why| Error::new(ErrorKind::Cluster(why)))?;
+    let Some(entry) = engine.log.get(number)? else { return Ok(None) };
+    if entry.digest != digest {
+        let plans = vec![
+            format!("before: {}, plan {:016x}", entry.what, entry.digest),
+            format!("now: {}, plan {digest:016x}", what()),
+        ];
+        return Err(Error::new(ErrorKind::PlanMismatch { job: number, plans }));
+    }
+    Ok(Some(entry))
+}
+
+/// Computes the shuffles that `root` reads, as the first half of job `number`, which is not an action. False if the
+/// generation has ended meanwhile.
+pub(super) fn prepare(
+    engine: &Arc<Engine>,
+    what: &'static str,
+    number: u64,
+    generation: u64,
+    root: Arc<dyn Lineage<()>>,
+    partitions: Vec<usize>,
+) -> Result<bool> {
+    let control = Arc::new(JobControl::new(engine, number, None));
+    let job = ActionJob::new(control.clone(), what, root, partitions, Arc::new(|_, _| Ok(())));
+    let job = Arc::new(ActionJob { is_logged: false, ..job });
+    engine.register_running(&control);
+    let posted = engine.board.post_in(generation, Arc::new(Posted(job.clone())));
+    let posted = posted.map_err(|why| Error::new(ErrorKind::Cluster(why)))?;
+    let result = if posted { job.wait(&engine.board, generation) } else { None };
+    engine.unregister_running(number);
+    result.transpose().map(|done| done.is_some())
+}
+
 impl<T: Data, R: Record> ActionJob<T, R> {
     fn new(
         control: Arc<JobControl>,
@@ -173,6 +219,7 @@ impl<T: Data, R: Record> ActionJob<T, R> {
             digest: crate::hash::hash_of(&(root.info().digest, action, &partitions)),
             control,
             action,
+            is_logged: true,
             outcome: Mutex::new(Outcome {
                 slots: partitions.iter().map(|_| None).collect(),
                 encoded: vec![vec![]; partitions.len()],
@@ -197,20 +244,8 @@ impl<T: Data, R: Record> ActionJob<T, R> {
     /// The result, if the job has ended already, before this process has come.
     fn replay(&self) -> Result<Option<Vec<R>>> {
         let (engine, number) = (&self.control.engine, self.control.number);
-        if engine.config.membership.is_none() {
-            return Ok(None);
-        }
-        // What the others have is there when there are workers.
-        engine.board.await_open().map_err(|why| Error::new(ErrorKind::Cluster(why)))?;
-        let Some(entry) = engine.log.get(number)? else { return Ok(None) };
+        let Some(entry) = find(engine, number, self.digest, || self.what())? else { return Ok(None) };
         fault::reach("in-replay", number);
-        if entry.digest != self.digest {
-            let plans = vec![
-                format!("before: {}, plan {:016x}", entry.what, entry.digest),
-                format!("now: {}, plan {:016x}", self.what(), self.digest),
-            ];
-            return Err(Error::new(ErrorKind::PlanMismatch { job: number, plans }));
-        }
         engine.accumulators.absorb(engine, entry.contributions)?;
         match entry.outcome {
             log::Outcome::Failed(kind) => Err(Error::new(kind)),
@@ -232,7 +267,8 @@ impl<T: Data, R: Record> ActionJob<T, R> {
             None => log::Outcome::Done(std::mem::take(&mut outcome.encoded)),
         };
         let contributions = std::mem::take(&mut *lock(&self.contributions));
-        let entry = Entry { digest: self.digest, what: self.what(), outcome: result, contributions };
+        let (digest, what) = (self.digest, self.what());
+        let entry = Entry { digest, what, outcome: result, contributions, remembered: vec![] };
         engine.log.append(&entry, &engine.store.dir)?;
         engine.note_progress();
         Ok(())
@@ -441,6 +477,7 @@ impl<T: Data, R: Record> Job for Posted<T, R> {
         if self.0.left.fetch_sub(1, Ordering::AcqRel) == 1 {
             fault::reach("after-result-before-log", self.0.control.number);
             if engine.config.membership.is_some()
+                && self.0.is_logged
                 && let Err(error) = self.0.record()
             {
                 lock(&self.0.outcome).error.get_or_insert(error);

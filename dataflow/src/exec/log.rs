@@ -46,6 +46,8 @@ pub(crate) struct Entry {
     pub outcome: Outcome,
     /// What tasks of all processes have added to accumulators.
     pub contributions: Vec<Contribution>,
+    /// What the job wants to be known later besides; it need not be the same in all logs.
+    pub remembered: Vec<u8>,
 }
 
 enum Place {
@@ -173,6 +175,7 @@ mod tests {
             what: "test".to_string(),
             outcome: Outcome::Done(vec![vec![i as u8; 24 << 20]]),
             contributions: vec![],
+            remembered: vec![],
         };
         (1..=4).for_each(|i| log.append(&entry(i), &dir).unwrap());
         assert!(dir.path().exists(), "the third one did not fit");

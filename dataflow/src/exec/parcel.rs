@@ -87,6 +87,8 @@ pub(crate) enum Kind {
     Abort = 2,
     /// Records for one worker of every other process.
     ToProcesses = 3,
+    /// A message for worker number `part` of all.
+    Direct = 4,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -182,6 +184,7 @@ impl<P: Payload> ContainerBytes for Parcel<P> {
             1 => Kind::Commit,
             2 => Kind::Abort,
             3 => Kind::ToProcesses,
+            4 => Kind::Direct,
             _ => Kind::Data,
         };
         let head =
@@ -224,6 +227,9 @@ impl<P: Payload> Distributor<Parcel<P>> for Route {
             Kind::Data => {
                 let index = topology.worker_of(parcel.head.part as usize);
                 to[index].push(&mut Some(Message::new(stamp.clone(), parcel)));
+            }
+            Kind::Direct => {
+                to[parcel.head.part as usize].push(&mut Some(Message::new(stamp.clone(), parcel)));
             }
             Kind::Commit => {
                 for q in to {

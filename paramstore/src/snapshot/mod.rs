@@ -19,8 +19,8 @@ mod restore;
 mod writer;
 
 pub(crate) use files::{Manifest, TableShape};
-pub(crate) use restore::restore;
-pub(crate) use writer::{Part, Writer, write_manifest};
+pub(crate) use restore::{Restored, restore};
+pub(crate) use writer::{Part, Writer, remove_manifest, write_manifest};
 
 use std::path::PathBuf;
 

@@ -99,6 +99,15 @@ fn write_part<V: Value>(folder: &Path, shard: usize, shards: usize, part: Part<V
     write_whole(&folder.join(part_name(shard, shards)), &[&bytes, &crc])
 }
 
+/// Makes a snapshot invalid, if it is there: its parts will be written again.
+pub(crate) fn remove_manifest(dir: &Path, clock: u64) -> Result<()> {
+    let path = folder(dir, clock).join(MANIFEST);
+    match std::fs::remove_file(&path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io(&path, "remove", &e)),
+        _ => Ok(()),
+    }
+}
+
 /// Makes a snapshot valid, and removes the oldest but `keep`. All its parts are on disk. Does nothing if it is valid
 /// already.
 pub(crate) fn write_manifest(dir: &Path, manifest: &Manifest, keep: usize) -> Result<()> {

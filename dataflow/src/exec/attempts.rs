@@ -1,0 +1,313 @@
+//! Dataflows that users or siblings build, as one job: tried in generation after generation until they have run to
+//! their end.
+//!
+//! # What
+//! An [`Attempt`] says what to build in one generation. When its dataflows are complete, every process tells all others
+//! something ([`Attempt::told`]), and perhaps keeps a recovery point; then the job is in the log, with what was told and
+//! what the process wants to remember besides. A process that comes later finds it there and builds nothing.
+//!
+//! # Guarantees
+//! All processes end an attempt with the same outcome. If the generation ends before that, nothing of the attempt counts,
+//! and the next one begins when its generation is there.
+//!
+//! # Cost
+//! One job for the inputs, the dataflows, and in a cluster one round of messages.
+
+use super::board::Job;
+use super::gather::all_gather;
+use super::interop::{AnyDataset, Bridge, Roots};
+use super::job;
+use super::keep::{Point, complete};
+use super::log::{Entry, Outcome};
+use super::stage::{Failure, JobControl, StageState};
+use crate::context::Context;
+use crate::dataset::node::NewNode;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::Event;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+use timely::worker::Worker;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+/// What to do in one generation.
+pub struct Attempt {
+    /// Builds dataflows, on every worker.
+    pub build: Box<dyn Fn(&mut Worker, &Bridge) + Send + Sync>,
+    /// What this process tells all when they are complete.
+    pub told: Box<dyn Fn() -> Vec<u8> + Send + Sync>,
+    /// Whether a recovery point is kept, given what was told; must be the same in every process.
+    pub is_due: Box<dyn Fn(&[Vec<u8>]) -> bool + Send + Sync>,
+    /// The point, and the number of its computation, given what was told; called once a process if one is due.
+    pub point: Box<dyn Fn(&[Vec<u8>]) -> (u64, Point) + Send + Sync>,
+}
+
+impl Default for Attempt {
+    fn default() -> Self {
+        Attempt {
+            build: Box::new(|_, _| {}),
+            told: Box::new(Vec::new),
+            is_due: Box::new(|_| false),
+            point: Box::new(|_| unreachable!("no point is due")),
+        }
+    }
+}
+
+/// How the attempts have ended.
+pub struct Ended {
+    /// By process.
+    pub told: Vec<Vec<u8>>,
+    /// What a process has remembered: this one, or if it was not there yet another.
+    pub remembered: Option<Vec<u8>>,
+    /// This process has taken part in the attempt that was complete; else it was before its time.
+    pub took_part: bool,
+}
+
+struct TimelyJob {
+    number: u64,
+    digest: u64,
+    what: String,
+    bridge: Bridge,
+    attempt: Attempt,
+    remember: Arc<dyn Fn() -> Vec<u8> + Send + Sync>,
+    told: Mutex<Vec<Vec<u8>>>,
+    /// Set by a worker whose operators panicked: in one process timely does not tell the others.
+    broken: AtomicBool,
+    left: AtomicUsize,
+    finished: Mutex<bool>,
+    done: Condvar,
+}
+
+struct Posted(Arc<TimelyJob>);
+
+impl Job for Posted {
+    fn run(&self, worker: &mut Worker) {
+        let job = &self.0;
+        let engine = &job.bridge.state.job.engine;
+        let result = catch_unwind(AssertUnwindSafe(|| job.complete_dataflows(worker)));
+        if let Err(panic) = result {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("panic").to_string();
+            job.fail(ErrorKind::Usage(format!("a timely operator panicked: {text}")));
+            job.broken.store(true, Ordering::Release);
+        }
+        for dataflow in worker.installed_dataflows() {
+            worker.drop_dataflow(dataflow);
+        }
+        if let Err(e) = job.agree(worker) {
+            job.fail(e.kind().clone());
+        }
+        if engine.board.is_interrupted() {
+            // It is not finished, whatever came of it.
+            return;
+        }
+        if job.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            if engine.config.membership.is_some()
+                && let Err(e) = job.record()
+            {
+                job.fail(e.kind().clone());
+            }
+            *lock(&job.finished) = true;
+            job.done.notify_all();
+        }
+    }
+}
+
+impl TimelyJob {
+    fn fail(&self, kind: ErrorKind) {
+        self.bridge.state.fail(0, Failure::Error(kind));
+    }
+    fn must_stop(&self) -> bool {
+        self.broken.load(Ordering::Acquire) || self.bridge.must_stop()
+    }
+    fn complete_dataflows(&self, worker: &mut Worker) {
+        let engine = &self.bridge.state.job.engine;
+        (self.attempt.build)(worker, &self.bridge);
+        engine.note_channels(worker);
+        while worker.has_dataflows() && !self.must_stop() {
+            worker.step_or_park(Some(Duration::from_millis(10)));
+        }
+        let ends_early = worker.has_dataflows() && !engine.board.is_interrupted();
+        if ends_early && !self.broken.load(Ordering::Acquire) {
+            for operator in lock(&self.bridge.on_stop).iter() {
+                // An error says that its worker is gone.
+                let _ = operator.activate();
+            }
+            // One step takes the activations in, one runs the operators.
+            worker.step();
+            worker.step();
+        }
+    }
+    /// Tells the other processes how it went and what there is to tell; keeps a point if one is due.
+    fn agree(&self, worker: &mut Worker) -> Result<()> {
+        let engine = &self.bridge.state.job.engine;
+        let speaks = worker.index().is_multiple_of(engine.topology().workers);
+        if engine.config.membership.is_none() {
+            if speaks {
+                *lock(&self.told) = vec![(self.attempt.told)()];
+            }
+            return Ok(());
+        }
+        let failure = self.bridge.failure().map(|e| e.kind().clone());
+        let mine = if speaks && failure.is_none() { (self.attempt.told)() } else { vec![] };
+        let wrong = |e: postcard::Error| Error::new(ErrorKind::Cluster(format!("what was told: {e}")));
+        let mine = postcard::to_stdvec(&(failure, mine)).map_err(wrong)?;
+        let mut told = vec![];
+        for bytes in all_gather(worker, engine, mine)? {
+            let (failure, of_process): (Option<ErrorKind>, Vec<u8>) =
+                postcard::from_bytes(&bytes).map_err(wrong)?;
+            if let Some(kind) = failure {
+                return Err(Error::new(kind));
+            }
+            told.push(of_process);
+        }
+        if (self.attempt.is_due)(&told) {
+            let point = speaks.then(|| (self.attempt.point)(&told));
+            let (key, point) = point.map_or((0, None), |(key, point)| (key, Some(point)));
+            if let Some(point) = complete(worker, engine, point)? {
+                engine.kept.propose(key, self.number, point);
+            }
+        }
+        if speaks {
+            *lock(&self.told) = told;
+        }
+        Ok(())
+    }
+    /// Writes the outcome down. Called when all workers of this process are done.
+    fn record(&self) -> Result<()> {
+        let engine = &self.bridge.state.job.engine;
+        let outcome = match self.bridge.failure() {
+            Some(e) => Outcome::Failed(e.kind().clone()),
+            None => Outcome::Done(lock(&self.told).clone()),
+        };
+        let remembered = if matches!(outcome, Outcome::Done(_)) { (self.remember)() } else { vec![] };
+        let (digest, what) = (self.digest, self.what.clone());
+        let entry = Entry { digest, what, outcome, contributions: vec![], remembered };
+        engine.log.append(&entry, &engine.store.dir)?;
+        engine.kept.settle(engine.log.jobs());
+        engine.note_progress();
+        Ok(())
+    }
+}
+
+impl Context {
+    /// True if this process is one of a cluster.
+    #[doc(hidden)]
+    pub fn is_member(&self) -> bool {
+        self.config().membership.is_some()
+    }
+    /// The last recovery point of a computation.
+    #[doc(hidden)]
+    pub fn kept(&self, key: u64) -> Option<Point> {
+        self.engine().kept.get(key)
+    }
+    /// Begins a computation that keeps recovery points, unless this process was given its point by others.
+    #[doc(hidden)]
+    pub fn begin_keeping(&self, key: u64, point: Point) {
+        self.engine().kept.begin(key, point);
+    }
+    /// Forgets the points of a computation that has ended.
+    #[doc(hidden)]
+    pub fn stop_keeping(&self, key: u64) {
+        self.engine().kept.forget(key);
+    }
+    /// The number of the last job.
+    #[doc(hidden)]
+    pub fn last_job(&self) -> u64 {
+        *lock(&self.engine().next_job)
+    }
+    /// Runs attempts until one is complete, as one job. `attempt` is given the number of its generation; `remember` says
+    /// what the log keeps for processes that come later. `C` stands for what is built, in the job's fingerprint.
+    #[doc(hidden)]
+    #[track_caller]
+    pub fn attempts<C>(
+        &self,
+        what: &'static str,
+        inputs: &[&dyn AnyDataset],
+        mut attempt: impl FnMut(u64) -> Result<Attempt>,
+        remember: impl Fn() -> Vec<u8> + Send + Sync + 'static,
+    ) -> Result<Ended> {
+        let engine = self.engine();
+        let parents: Vec<_> = inputs.iter().map(|d| d.node()).collect();
+        let digests: Vec<u64> = parents.iter().map(|p| p.info().digest).collect();
+        let info = NewNode {
+            closure: std::any::type_name::<C>(),
+            parents: &digests,
+            ..NewNode::of(what, parents.iter().map(|p| p.info().partitions).sum(), Location::caller())
+        }
+        .finish(engine);
+        let (id, digest, partitions) = (info.id, info.digest, info.partitions);
+        let roots = Arc::new(Roots { info, parents });
+        let number = {
+            let mut next = lock(&engine.next_job);
+            *next += 1;
+            *next
+        };
+        let cluster = |why| Error::new(ErrorKind::Cluster(why));
+        let remember: Arc<dyn Fn() -> Vec<u8> + Send + Sync> = Arc::new(remember);
+        let mut took_part = false;
+        loop {
+            let generation = engine.board.await_open().map_err(cluster)?;
+            if let Some(entry) = job::find(engine, number, digest, || what.to_string())? {
+                return match entry.outcome {
+                    Outcome::Failed(kind) => Err(Error::new(kind)),
+                    Outcome::Done(told) => Ok(Ended { told, remembered: Some(entry.remembered), took_part }),
+                };
+            }
+            let attempt = attempt(generation)?;
+            // Computes the shuffles of the inputs, and compares the program with the other processes.
+            if !job::prepare(engine, what, number, generation, roots.clone(), (0..partitions).collect())? {
+                continue;
+            }
+            let control = Arc::new(JobControl::new(engine, number, None));
+            let state = Arc::new(StageState::new(&control, 0, id, what.to_string(), vec![]));
+            let job = Arc::new(TimelyJob {
+                number,
+                digest,
+                what: what.to_string(),
+                bridge: Bridge { state, on_stop: Arc::default() },
+                attempt,
+                remember: remember.clone(),
+                told: Mutex::default(),
+                broken: AtomicBool::new(false),
+                left: AtomicUsize::new(engine.config.workers),
+                finished: Mutex::new(false),
+                done: Condvar::new(),
+            });
+            engine.register_running(&control);
+            let posted = engine.board.post_in(generation, Arc::new(Posted(job.clone()))).map_err(cluster)?;
+            let done = posted && job.wait(generation)?;
+            engine.unregister_running(number);
+            took_part |= posted;
+            if done {
+                let told = std::mem::take(&mut *lock(&job.told));
+                let ended = Ended { told, remembered: None, took_part: true };
+                return job.bridge.failure().map_or(Ok(ended), Err);
+            }
+            engine.events.emit(|| Event::JobInterrupted { job: number, action: what.to_string() });
+        }
+    }
+}
+
+impl TimelyJob {
+    /// True when it is finished, false if its generation has ended before.
+    fn wait(&self, generation: u64) -> Result<bool> {
+        let board = &self.bridge.state.job.engine.board;
+        let mut finished = lock(&self.finished);
+        while !*finished {
+            if let Some(why) = board.dead() {
+                return Err(Error::new(ErrorKind::Cluster(why)));
+            }
+            if board.is_over(generation) {
+                return Ok(false);
+            }
+            let tick = Duration::from_millis(100);
+            finished = self.done.wait_timeout(finished, tick).unwrap_or_else(|e| e.into_inner()).0;
+        }
+        Ok(true)
+    }
+}

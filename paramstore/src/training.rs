@@ -1,0 +1,530 @@
+//! Running a training: segment after segment of epochs, each one dataflow, and back to the last recovery point when a
+//! process is lost.
+//!
+//! # Guarantees
+//! What a training is at any moment follows from the program and from what the processes have told each other, which is in
+//! the result log. So a process that has come in the place of a lost one goes the same way, without computing what is
+//! past, and takes part from where the others are.
+//!
+//! The state in memory counts only in the generation that has made it: in any other some process does not have it, and all
+//! go back to the point that they all have.
+
+use crate::epochs::Training;
+use crate::local::{Local, Locals};
+use crate::recovery::{
+    Place, Standing, read_states, read_values, write_all_states, write_locals, write_states, write_values,
+};
+use crate::report::{EpochLoss, Progress, Report, WorkerReport};
+use crate::run::{RuleStates, Run, RunSnapshots, TableRun};
+use crate::snapshot::{Manifest, Restored, TableShape, remove_manifest, restore, write_manifest};
+use crate::table::Table;
+use crate::value::Value;
+use crate::values::Values;
+use serde::{Deserialize, Serialize};
+use slackwater_dataflow::event::Event;
+use slackwater_dataflow::exec::attempts::{Attempt, Ended};
+use slackwater_dataflow::exec::keep::Point;
+use slackwater_dataflow::{Context, Data, Dataset, Error, ErrorKind, Record, Result};
+use std::collections::BTreeMap;
+use std::iter::once_with;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+/// A recovery point is kept when as much time as this has passed since the last, in microseconds, and at least
+/// [`SHARE`] times as much as keeping it took.
+const INTERVAL_US: u64 = 500_000;
+/// One part in as many of the time goes into recovery points.
+const SHARE: u64 = 25;
+
+/// Stands for the generation of a process that is alone.
+const ALONE: u64 = u64::MAX;
+
+/// What a process tells the others after a segment.
+#[derive(Default, Serialize, Deserialize)]
+struct Told {
+    workers: Vec<WorkerReport>,
+    /// By partition: losses by epoch.
+    losses: Vec<(usize, Vec<EpochLoss>)>,
+    wall_us: u64,
+    /// What the last recovery point took.
+    kept_us: u64,
+}
+
+/// How a training goes on, in one process; what it decides by is the same in all.
+pub(crate) struct Course<V> {
+    /// Number of the training.
+    key: u64,
+    /// The generation that has made the state in memory; 0 if nobody has.
+    made_in: u64,
+    /// Where the training began in this program: clock and epoch.
+    first: (u64, u64),
+    /// Epochs and time since the last recovery point.
+    since_epochs: u64,
+    since_us: u64,
+    /// What the last one took, in this process.
+    kept_us: Arc<Mutex<u64>>,
+    /// How long an epoch took.
+    epoch_us: u64,
+    _values: std::marker::PhantomData<V>,
+}
+
+/// Where the values at the end of a training are.
+enum Last<T: Data, V: Value> {
+    Run(Arc<Run<T, V>>),
+    Values(Vec<Values<V>>),
+}
+
+/// What a run starts from.
+struct Base<V> {
+    place: Place,
+    values: Vec<Values<V>>,
+    locals: Locals,
+    rule_states: RuleStates<V>,
+    /// It is not the state in memory.
+    is_older: bool,
+}
+
+fn wrong(e: impl std::fmt::Display) -> Error {
+    Error::new(ErrorKind::Cluster(format!("what a process has told of a training: {e}")))
+}
+
+impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
+    /// Trains.
+    pub(crate) fn train(&mut self) -> Result<Report> {
+        let (start, cx) = (Instant::now(), self.epochs.dataset.context().clone());
+        self.check()?;
+        let sizes = self.epochs.dataset.map_partitions(|records| once_with(move || records.count() as u64));
+        let sizes = sizes.collect()?;
+        let largest = sizes.iter().copied().max().unwrap_or(0);
+        if largest == 0 {
+            return Err(Error::input("there is nothing to train on: the dataset has no records", ""));
+        }
+        let clocks_per_epoch = largest.div_ceil(self.epochs.batch as u64);
+        let shape = self.shape(&cx, clocks_per_epoch);
+        let mut course = Course {
+            key: cx.last_job(),
+            made_in: 0,
+            first: (0, 0),
+            since_epochs: 0,
+            since_us: 0,
+            kept_us: Arc::default(),
+            epoch_us: 0,
+            _values: std::marker::PhantomData,
+        };
+        let result = self.follow(&cx, &mut course, &shape);
+        cx.stop_keeping(course.key);
+        let mut report = result?;
+        report.wall_us = start.elapsed().as_micros() as u64;
+        Ok(report)
+    }
+    fn follow(&mut self, cx: &Context, course: &mut Course<V>, shape: &Manifest) -> Result<Report> {
+        let mut report = Report::default();
+        self.begin(cx, course, shape, &mut report)?;
+        while report.epochs < self.epochs.epochs && !report.stopped {
+            let left = self.epochs.epochs - report.epochs;
+            let epochs = match &self.until {
+                // A training that was resumed calls at the same epochs as one that was not disturbed.
+                Some(_) => self.every - report.epochs % self.every,
+                None if cx.is_member() => course.segment(self.points),
+                None => left,
+            };
+            self.segment(cx, course, report.epochs + epochs.min(left), shape, &mut report)?;
+            if let Some(until) = &mut self.until {
+                let progress = Progress {
+                    epochs: report.epochs,
+                    epochs_max: self.epochs.epochs,
+                    losses: &report.losses,
+                };
+                report.stopped = until(&progress);
+            }
+        }
+        if cx.is_member() {
+            self.end(cx, course, shape, &report)?;
+        }
+        Ok(report)
+    }
+    fn check(&self) -> Result<()> {
+        for (i, table) in self.tables.iter().enumerate() {
+            if self.tables[..i].iter().any(|t| t.name() == table.name()) {
+                return Err(Error::usage(format!("{} is given twice", table.name())));
+            }
+        }
+        if self.tables.is_empty() {
+            return Err(Error::usage("a training needs a table"));
+        }
+        Ok(())
+    }
+    fn seed(&self, cx: &Context) -> u64 {
+        self.epochs.seed.unwrap_or(cx.config().seed)
+    }
+    fn shape(&self, cx: &Context, clocks_per_epoch: u64) -> Manifest {
+        let table = |t: &Table<V>| TableShape {
+            name: t.name().to_string(),
+            rows: t.rows(),
+            columns: t.columns(),
+            rule: t.rule(),
+            is_sparse: t.is_sparse(),
+            value: std::any::type_name::<V>().to_string(),
+        };
+        let tables = self.tables.iter().map(table).collect();
+        let shards = cx.topology().workers_in_all();
+        Manifest::new(clocks_per_epoch, self.epochs.dataset.num_partitions(), self.seed(cx), shards, tables)
+    }
+    /// Finds where the training begins: at the start, at a snapshot, or in the middle, if other processes are there.
+    fn begin(
+        &self,
+        cx: &Context,
+        course: &mut Course<V>,
+        shape: &Manifest,
+        report: &mut Report,
+    ) -> Result<()> {
+        let place = match cx.kept(course.key) {
+            Some(point) => Standing::of(&point, &self.tables)?.place,
+            None => {
+                let restored = self.restore(cx, shape)?;
+                self.start(cx, course, restored)?
+            }
+        };
+        course.first = (place.first_clock, place.first_epoch);
+        (report.clocks, report.epochs) = course.first;
+        report.losses = place.losses[..place.first_epoch as usize].to_vec();
+        Ok(())
+    }
+    /// Begins at the start or at a snapshot, to which the tables are set already.
+    fn start(&self, cx: &Context, course: &mut Course<V>, restored: Option<Restored<V>>) -> Result<Place> {
+        let mut place = Place::default();
+        let (mut states, mut parts) = (vec![], BTreeMap::new());
+        if let Some(restored) = restored {
+            place = Place {
+                clock: restored.clock,
+                epoch: restored.epoch,
+                losses: restored.losses,
+                first_clock: restored.clock,
+                first_epoch: restored.epoch,
+                has_locals: true,
+            };
+            (states, parts) = (restored.states, restored.locals);
+        }
+        if cx.is_member() {
+            let values = self.tables.iter().map(Table::current).collect();
+            let shared = Standing { place: place.clone(), values }.share();
+            let parts = parts.into_iter().map(|(p, b)| (p, Arc::new(b))).collect();
+            cx.begin_keeping(course.key, Point { shared, common: vec![write_all_states(&states)], parts });
+            return Ok(place);
+        }
+        let decode = |(p, bytes): (usize, Vec<u8>)| Ok((p, self.decode_local(p, &bytes)?));
+        let locals = parts.into_iter().map(decode).collect::<Result<_>>()?;
+        *self.locals.lock().unwrap_or_else(|e| e.into_inner()) = locals;
+        *self.rule_states.lock().unwrap_or_else(|e| e.into_inner()) = states;
+        course.made_in = ALONE;
+        Ok(place)
+    }
+    fn decode_local(&self, partition: usize, bytes: &[u8]) -> Result<Local> {
+        let state = (self.local.decode)(bytes);
+        state.map_err(|e| Error::input(format!("state of partition {partition}: {e}"), ""))
+    }
+    /// The newest snapshot, if that is asked for and there is one; the tables are set to it.
+    fn restore(&self, cx: &Context, shape: &Manifest) -> Result<Option<Restored<V>>> {
+        let Some(snapshots) = &self.snapshots else { return Ok(None) };
+        let empty = self.tables.iter().map(|t| Values::empty(t.current().order(), t.rows(), t.columns()));
+        let is_first = cx.topology().process == 0;
+        let Some(mut restored) = restore(&snapshots.dir, shape, empty.collect(), is_first)? else {
+            return Ok(None);
+        };
+        if !snapshots.resume {
+            let message = format!("{} has snapshots already", snapshots.dir.display());
+            return Err(Error::input(message, "resume from them, or choose another folder"));
+        }
+        for refused in &restored.refused {
+            let message = format!("{refused}: this snapshot is not used, but the one before");
+            cx.emit(|| Event::Warning { message });
+        }
+        let values = std::mem::take(&mut restored.values);
+        self.tables.iter().zip(values).for_each(|(table, values)| table.set(values));
+        Ok(Some(restored))
+    }
+    /// The state in memory, if this generation has made it; else the last recovery point.
+    fn base(&self, cx: &Context, course: &Course<V>, generation: u64, report: &Report) -> Result<Base<V>> {
+        if course.made_in == ALONE || course.made_in == generation {
+            let place = Place {
+                clock: report.clocks,
+                epoch: report.epochs,
+                losses: report.losses.clone(),
+                first_clock: course.first.0,
+                first_epoch: course.first.1,
+                has_locals: true,
+            };
+            return Ok(Base {
+                place,
+                values: self.tables.iter().map(Table::current).collect(),
+                locals: self.locals.clone(),
+                rule_states: self.rule_states.clone(),
+                is_older: false,
+            });
+        }
+        let point = cx.kept(course.key).ok_or_else(|| wrong("a recovery point is gone"))?;
+        let Standing { place, values } = Standing::of(&point, &self.tables)?;
+        let mut locals: BTreeMap<usize, Local> = BTreeMap::new();
+        let own = (0..self.epochs.dataset.num_partitions()).filter(|p| cx.topology().owns(*p));
+        for partition in own.filter(|_| place.has_locals) {
+            let bytes = point.parts.get(&partition).ok_or_else(|| {
+                let what = format!("the state of partition {partition} is lost, here and in its copy");
+                Error::new(ErrorKind::Lost(what))
+            })?;
+            locals.insert(partition, self.decode_local(partition, bytes)?);
+        }
+        let states = read_states(&point.common, &self.tables)?;
+        *self.locals.lock().unwrap_or_else(|e| e.into_inner()) = locals;
+        *self.rule_states.lock().unwrap_or_else(|e| e.into_inner()) = states;
+        let (locals, rule_states) = (self.locals.clone(), self.rule_states.clone());
+        Ok(Base { place, values, locals, rule_states, is_older: true })
+    }
+    fn run_snapshots(&self, shape: &Manifest, place: &Place, until: u64) -> Option<RunSnapshots> {
+        let snapshots = self.snapshots.as_ref()?;
+        let due = (place.epoch + 1..=until).filter(|e| e.is_multiple_of(snapshots.every_epochs));
+        Some(RunSnapshots {
+            dir: snapshots.dir.clone(),
+            keep: snapshots.keep,
+            clocks: due.map(|e| (e - place.epoch) * shape.clocks_per_epoch).collect(),
+            shape: Manifest { losses_before: place.losses.clone(), ..shape.clone() },
+        })
+    }
+    /// What the workers of this process share in a run from `base` up to an epoch.
+    fn new_run(&self, cx: &Context, base: Base<V>, until: u64, shape: &Manifest) -> Result<Arc<Run<T, V>>> {
+        let (dataset, topology) = (&self.epochs.dataset, cx.topology());
+        let partitions = dataset.num_partitions();
+        let tables = self.tables.iter().zip(base.values);
+        let snapshots = self.run_snapshots(shape, &base.place, until);
+        if base.is_older
+            && let Some(snapshots) = snapshots.as_ref().filter(|_| topology.process == 0)
+        {
+            // They are taken again: until all parts of one are new it is none.
+            let clocks = snapshots.clocks.iter().map(|clock| base.place.clock + clock);
+            clocks.into_iter().try_for_each(|clock| remove_manifest(&snapshots.dir, clock))?;
+        }
+        Ok(Arc::new(Run {
+            dataset: dataset.to_ref(),
+            topology,
+            tables: tables.map(|(t, values)| TableRun::new(t, values, partitions, topology)).collect(),
+            update: self.update.clone(),
+            local: self.local.clone(),
+            locals: base.locals,
+            rule_states: base.rule_states,
+            written: Mutex::default(),
+            clocks: (until - base.place.epoch) * shape.clocks_per_epoch,
+            clocks_per_epoch: shape.clocks_per_epoch,
+            clocks_before: base.place.clock,
+            epochs_before: base.place.epoch,
+            seed: self.seed(cx),
+            snapshots,
+            reports: Mutex::default(),
+            losses: Mutex::default(),
+            ended: Default::default(),
+        }))
+    }
+    /// The epochs up to `until`, in one dataflow.
+    fn segment(
+        &mut self,
+        cx: &Context,
+        course: &mut Course<V>,
+        until: u64,
+        shape: &Manifest,
+        report: &mut Report,
+    ) -> Result<()> {
+        let dataset = self.epochs.dataset.clone();
+        let (mut made, mut last) = (course.made_in, None);
+        let ended = cx.attempts::<T>(
+            "training",
+            &[&dataset],
+            |generation| {
+                let base = self.base(cx, course, generation, report)?;
+                let place = base.place.clone();
+                let run = self.new_run(cx, base, until, shape)?;
+                (made, last) = (generation, Some(run.clone()));
+                Ok(self.attempt(course, run, place, until))
+            },
+            Vec::new,
+        )?;
+        let told = ended.told.iter().map(|b| postcard::from_bytes(b)).collect::<Result<Vec<Told>, _>>();
+        let told = told.map_err(wrong)?;
+        // The last manifest, if the dataflow ended before it was written.
+        if let Some(run) = last.as_ref().filter(|run| ended.took_part && run.topology.process == 0)
+            && let Some(snapshots) = &run.snapshots
+            && let Some(clock) = snapshots.clocks.last()
+        {
+            write_manifest(&snapshots.dir, &run.manifest(snapshots, *clock), snapshots.keep)?;
+        }
+        let before = report.epochs;
+        add_losses(&told, before, until, report)?;
+        told.iter().flat_map(|t| &t.workers).for_each(|w| report.add_worker(w));
+        (report.epochs, report.clocks) = (until, report.clocks + (until - before) * shape.clocks_per_epoch);
+        match last.filter(|_| ended.took_part) {
+            Some(run) => {
+                course.made_in = if course.made_in == ALONE { ALONE } else { made };
+                self.tables.iter().zip(run.ended()).for_each(|(table, values)| table.set(values.clone()));
+            }
+            // It was before the time of this process, which has no values between that and now.
+            None => self.tables.iter().for_each(Table::set_missing),
+        }
+        course.count(&told, until - before, self.points);
+        Ok(())
+    }
+    /// What to do in one generation to come to an epoch.
+    fn attempt(&self, course: &Course<V>, run: Arc<Run<T, V>>, place: Place, until: u64) -> Attempt {
+        let start = Instant::now();
+        let (build, tells, kept) = (run.clone(), run.clone(), course.kept_us.clone());
+        let (points, since) = (self.points, (course.since_epochs, course.since_us));
+        let (key, keeps, before) = (course.key, course.kept_us.clone(), place.epoch);
+        Attempt {
+            build: Box::new(move |worker, bridge| build.build(worker, bridge)),
+            told: Box::new(move || {
+                let lock = |e: std::sync::PoisonError<_>| e.into_inner();
+                let workers = tells.reports.lock().unwrap_or_else(lock).values().cloned().collect();
+                let losses = tells.losses.lock().unwrap_or_else(|e| e.into_inner());
+                let told = Told {
+                    workers,
+                    losses: losses.iter().map(|(p, l)| (*p, l.clone())).collect(),
+                    wall_us: start.elapsed().as_micros() as u64,
+                    kept_us: *kept.lock().unwrap_or_else(|e| e.into_inner()),
+                };
+                postcard::to_stdvec(&told).unwrap_or_default()
+            }),
+            is_due: Box::new(move |told| {
+                let told: Vec<Told> = told.iter().filter_map(|b| postcard::from_bytes(b).ok()).collect();
+                is_due(points, since.0 + until - before, since.1, &told)
+            }),
+            point: Box::new(move |told| {
+                let start = Instant::now();
+                let told: Vec<Told> = told.iter().filter_map(|b| postcard::from_bytes(b).ok()).collect();
+                let mut place = Place {
+                    clock: place.clock + run.clocks,
+                    epoch: until,
+                    has_locals: true,
+                    ..place.clone()
+                };
+                place.losses.extend(sum_losses(&told, before, until));
+                let shared = Standing { place, values: run.ended().to_vec() }.share();
+                let point = Point { shared, common: vec![write_states(&run)], parts: write_locals(&run) };
+                *keeps.lock().unwrap_or_else(|e| e.into_inner()) = start.elapsed().as_micros() as u64;
+                (key, point)
+            }),
+        }
+    }
+    /// Makes the result of the training one that later processes can take: the tables go into the log, and states of
+    /// partitions to all processes.
+    fn end(&mut self, cx: &Context, course: &mut Course<V>, shape: &Manifest, report: &Report) -> Result<()> {
+        let dataset = self.epochs.dataset.clone();
+        // Not the tables themselves: workers let go of this a moment after the job has ended.
+        let last: Arc<Mutex<Last<T, V>>> = Arc::new(Mutex::new(Last::Values(vec![])));
+        let remembers = last.clone();
+        let remember = move || match &*remembers.lock().unwrap_or_else(|e| e.into_inner()) {
+            Last::Run(run) => write_values(run.ended()),
+            Last::Values(values) => write_values(values),
+        };
+        let Ended { told, remembered, took_part } = cx.attempts::<T>(
+            "end of training",
+            &[&dataset],
+            |generation| {
+                let is_current = course.made_in == generation;
+                let base = self.base(cx, course, generation, report)?;
+                let run = self.new_run(cx, base, report.epochs, shape)?;
+                let goes_back = !is_current;
+                *last.lock().unwrap_or_else(|e| e.into_inner()) = match goes_back {
+                    true => Last::Run(run.clone()),
+                    false => Last::Values(self.tables.iter().map(Table::current).collect()),
+                };
+                let build = run.clone();
+                Ok(Attempt {
+                    build: Box::new(move |worker, bridge| {
+                        if goes_back {
+                            build.build(worker, bridge);
+                        }
+                    }),
+                    told: Box::new(move || postcard::to_stdvec(&write_locals(&run)).unwrap_or_default()),
+                    ..Attempt::default()
+                })
+            },
+            remember,
+        )?;
+        let values = match (took_part, &*last.lock().unwrap_or_else(|e| e.into_inner())) {
+            (true, Last::Run(run)) => run.ended().to_vec(),
+            (true, Last::Values(values)) => values.clone(),
+            (false, _) => read_values(&remembered.unwrap_or_default(), &self.tables)?,
+        };
+        self.tables.iter().zip(values).for_each(|(table, values)| table.set(values));
+        let mut locals: BTreeMap<usize, Local> = BTreeMap::new();
+        for bytes in told {
+            let of_process: BTreeMap<usize, Arc<Vec<u8>>> = postcard::from_bytes(&bytes).map_err(wrong)?;
+            for (partition, bytes) in of_process {
+                locals.insert(partition, (self.local.decode)(&bytes).map_err(wrong)?);
+            }
+        }
+        *self.locals.lock().unwrap_or_else(|e| e.into_inner()) = locals;
+        Ok(())
+    }
+    /// States of the partitions after the training, one record a partition.
+    #[track_caller]
+    pub(crate) fn take_locals(&mut self) -> Dataset<S> {
+        let cx = self.epochs.dataset.context().clone();
+        let mut locals = self.locals.lock().unwrap_or_else(|e| e.into_inner());
+        let state = |p| locals.remove(&p).and_then(|local| local.downcast::<S>().ok()).map(|s| *s);
+        let states = (0..self.epochs.dataset.num_partitions()).map(state);
+        cx.from_partitions(states.map(|s| s.into_iter().collect()).collect())
+    }
+}
+
+/// Losses of the epochs after `before`, summed up over partitions in their order.
+fn sum_losses(told: &[Told], before: u64, until: u64) -> Vec<f64> {
+    let by_partition: BTreeMap<usize, &Vec<EpochLoss>> =
+        told.iter().flat_map(|t| &t.losses).map(|(partition, losses)| (*partition, losses)).collect();
+    let mut sums = vec![0.0; (until - before) as usize];
+    for loss in by_partition.into_values().flatten() {
+        // A run that went back has also told of epochs that are known.
+        if let Some(sum) = loss.epoch.checked_sub(before).and_then(|i| sums.get_mut(i as usize)) {
+            *sum += loss.loss;
+        }
+    }
+    sums
+}
+
+/// Adds the losses of the epochs after `before`, summed up over partitions in their order.
+fn add_losses(told: &[Told], before: u64, until: u64, report: &mut Report) -> Result<()> {
+    let losses = sum_losses(told, before, until);
+    if let Some(epoch) = losses.iter().position(|l| !l.is_finite()) {
+        let (epoch, loss) = (before + epoch as u64 + 1, losses[epoch]);
+        let message =
+            format!("the loss of epoch {epoch} is {loss}: the step may be too large, or the data not scaled");
+        return Err(Error::new(ErrorKind::Numerical(message)));
+    }
+    report.losses.extend(losses);
+    Ok(())
+}
+
+/// Whether a recovery point is kept, by what all have told.
+fn is_due(points: Option<u64>, since_epochs: u64, since_us: u64, told: &[Told]) -> bool {
+    if let Some(epochs) = points {
+        return since_epochs >= epochs;
+    }
+    let wall = told.iter().map(|t| t.wall_us).max().unwrap_or(0);
+    let kept = told.iter().map(|t| t.kept_us).max().unwrap_or(0);
+    since_us + wall >= INTERVAL_US.max(kept * SHARE)
+}
+
+impl<V> Course<V> {
+    /// Epochs of a segment of a training that nobody asks after.
+    fn segment(&self, points: Option<u64>) -> u64 {
+        match (points, self.epoch_us) {
+            (Some(epochs), _) => epochs,
+            // The first one shows how long one takes.
+            (None, 0) => 1,
+            (None, epoch_us) => (INTERVAL_US / epoch_us).max(1),
+        }
+    }
+    fn count(&mut self, told: &[Told], epochs: u64, points: Option<u64>) {
+        let was_due = is_due(points, self.since_epochs + epochs, self.since_us, told);
+        let wall = told.iter().map(|t| t.wall_us).max().unwrap_or(0);
+        self.epoch_us = (wall / epochs.max(1)).max(1);
+        (self.since_epochs, self.since_us) =
+            if was_due { (0, 0) } else { (self.since_epochs + epochs, self.since_us + wall) };
+    }
+}
