@@ -341,7 +341,9 @@ impl Cluster {
                 self.ended(slot);
             }
         }
-        self.zombies.iter_mut().for_each(|(_, z)| drop(z.has_ended_now()));
+        for (_, zombie) in &mut self.zombies {
+            zombie.has_ended_now();
+        }
         if self.failed.as_ref().is_some_and(|(since, _)| since.elapsed() > GRACE) {
             self.slots.iter_mut().for_each(Process::kill);
         }
