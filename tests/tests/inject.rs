@@ -80,7 +80,7 @@ fn s15_s29_a_stopped_process_is_replaced_and_ends_by_itself() {
     }
     let zombies = c.ended_zombies();
     let [(_, said)] = &zombies[..] else { panic!("it has not ended\n{}", c.logs()) };
-    assert!(said.contains("the supervisor has"), "{said}");
+    assert!(said.contains("error: the supervisor"), "{said}");
     assert!(!said.contains(&format!("ANSWER {}", &want[..20])), "it has an answer: {said}");
     println!("a stopped process was given up after {found:?}; formed again after {:?}", c.formings());
 }
@@ -134,7 +134,7 @@ fn a_link_that_goes_down_and_comes_back() {
     }
     let zombies = c.ended_zombies();
     let [(_, said)] = &zombies[..] else { panic!("it has not ended\n{}", c.logs()) };
-    assert!(said.contains("the supervisor has been silent"), "{said}");
+    assert!(said.contains("error: the supervisor"), "{said}");
     println!("a process behind a link that is down was given up after {found:?}");
 }
 

@@ -223,6 +223,7 @@ fn a_worker_that_panics_ends_the_generation_and_not_the_run() {
         let mut c = Setup::new("program", 3, 2).fault(&fault).start();
         let answers = c.finish();
         assert!(answers.iter().all(|a| *a == want), "{fault}: {}", c.logs());
-        assert!(c.formings().len() > fault.matches("kill").count(), "{fault}: not reached\n{}", c.logs());
+        let reached = c.logs().matches("fault: ").count();
+        assert_eq!(reached, fault.matches('=').count(), "{fault}: not reached\n{}", c.logs());
     }
 }
