@@ -8,6 +8,7 @@ use slackwater_tests::cluster::{self, Cluster, Setup};
 use slackwater_tests::program::{program, undisturbed, watch};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -77,15 +78,16 @@ fn attack(port: u16, recorded: &[u8]) -> Vec<TcpStream> {
     held
 }
 
-/// Passes a connection on and keeps what the side that connects says.
-fn recording_proxy(to: String) -> (String, Arc<Mutex<Vec<u8>>>) {
+/// Passes a connection on to an address that it is told, and keeps what the side that connects says.
+fn recording_proxy() -> (String, Sender<String>, Arc<Mutex<Vec<u8>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (address, recorded) = (listener.local_addr().unwrap().to_string(), Arc::<Mutex<Vec<u8>>>::default());
     let into = recorded.clone();
+    let (told, to) = channel::<String>();
     // Both threads end with the connection.
     std::thread::spawn(move || {
         let (mut near, _) = listener.accept().unwrap();
-        let mut far = TcpStream::connect(to).unwrap();
+        let mut far = TcpStream::connect(to.recv().unwrap()).unwrap();
         let (mut back_from, mut back_to) = (far.try_clone().unwrap(), near.try_clone().unwrap());
         std::thread::spawn(move || {
             let _ = std::io::copy(&mut back_from, &mut back_to);
@@ -100,14 +102,15 @@ fn recording_proxy(to: String) -> (String, Arc<Mutex<Vec<u8>>>) {
         }
         let _ = far.shutdown(std::net::Shutdown::Both);
     });
-    (address, recorded)
+    (address, told, recorded)
 }
 
 /// What a member says to a supervisor when it joins, recorded in a run of its own.
 fn recording() -> Vec<u8> {
     let supervisor = slackwater_dataflow::cluster::Supervisor::start(1).unwrap();
     let member = supervisor.membership(0);
-    let (address, recorded) = recording_proxy(member.rendezvous.clone());
+    let (address, told, recorded) = recording_proxy();
+    told.send(member.rendezvous.clone()).unwrap();
     let membership = Some(Membership { rendezvous: address, ..member });
     drop(Context::new(Config { membership, ..Config::local(1) }).unwrap());
     let recorded = recorded.lock().unwrap().clone();
@@ -162,11 +165,9 @@ fn strangers_change_nothing() {
 #[test]
 fn a_recording_opens_nothing() {
     let want = undisturbed(ROWS);
-    // A port that is free now, for the proxy to know where to connect.
-    let supervisor = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let (address, recorded) = recording_proxy(supervisor.clone());
-    let setup = Setup::new("program 30", 3, 1).listen(&supervisor);
-    let mut c = setup.variable_of(2, "SLACKWATER_RENDEZVOUS", &address).start();
+    let (address, told, recorded) = recording_proxy();
+    let mut c = Setup::new("program 30", 3, 1).variable_of(2, "SLACKWATER_RENDEZVOUS", &address).start();
+    told.send(c.supervisor().membership(2).rendezvous).unwrap();
     c.await_note(0, "step 1");
     let recorded = recorded.lock().unwrap().clone();
     assert!(recorded.len() > 100, "{} bytes", recorded.len());
