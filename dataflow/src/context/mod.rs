@@ -27,6 +27,7 @@ use crate::exec::leave::leave;
 use crate::exec::log::{ResultLog, catch_up};
 use crate::exec::parcel::{Head, Kind};
 use crate::exec::stage::JobControl;
+use crate::fault;
 use crate::store::BlockStore;
 use crate::store::memory::Memory;
 use crate::store::spill::SpillDir;
@@ -494,6 +495,7 @@ fn run_generation(engine: &Arc<Engine>, member: &Arc<Member>, formation: Formati
     *engine.topology.write().unwrap_or_else(|e| e.into_inner()) = topology;
     engine.channels.store(0, Ordering::Relaxed);
     engine.board.begin(generation.number());
+    fault::enter(slot, generation.number());
     if generation.is_aborted() {
         engine.board.interrupt();
     }
@@ -523,8 +525,11 @@ fn run_generation(engine: &Arc<Engine>, member: &Arc<Member>, formation: Formati
         let _entered = Entered::new(&here);
         let mut worker = Worker::new(worker_config(&shared), allocator, Some(Instant::now()));
         let speaks = worker.index().is_multiple_of(shared.config.workers);
-        let ready = catch_up(&mut worker, &shared).and_then(|()| hand_over(&mut worker, &shared));
-        match ready {
+        let ready = catch_unwind(AssertUnwindSafe(|| {
+            catch_up(&mut worker, &shared)?;
+            hand_over(&mut worker, &shared)
+        }));
+        match ready.unwrap_or_else(|panic| Err(cluster_error(cannot_go_on(&*panic)))) {
             Err(e) => here.abort(&e.to_string()),
             Ok(()) if speaks => {
                 shared.note_progress();
@@ -559,6 +564,12 @@ impl Drop for Entered<'_> {
     }
 }
 
+fn cannot_go_on(panic: &(dyn std::any::Any + Send)) -> String {
+    let what = panic.downcast_ref::<String>().map(String::as_str);
+    let what = what.or(panic.downcast_ref::<&str>().copied()).unwrap_or("panic");
+    format!("a worker cannot go on: {what}")
+}
+
 /// What a worker thread does: follow the board until it is closed or interrupted.
 fn work(engine: &Engine, mut worker: Worker, fail: &dyn Fn(String)) {
     let mut n = 0;
@@ -566,9 +577,7 @@ fn work(engine: &Engine, mut worker: Worker, fail: &dyn Fn(String)) {
         n += 1;
         let result = catch_unwind(AssertUnwindSafe(|| job.run(&mut worker)));
         if let Err(panic) = result {
-            let what = panic.downcast_ref::<String>().map(String::as_str);
-            let what = what.or(panic.downcast_ref::<&str>().copied()).unwrap_or("panic");
-            fail(format!("a worker cannot go on: {what}"));
+            fail(cannot_go_on(&*panic));
             break;
         }
     }

@@ -118,21 +118,23 @@ impl TaskContext {
     pub(crate) fn note_checksum(&self, node: NodeId, partition: usize, checksum: u64) {
         self.checksums.borrow_mut().push((node, partition, checksum));
     }
-    /// Publishes what the successful attempt collected.
-    pub(crate) fn publish(&self) -> Result<(), Error> {
+    /// Publishes what the successful attempt collected; what the other processes must be told of it.
+    pub(crate) fn publish(&self) -> Result<Vec<Contribution>, Error> {
+        let (engine, job) = (&self.engine, &self.state.job);
         let bad = std::mem::take(&mut *self.bad.borrow_mut());
-        if !bad.is_empty() {
-            self.engine.bad.publish(&self.state.job, self.partition, bad)?;
-        }
+        let mut told = if bad.is_empty() { vec![] } else { engine.bad.publish(job, self.partition, bad)? };
         for (node, partition, checksum) in self.checksums.borrow_mut().drain(..) {
             let (partition, bytes) = (partition as u64, checksum.to_le_bytes().to_vec());
-            self.engine.checksums.note(node, partition, checksum);
-            self.state.job.send(Contribution { accumulator: CHECKSUMS, node, partition, bytes });
+            engine.checksums.note(node, partition, checksum);
+            if engine.config.membership.is_some() {
+                told.push(Contribution { accumulator: CHECKSUMS, node, partition, bytes });
+            }
         }
         for ((accumulator, node), value) in self.contributions.borrow_mut().drain() {
-            self.engine.accumulators.publish(&self.state.job, accumulator, node, self.partition, value);
+            told.extend(engine.accumulators.publish(job, accumulator, node, self.partition, value));
         }
-        Ok(())
+        engine.accumulators.pending.add(&told, job, true);
+        Ok(told)
     }
     pub(crate) fn ended(&self, worker: usize, error: Option<String>) {
         let state = &self.state;
