@@ -14,7 +14,7 @@ use crate::run::{Run, TableRun};
 use crate::sending::{Held, bucket};
 use crate::value::Value;
 use crate::view::{Clock, TableView};
-use slackwater_dataflow::{Bridge, Data};
+use slackwater_dataflow::{Bridge, Data, fault};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -218,9 +218,12 @@ impl<T: Data, V: Value> WorkerState<T, V> {
             })
             .collect();
         let (records, local) = (&lane.records[range], &mut *lane.local);
+        let number = now.number;
+        fault::reach("before-read", number);
         if bridge.guard(lane.partition, || (run.update)(local, records, &mut views, &mut now)).is_none() {
             return false;
         }
+        fault::reach("after-compute", number);
         for (i, table) in run.tables.iter().enumerate() {
             match &mut held[i] {
                 Some(held) => held.take(lane.partition, *clock, table, &mut logs[i]),
@@ -298,6 +301,7 @@ impl<T: Data, V: Value> WorkerState<T, V> {
                 let next = block.like();
                 send(stamp, block);
                 *block = next;
+                fault::reach("mid-push", self.run.clocks_before + self.clock);
             }
         }
     }

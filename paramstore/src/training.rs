@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use slackwater_dataflow::event::Event;
 use slackwater_dataflow::exec::attempts::{Attempt, Ended};
 use slackwater_dataflow::exec::keep::Point;
-use slackwater_dataflow::{Context, Data, Dataset, Error, ErrorKind, Record, Result};
+use slackwater_dataflow::{Context, Data, Dataset, Error, ErrorKind, Record, Result, fault};
 use std::collections::BTreeMap;
 use std::iter::once_with;
 use std::sync::{Arc, Mutex};
@@ -418,6 +418,7 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
             }),
             point: Box::new(move |told| {
                 let start = Instant::now();
+                fault::reach("mid-checkpoint", place.clock + run.clocks);
                 let told: Vec<Told> = told.iter().filter_map(|b| postcard::from_bytes(b).ok()).collect();
                 let mut place = Place {
                     clock: place.clock + run.clocks,

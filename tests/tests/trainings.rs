@@ -1,0 +1,142 @@
+//! Processes are killed in the middle of trainings on parameter tables.
+
+use slackwater_dataflow::rng::{stream, unit_f64};
+use slackwater_dataflow::{Config, Context};
+use slackwater_paramstore::{Consistency, EpochsExt, Rule, TableExt, TableSpec};
+use slackwater_tests::cluster::{self, Setup};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+const COLUMNS: usize = 5;
+const EPOCHS: u64 = 10;
+/// Clocks of an epoch.
+const CLOCKS: u64 = 3;
+
+/// Rows of a regression, without noise.
+fn rows() -> Vec<([f64; COLUMNS], f64)> {
+    let mut random = stream(7, 1);
+    let mut row = || {
+        let x: [f64; COLUMNS] = std::array::from_fn(|_| 2.0 * unit_f64(&mut random) - 1.0);
+        (x, x.iter().enumerate().map(|(i, x)| x * (i as f64 - 1.5)).sum())
+    };
+    (0..180).map(|_| row()).collect()
+}
+
+/// Least squares by gradients: one table that is added to and one with a rule, states that count what they have seen, a
+/// function between epochs that reads a table. Returns everything that is known at the end, to the bit.
+fn train(cx: &Context, consistency: Consistency, epochs: u64) -> (String, f64) {
+    let data = cx.parallelize(rows(), 6);
+    let added = cx.table::<f64>("added", TableSpec::dense(1, COLUMNS).consistency(consistency)).unwrap();
+    let ruled = TableSpec::dense(1, COLUMNS).consistency(consistency).rule(Rule::Momentum { momentum: 0.5 });
+    let ruled = cx.table::<f64>("ruled", ruled).unwrap();
+    let (mut read, table) = (vec![], added.clone());
+    let training = data
+        .epochs(epochs)
+        .batch(10)
+        .local(|partition, records: &[([f64; COLUMNS], f64)]| (partition as u64, records.len() as u64))
+        .update_all(&[&added, &ruled], |state, batch, views, clock| {
+            for (view, step) in views.iter_mut().zip([-0.3, -0.15]) {
+                let weights: Vec<f64> = (0..COLUMNS).map(|c| view.get(0, c)).collect();
+                for (x, y) in batch {
+                    let error: f64 = x.iter().zip(&weights).map(|(x, w)| x * w).sum::<f64>() - y;
+                    clock.loss(error * error);
+                    (0..COLUMNS).for_each(|c| view.inc(0, c, step * error * x[c] / 10.0));
+                }
+            }
+            state.1 += clock.number() * batch.len() as u64;
+        })
+        .recovery_every(2)
+        .until(move |progress| {
+            read.push(table.get(0, 0));
+            // The main program goes by what it reads.
+            progress.epochs > 6 && read[read.len() - 2] == read[0]
+        });
+    let (report, states) = training.run_with_locals().unwrap();
+    assert_eq!((report.epochs, report.clocks), (epochs, epochs * CLOCKS));
+    assert!(report.staleness_max() <= consistency.staleness(), "{report:?}");
+    let bits = |values: &[f64]| values.iter().map(|v| format!("{:016x} ", v.to_bits())).collect::<String>();
+    let states = states.collect().unwrap();
+    let text = format!(
+        "{}\n{}\n{}\n{states:?}\n",
+        bits(&added.values()),
+        bits(&ruled.values()),
+        bits(&report.losses)
+    );
+    (text, *report.losses.last().unwrap())
+}
+
+fn ssp() -> Consistency {
+    Consistency::Ssp(2)
+}
+
+/// What a child process runs, if this process is one.
+#[test]
+fn child() {
+    let Some(task) = cluster::task() else { return };
+    let cx = Context::from_env().unwrap();
+    let answer = match task.as_str() {
+        "bsp" => train(&cx, Consistency::Bsp, EPOCHS).0,
+        "ssp" => train(&cx, ssp(), EPOCHS + 1).1.to_string(),
+        _ => panic!("unknown task {task}"),
+    };
+    cluster::answer(&answer);
+}
+
+/// Runs a task with each of these faults, two at a time; all must be reached, and `check` gets the answers.
+fn disturbed(task: &str, faults: &[String], check: impl Fn(&[Option<String>]) -> bool + Sync) {
+    let (next, wrong) = (AtomicUsize::new(0), Mutex::new(vec![]));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(fault) = faults.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let mut c = Setup::new(task, 3, 2).fault(fault).start();
+                    let end = c.end();
+                    let is_right = end.failed.is_none() && check(&end.answers);
+                    if end.replaced == 0 || !is_right {
+                        let what = format!("{fault}: {} replaced, {:?}", end.replaced, end.failed);
+                        wrong.lock().unwrap().push(format!("{what}, {:?}\n{}", end.answers, c.logs()));
+                    }
+                }
+            });
+        }
+    });
+    let wrong = wrong.into_inner().unwrap();
+    assert!(wrong.is_empty(), "{} of {} went wrong:\n{}", wrong.len(), faults.len(), wrong.join("\n\n"));
+}
+
+const PHASES: [&str; 4] = ["before-read", "after-compute", "mid-push", "mid-checkpoint"];
+
+/// Three processes, four phases, four clocks; points are kept at the ends of even epochs.
+fn points() -> Vec<String> {
+    let of = |phase: &str, clock: u64| {
+        let clock = if phase == "mid-checkpoint" {
+            clock.next_multiple_of(2 * CLOCKS).max(2 * CLOCKS)
+        } else {
+            clock
+        };
+        (0..3).map(|p| format!("kill={p},1,{clock},{phase}")).collect::<Vec<_>>()
+    };
+    PHASES.iter().flat_map(|phase| [0, 7, 13, 19].map(|clock| of(phase, clock))).flatten().collect()
+}
+
+/// R1: under BSP nothing of what a training comes to depends on who is killed, and when.
+#[test]
+fn a_kill_at_any_clock_and_phase_changes_no_bit() {
+    let want = train(&Context::local(2).unwrap(), Consistency::Bsp, EPOCHS).0;
+    let points = points();
+    assert_eq!(points.len(), 48);
+    disturbed("bsp", &points, |answers| answers.iter().all(|a| a.as_deref() == Some(&want)));
+    println!("{} kills survived, bit for bit", points.len());
+}
+
+/// R2: under SSP no read is too old (the training itself says so), and after a tenth more clocks the loss is what it was.
+#[test]
+fn a_kill_under_ssp_costs_no_more_than_a_tenth() {
+    let config = Config { workers: 2, ..Config::default() };
+    let undisturbed = train(&Context::new(config).unwrap(), ssp(), EPOCHS).1;
+    let points: Vec<String> = points().into_iter().step_by(5).collect();
+    disturbed("ssp", &points, |answers| {
+        let loss = |a: &Option<String>| a.as_ref().and_then(|a| a.parse::<f64>().ok());
+        answers.iter().all(|a| loss(a).is_some_and(|loss| loss <= undisturbed * 1.01))
+    });
+}
