@@ -57,6 +57,8 @@ pub(crate) enum Purpose {
     Mesh,
     /// A worker that offers itself.
     Worker,
+    /// Somebody who asks how the run is.
+    Status,
 }
 
 /// What the initiator says of itself.
@@ -249,6 +251,7 @@ impl Introduction {
             Purpose::Control => 0,
             Purpose::Mesh => 1,
             Purpose::Worker => 2,
+            Purpose::Status => 3,
         };
         let mut out = vec![purpose, u8::from(self.encrypt)];
         out.extend_from_slice(&self.from.to_be_bytes());
@@ -264,6 +267,7 @@ impl Introduction {
             0 => Purpose::Control,
             1 => Purpose::Mesh,
             2 => Purpose::Worker,
+            3 => Purpose::Status,
             other => return Err(format!("purpose: {other} is none")),
         };
         let encrypt = match from.byte("encrypt")? {

@@ -3,6 +3,7 @@
 use super::channel::{Channel, protect};
 use super::handshake::{DEADLINE, Introduction, Purpose, Refused, accept as shake, initiate};
 use super::member::Membership;
+use super::secret::Secret;
 use super::terms::Terms;
 use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
@@ -20,6 +21,24 @@ pub(super) fn connect(
     to: u32,
     terms: Terms,
 ) -> Result<Channel, Refused> {
+    let (from, encrypt) = (membership.process as u32, membership.encrypt);
+    let introduction = Introduction { purpose, from, to, encrypt, terms, note: vec![] };
+    introduce(address, &membership.secret, &introduction)
+}
+
+/// Connects to the supervisor as one that is no member. That is always encrypted.
+pub(super) fn visit(
+    address: &str,
+    secret: &Secret,
+    purpose: Purpose,
+    terms: Terms,
+    note: Vec<u8>,
+) -> Result<Channel, Refused> {
+    let introduction = Introduction { purpose, from: 0, to: SUPERVISOR, encrypt: true, terms, note };
+    introduce(address, secret, &introduction)
+}
+
+fn introduce(address: &str, secret: &Secret, introduction: &Introduction) -> Result<Channel, Refused> {
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for address in address.to_socket_addrs().map_err(Refused::Io)? {
         let socket = match TcpStream::connect_timeout(&address, DEADLINE) {
@@ -30,9 +49,7 @@ pub(super) fn connect(
             }
         };
         protect(&socket).map_err(Refused::Io)?;
-        let (from, encrypt) = (membership.process as u32, membership.encrypt);
-        let introduction = Introduction { purpose, from, to, encrypt, terms, note: vec![] };
-        return initiate(socket, &membership.secret, &introduction, DEADLINE);
+        return initiate(socket, secret, introduction, DEADLINE);
     }
     Err(Refused::Io(last))
 }
@@ -45,8 +62,9 @@ pub(super) fn accept(
 ) -> Result<(Introduction, Channel), Refused> {
     socket.set_nonblocking(false).map_err(Refused::Io)?;
     protect(&socket).map_err(Refused::Io)?;
-    let encrypt = membership.encrypt;
     shake(socket, &membership.secret, DEADLINE, |introduction| {
+        let is_visit = matches!(introduction.purpose, Purpose::Worker | Purpose::Status);
+        let encrypt = membership.encrypt || is_visit;
         if introduction.encrypt != encrypt {
             let says = |e: bool| if e { "encrypts" } else { "does not encrypt" };
             return Err(format!("that process {}, this one {}", says(introduction.encrypt), says(encrypt)));

@@ -71,7 +71,7 @@ fn lost(what: impl Into<String>) -> Error {
 }
 
 /// True if trying again cannot help.
-fn is_final(refused: &Refused) -> bool {
+pub(super) fn is_final(refused: &Refused) -> bool {
     matches!(refused, Refused::Differs(_) | Refused::Declined(_) | Refused::Secret)
 }
 

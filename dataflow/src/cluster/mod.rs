@@ -6,8 +6,10 @@
 //! those that are left keep what they have computed, and form the next one with its replacement.
 //!
 //! # Where to begin
-//! `supervisor.rs` decides, `member.rs` obeys, `generation.rs` is what timely gets and how it ends, `handshake.rs` is who may come in.
+//! `supervisor.rs` decides, `member.rs` obeys, `generation.rs` is what timely gets and how it ends, `handshake.rs` is who may come in,
+//! `worker.rs` what those say that start processes on other machines, `status.rs` what anybody with the secret may ask.
 
+mod build;
 mod channel;
 mod control;
 mod frames;
@@ -17,18 +19,23 @@ mod link;
 pub(crate) mod member;
 pub(crate) mod placement;
 mod secret;
+mod status;
 mod supervisor;
 mod terms;
 #[cfg(test)]
 mod testing;
 mod wire;
+mod worker;
 
 pub use crate::store::spill::remove_spill_files;
+pub(crate) use build::build;
 pub use control::Standing;
 pub(crate) use frames::Limits;
 pub(crate) use generation::{Generation, QuietStream};
 pub(crate) use member::Member;
 pub use member::Membership;
 pub use secret::Secret;
+pub use status::{SlotState, SlotStatus, Status};
 pub use supervisor::{Happening, Leave, Supervisor};
 pub(crate) use terms::Terms;
+pub use worker::{Candidate, Offer, Receiver, Sender, Task, Voice, WINDOW, WorkerOrder, WorkerReport, offer};

@@ -18,7 +18,9 @@ use super::link::{self, SUPERVISOR};
 use super::member::{BEAT, Membership, SILENCE};
 use super::placement::SLOTS_MAX;
 use super::secret::Secret;
+use super::status::{self, SlotState, SlotStatus, Status};
 use super::terms::Terms;
+use super::worker::{self, Candidate};
 use crate::error::{Error, ErrorKind, Result};
 use std::collections::VecDeque;
 use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs};
@@ -93,6 +95,8 @@ struct Slot {
     standing: Standing,
     formed: u64,
     left: Option<bool>,
+    /// Where the launcher has started it.
+    host: String,
 }
 
 struct State {
@@ -121,6 +125,8 @@ struct Shared {
     state: Mutex<State>,
     /// What a member needs to know, but for its number.
     membership: Membership,
+    /// Workers that have offered themselves and that nobody has asked for.
+    candidates: Mutex<Vec<Candidate>>,
 }
 
 fn lost(what: impl Into<String>) -> Error {
@@ -133,6 +139,11 @@ impl Shared {
     }
     /// What to agree on with a process that wants to be a member.
     fn decide(&self, introduction: &Introduction) -> Result<Terms, String> {
+        match introduction.purpose {
+            Purpose::Worker if introduction.to == SUPERVISOR => return Ok(worker::terms()),
+            Purpose::Status if introduction.to == SUPERVISOR => return Ok(status::terms()),
+            _ => {}
+        }
         let state = self.lock();
         if introduction.purpose != Purpose::Control || introduction.to != SUPERVISOR {
             return Err("this is the supervisor of the run".to_string());
@@ -232,6 +243,29 @@ impl State {
         (0..self.slots.len()).for_each(|slot| self.tell(slot, &order));
         self.happenings.push_back(Happening::Ended { why: why.to_string() });
     }
+    fn status(&self, run: &str) -> Status {
+        let slot = |(slot, place): (usize, &Slot)| SlotStatus {
+            slot,
+            host: place.host.clone(),
+            address: place.address.clone(),
+            pid: place.pid,
+            state: match (&place.link, place.left) {
+                (_, Some(_)) => SlotState::Left,
+                (None, _) if place.incarnation > 0 => SlotState::Lost,
+                (Some(_), _) if self.generation > 0 && place.formed == self.generation => SlotState::Works,
+                _ => SlotState::Joining,
+            },
+            jobs: place.standing.jobs,
+            heard_seconds: place.heard.map(|h| h.elapsed().as_secs_f64()),
+            restarts: place.incarnation.saturating_sub(1),
+        };
+        Status {
+            run: run.to_string(),
+            generation: self.generation,
+            generation_seconds: self.ordered.elapsed().as_secs_f64(),
+            slots: self.slots.iter().enumerate().map(slot).collect(),
+        }
+    }
     fn hear(&mut self, slot: usize, report: Report) {
         let generation = self.generation;
         let place = &mut self.slots[slot];
@@ -316,7 +350,7 @@ impl Supervisor {
             happenings: VecDeque::new(),
             stopped: false,
         };
-        let shared = Arc::new(Shared { state: Mutex::new(state), membership });
+        let shared = Arc::new(Shared { state: Mutex::new(state), membership, candidates: Mutex::default() });
         let spawn = |name: &str, f: Box<dyn FnOnce() + Send>| {
             std::thread::Builder::new().name(name.to_string()).spawn(f).map_err(io)
         };
@@ -370,6 +404,23 @@ impl Supervisor {
     pub fn generation(&self) -> u64 {
         self.shared.lock().generation
     }
+    /// Workers that have offered themselves since the last call.
+    pub fn candidates(&self) -> Vec<Candidate> {
+        std::mem::take(&mut *self.shared.candidates.lock().unwrap_or_else(|e| e.into_inner()))
+    }
+    /// Not all processes are started yet: the time in which they must come together begins again.
+    pub fn postpone(&self) {
+        let mut state = self.shared.lock();
+        state.unsettled = state.unsettled.map(|_| Instant::now());
+    }
+    /// Notes where the process of a slot was started, for whoever asks.
+    pub fn note_host(&self, slot: usize, host: &str) {
+        self.shared.lock().slots[slot].host = host.to_string();
+    }
+    /// How the run is doing.
+    pub fn status(&self) -> Status {
+        self.shared.lock().status(&self.shared.membership.run)
+    }
     /// Ends the run: all members are told why.
     pub fn end(&self, why: &str) {
         self.shared.lock().end(why);
@@ -411,6 +462,20 @@ fn listen(socket: TcpStream, shared: &Shared) {
         Ok(member) => member,
         Err(refused) => return shared.note_refused(refused),
     };
+    match introduction.purpose {
+        Purpose::Worker => {
+            let mut candidates = shared.candidates.lock().unwrap_or_else(|e| e.into_inner());
+            if candidates.len() < SLOTS_MAX {
+                candidates.extend(Candidate::new(&introduction, link));
+            }
+            return;
+        }
+        Purpose::Status => {
+            let status = shared.lock().status(&shared.membership.run);
+            return status::answer(link, &status);
+        }
+        Purpose::Control | Purpose::Mesh => {}
+    }
     let slot = introduction.from as usize;
     let incarnation = {
         let mut state = shared.lock();

@@ -13,6 +13,7 @@
 //! process, or failed, is not added again where the task's output was kept.
 
 use super::Engine;
+use super::checksums::CHECKSUMS;
 use crate::Record;
 use crate::dataset::lineage::NodeId;
 use crate::error::{Error, Result};
@@ -197,7 +198,9 @@ impl Accumulators {
     /// Takes the contributions of another process.
     pub fn absorb(&self, engine: &Engine, contributions: Vec<Contribution>) -> Result<()> {
         for c in contributions {
-            if c.accumulator == BAD_RECORDS {
+            if c.accumulator == CHECKSUMS {
+                engine.checksums.absorb(c.node, c.partition, &c.bytes);
+            } else if c.accumulator == BAD_RECORDS {
                 engine.bad.absorb(c.node, c.partition, &c.bytes)?;
             } else if let Some(accumulator) = self.find(c.accumulator) {
                 accumulator.absorb(c.node, c.partition, &c.bytes)?;

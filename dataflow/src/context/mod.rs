@@ -3,8 +3,10 @@
 pub(crate) mod accumulator;
 mod bad;
 mod broadcast;
+pub(crate) mod checksums;
 pub(crate) mod config;
 mod from_env;
+mod once;
 
 pub use accumulator::Accumulator;
 pub use broadcast::Broadcast;
@@ -13,10 +15,11 @@ pub use from_env::VARIABLES;
 
 use crate::cluster::member::{Formation, Progress};
 use crate::cluster::placement::Placement;
-use crate::cluster::{Generation, Limits, Member, QuietStream, Terms};
+use crate::cluster::{Generation, Limits, Member, QuietStream, Terms, build};
 use crate::dataset::lineage::NodeId;
 use crate::error::{BadRecord, Error, ErrorKind, OnBad, Result};
 use crate::event::{Event, EventBus};
+use crate::exec::attempts::{Attempt, attempts_on};
 use crate::exec::board::Board;
 use crate::exec::interop::AnyOutput;
 use crate::exec::keep::{Kept, hand_over};
@@ -106,6 +109,7 @@ pub struct Engine {
     pub(crate) next_job: Mutex<u64>,
     pub(crate) accumulators: accumulator::Accumulators,
     pub(crate) bad: bad::BadRecords,
+    pub(crate) checksums: checksums::Checksums,
     running: Mutex<BTreeMap<u64, Weak<JobControl>>>,
     names: Mutex<BTreeSet<String>>,
     ids: AtomicU64,
@@ -154,6 +158,32 @@ impl Name {
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.name
+    }
+    /// Puts something into the result log that the program goes by, and that only exists at this moment: `write` gives it,
+    /// or nothing if this process has come too late to have it. Returns it if this process has come later than that.
+    /// Collective; alone it does nothing.
+    #[doc(hidden)]
+    #[track_caller]
+    pub fn remember(
+        &self,
+        write: impl Fn() -> Option<Vec<u8>> + Send + Sync + 'static,
+    ) -> Result<Option<Vec<u8>>> {
+        if self.engine.config.membership.is_none() {
+            return Ok(None);
+        }
+        let has = write().is_some();
+        let attempt = |_| Ok(Attempt { told: Box::new(move || vec![u8::from(has)]), ..Attempt::default() });
+        let remember = move || write().unwrap_or_default();
+        let site = std::panic::Location::caller();
+        let ended = attempts_on::<Name>(&self.engine, "remember", site, &[], attempt, remember)?;
+        if ended.told.iter().any(|told| told != &[1]) {
+            let what = format!(
+                "{} is read between segments of a training, and a process was lost just then",
+                self.name
+            );
+            return Err(Error::new(ErrorKind::Lost(what)));
+        }
+        Ok(ended.remembered.filter(|_| !ended.took_part))
     }
 }
 
@@ -276,6 +306,7 @@ impl Context {
             next_job: Mutex::new(0),
             accumulators: Default::default(),
             bad: Default::default(),
+            checksums: Default::default(),
             running: Mutex::default(),
             names: Mutex::default(),
             ids: AtomicU64::new(1),
@@ -345,7 +376,8 @@ impl Context {
         }
         Ok(Name { engine, name: name.to_string() })
     }
-    /// Runs `f` in one process only, the lowest; for printing and the like. It must not call actions.
+    /// Runs `f` in one process only, the lowest; for printing and the like. It must not call actions. A process that takes
+    /// the place of the lowest runs it again: what touches the world outside belongs into [`once`](Self::once).
     pub fn on_driver<R>(&self, f: impl FnOnce() -> R) -> Option<R> {
         (self.topology().process == 0).then(f)
     }
@@ -392,28 +424,6 @@ fn policy(on_bad: &OnBad) -> &'static str {
         OnBad::Skip => "skip",
         OnBad::Quarantine(_) => "quarantine",
     }
-}
-
-/// A fingerprint of the running program, which its processes must have in common: closures are not sent.
-fn build() -> &'static str {
-    static BUILD: OnceLock<String> = OnceLock::new();
-    BUILD.get_or_init(|| {
-        let program = std::fs::File::open("/proc/self/exe");
-        let read = |mut file: std::fs::File| {
-            let (mut buffer, mut hash, mut length) = (vec![0; 1 << 20], crc32fast::Hasher::new(), 0);
-            loop {
-                match std::io::Read::read(&mut file, &mut buffer)? {
-                    0 => return Ok(format!("{:08x}-{length:x}", hash.finalize())),
-                    n => {
-                        hash.update(&buffer[..n]);
-                        length += n;
-                    }
-                }
-            }
-        };
-        // Where programs cannot be read, versions are compared.
-        program.and_then(read).unwrap_or_else(|_: std::io::Error| env!("CARGO_PKG_VERSION").to_string())
-    })
 }
 
 /// The configuration of timely's workers.

@@ -9,6 +9,7 @@ use slackwater_mllib::optimization::Progress;
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::ops::ControlFlow;
+use std::os::unix::process::CommandExt;
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -23,10 +24,24 @@ pub const FOLLOW_LAUNCHER: &str = "SLACKWATER_FOLLOW_LAUNCHER";
 /// A job that starts after Ctrl-C was pressed is cancelled after this long.
 const CANCEL_AGAIN: Duration = Duration::from_millis(10);
 
+/// Set by whoever starts another program as a member: this process becomes that program.
+pub const EXECUTE: &str = "SLACKWATER_EXECUTE";
+
 /// Ends this process when the launcher that started it ends, however that comes about.
 pub fn follow_launcher() {
-    if std::env::var_os(FOLLOW_LAUNCHER).is_none() {
+    let other = std::env::var_os(EXECUTE);
+    if std::env::var_os(FOLLOW_LAUNCHER).is_none() && other.is_none() {
         return;
+    }
+    // The kernel ends it, also if it is stuck. Where it cannot, the pipe remains.
+    #[cfg(target_os = "linux")]
+    let _ = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL);
+    if let Some(program) = other {
+        let mut command = process::Command::new(&program);
+        let e = command.args(std::env::args_os().skip(1)).env_remove(EXECUTE).exec();
+        let e = Error::io(program, "start", &e);
+        eprintln!("error: {e}");
+        process::exit(i32::from(e.exit_code()));
     }
     let watch = || {
         // Nothing is ever sent: the read ends when the other end of the pipe is closed.

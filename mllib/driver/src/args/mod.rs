@@ -21,7 +21,7 @@ mod train;
 mod values;
 
 pub use algorithm::{Grid, TrainingArgs};
-pub use cluster::{ClusterArgs, ClusterCommand, RunArgs};
+pub use cluster::{ClusterArgs, ClusterCommand, RunArgs, SecretArgs, StatusArgs, WorkerArgs};
 pub use clusters::KMeansArgs;
 pub use coding::SparseCodingArgs;
 pub use factorization::MatrixFactorizationArgs;
@@ -97,6 +97,9 @@ pub enum Command {
     Generate(GenerateArgs),
     /// Run a command on several processes
     Cluster(ClusterArgs),
+    /// Offer this machine to a run that another one has begun
+    #[command(after_long_help = cluster::WORKER_EXAMPLES)]
+    Worker(WorkerArgs),
     /// Show settings and where they come from
     Config(ConfigArgs),
     /// Print a script that completes commands and options

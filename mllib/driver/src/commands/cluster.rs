@@ -1,31 +1,45 @@
-//! `cluster run`: the same command in several processes of this machine.
+//! `cluster run`: the same command in several processes, of this machine or of others.
 //!
 //! The processes find each other through a supervisor that this one keeps. A process that is lost is replaced: the others
 //! keep what they have computed, and the new one comes to where they are. Only process 0 has the standard output, and what
 //! its replacement says again comes out once; what they say on standard error comes out line by line, each with the
 //! process it is from. Nothing is left behind: when one fails the others are ended, when this process is dropped or killed
-//! they end too (their standard input is a pipe from here, and they watch it).
+//! they end too (their standard input is a pipe from here, and they watch it; on other machines their worker does).
+//!
+//! What is decided here does not depend on where processes run. `member.rs` is one of them, `fleet.rs` finds places for
+//! those on other machines, `agent.rs` is what starts them there.
 
+mod agent;
+mod fleet;
+mod hosts;
 mod member;
+mod pipe;
+mod place;
 mod relay;
+mod run_file;
+mod status;
 
-use crate::args::RunArgs;
+pub use status::status;
+
+use crate::args::{RunArgs, SecretArgs};
 use crate::config::{Origin, Refusal, Resolved, resolve, settings};
-use crate::session::FOLLOW_LAUNCHER;
+use crate::output::print;
 use member::Member;
 use nix::sys::signal::Signal;
-use relay::Printed;
-use slackwater_dataflow::cluster::{Happening, Leave, Supervisor, remove_spill_files};
+use place::Places;
+use run_file::RunFile;
+use slackwater_dataflow::cluster::{Happening, Leave, Secret, Supervisor};
 use slackwater_dataflow::{Error, Result};
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// Exit code of a run that lost a process.
 const LOST: u8 = 5;
+/// Exit code of a run that was interrupted before it began.
+const INTERRUPTED: u8 = 130;
 /// Between two looks at the processes.
 const POLL: Duration = Duration::from_millis(2);
 /// After one has failed the others have this long to say why they fail too.
@@ -36,59 +50,60 @@ const NEWS: Duration = Duration::from_millis(30);
 /// Runs `cluster run`.
 pub fn run(resolved: &Resolved, args: &RunArgs) -> Result<u8> {
     let mut arguments = args.command.clone();
-    let program = match &args.program {
-        Some(program) => program.clone(),
-        None => match own_program(resolved, &mut arguments)? {
-            Ok(program) => program,
+    if args.program.is_none() {
+        match own_arguments(resolved, &mut arguments)? {
+            Ok(()) => {}
             Err(code) => return Ok(code),
-        },
-    };
-    let processes = usize::from(args.processes);
+        }
+    }
     let interrupts = Arc::new(AtomicUsize::new(0));
     let counter = interrupts.clone();
     let pressed = move || {
         counter.fetch_add(1, Ordering::Relaxed);
     };
     ctrlc::set_handler(pressed).map_err(|e| Error::usage(format!("signals cannot be caught: {e}")))?;
+    let (supervisor, places) = place::open(resolved, args, arguments)?;
     let globals = &resolved.cli.globals;
-    let mut run = Run {
-        supervisor: Supervisor::start(processes)?,
-        program,
-        arguments,
-        variables: variables(resolved, processes),
-        follows: args.program.is_none(),
+    let membership = supervisor.membership(0);
+    let file = RunFile::write(&membership.rendezvous, &membership.secret);
+    let run = Run {
+        members: (0..args.processes).map(|_| None).collect(),
+        places,
+        supervisor,
         spill_dir: globals.spill_dir.clone().unwrap_or_else(std::env::temp_dir),
         quiet: globals.quiet,
-        printed: Arc::default(),
-        members: vec![],
         restarts: args.restarts,
+        vacant: None,
         futile: 0,
         jobs: 0,
         answer: 0,
         deadline: None,
     };
-    for slot in 0..processes {
-        let member = run.start(slot)?;
-        run.members.push(member);
+    if let Err(e) = &file {
+        run.note(&format!("`cluster status` will not find this run: {e}"));
     }
     Ok(run.wait(&interrupts))
 }
 
-/// A cluster that runs. Its processes are ended when this is dropped.
+/// Runs `cluster secret`.
+pub fn secret(args: &SecretArgs) -> Result<u8> {
+    Secret::random()?.write_new(&args.file)?;
+    print(&format!("{}: a new secret, which only its owner can read", args.file.display()))?;
+    Ok(0)
+}
+
+/// A cluster that runs. Its processes are ended when this is dropped, and then the workers that have started them.
 struct Run {
+    /// By slot; none where a process is still to be started.
+    members: Vec<Option<Member>>,
+    places: Places,
     supervisor: Supervisor,
-    program: PathBuf,
-    arguments: Vec<OsString>,
-    variables: Vec<(String, String)>,
-    /// The program ends when this one does.
-    follows: bool,
     spill_dir: PathBuf,
     quiet: bool,
-    /// What process 0 has printed.
-    printed: Arc<Printed>,
-    members: Vec<Member>,
-    /// Replacements in a row without a job being finished.
+    /// Losses in a row without a job being finished.
     restarts: u32,
+    /// Since when there is a slot without a process.
+    vacant: Option<Instant>,
     futile: u32,
     jobs: u64,
     answer: u8,
@@ -97,43 +112,90 @@ struct Run {
 }
 
 impl Run {
-    fn start(&self, slot: usize) -> Result<Member> {
-        let mut command = Command::new(&self.program);
-        command.args(&self.arguments).envs(self.supervisor.membership(slot).variables());
-        command.envs(self.variables.iter().map(|(k, v)| (k, v)));
-        if self.follows {
-            command.env(FOLLOW_LAUNCHER, "1");
-        }
-        Member::start(command, slot, &self.program, &self.printed)
-    }
     fn note(&self, what: &str) {
         if !self.quiet {
             eprintln!("[cluster] {what}");
         }
     }
+    fn running(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter().flatten().filter(|m| m.runs())
+    }
     /// Waits until all have ended; the exit code of the run.
     fn wait(mut self, interrupts: &AtomicUsize) -> u8 {
         let mut passed_on = 0;
-        while self.members.iter().any(|m| m.runs()) {
+        loop {
+            self.fill();
+            let is_vacant = self.vacant.is_some() && self.deadline.is_none();
+            if self.running().next().is_none() && !is_vacant {
+                break;
+            }
             let pressed = interrupts.load(Ordering::Relaxed);
             if pressed > passed_on {
                 passed_on = pressed;
-                self.members.iter().for_each(|m| m.signal(Signal::SIGINT));
+                self.running().for_each(|m| m.signal(Signal::SIGINT));
+                if is_vacant {
+                    // Whoever waits for the missing one does not hear of it.
+                    self.supervisor.end("interrupted");
+                    self.fail(INTERRUPTED);
+                }
             }
             for happening in self.supervisor.poll() {
                 self.hear(happening);
             }
-            for slot in 0..self.members.len() {
-                if self.members[slot].has_ended_now() {
-                    self.ended(slot, pressed > 0);
-                }
+            let has_ended = |m: &mut Option<Member>| m.as_mut().is_some_and(|m| m.has_ended_now());
+            let slots = self.members.iter_mut().enumerate();
+            let ended: Vec<usize> = slots.filter_map(|(slot, m)| has_ended(m).then_some(slot)).collect();
+            let lost: Vec<usize> = ended.into_iter().filter(|slot| self.is_lost(*slot)).collect();
+            if !lost.is_empty() {
+                self.lose(&lost, pressed > 0);
             }
             if self.deadline.is_some_and(|d| Instant::now() > d) {
                 break;
             }
             std::thread::sleep(POLL);
         }
+        // What they have said comes out before the workers end.
+        self.members.clear();
+        self.places.finish(self.answer);
         self.answer
+    }
+    /// Starts the processes that are missing, where there is a place.
+    fn fill(&mut self) {
+        for note in self.places.step(&self.supervisor) {
+            self.note(&note);
+        }
+        let vacant: Vec<usize> = (0..self.members.len()).filter(|s| self.members[*s].is_none()).collect();
+        if vacant.is_empty() || self.deadline.is_some() {
+            self.vacant = None;
+            return;
+        }
+        let since = *self.vacant.get_or_insert_with(Instant::now);
+        self.supervisor.postpone();
+        let is_first = vacant.len() == self.members.len() && self.supervisor.generation() == 0;
+        match self.places.start(&self.supervisor, &vacant, is_first) {
+            Ok(started) => {
+                for (slot, member) in started {
+                    if let Some(host) = member.host() {
+                        self.supervisor.note_host(slot, host);
+                        if !is_first {
+                            self.note(&format!("process {slot} begins again on {host}"));
+                        }
+                    }
+                    self.members[slot] = Some(member);
+                }
+            }
+            Err(e) => {
+                eprintln!("error: {e}");
+                self.fail(if is_first { e.exit_code() } else { LOST });
+            }
+        }
+        let patience = self.places.patience;
+        if self.members.iter().any(|m| m.is_none()) && since.elapsed() > patience {
+            let why = format!("there was no place for process {} within {patience:?}", vacant[0]);
+            eprintln!("error: {why}");
+            self.supervisor.end(&why);
+            self.fail(LOST);
+        }
     }
     fn hear(&mut self, happening: Happening) {
         match happening {
@@ -143,8 +205,7 @@ impl Run {
             }
             // It still runs, but nobody hears it: whatever it does must not count any more.
             Happening::Lost { slot, pid, why } => {
-                let member = &self.members[slot];
-                if member.pid() == pid && member.runs() {
+                if let Some(member) = self.members[slot].as_ref().filter(|m| m.pid() == pid && m.runs()) {
                     self.note(&format!("process {slot} is given up: {why}"));
                     member.signal(Signal::SIGKILL);
                 }
@@ -165,10 +226,10 @@ impl Run {
             self.answer = code;
         }
     }
-    /// A process has ended: in order, by a failure of its program, or because it was lost, and then it is replaced.
-    fn ended(&mut self, slot: usize, interrupted: bool) {
-        let member = &self.members[slot];
-        let (code, how, pid) = (member.code(), member.how(), member.pid());
+    /// A process has ended: in order, by a failure of its program, or because it was lost, and then it is to be replaced.
+    fn is_lost(&mut self, slot: usize) -> bool {
+        let Some(member) = &self.members[slot] else { return false };
+        let code = member.code();
         let leave = self.supervisor.leave(slot);
         let is_loss = match leave {
             Leave::Done | Leave::Failed => false,
@@ -178,14 +239,19 @@ impl Run {
                 (0..self.members.len()).all(|s| s == slot || self.supervisor.left(s) != Leave::Done)
             }
         };
-        if !is_loss {
-            let failure = if leave == Leave::Lost { 0 } else { code.unwrap_or(LOST) };
-            if failure != 0 {
-                self.fail(failure);
-            }
-            return;
+        let failure = if leave == Leave::Lost { 0 } else { code.unwrap_or(LOST) };
+        if !is_loss && failure != 0 {
+            self.fail(failure);
         }
-        remove_spill_files(&self.spill_dir, pid);
+        is_loss
+    }
+    /// Makes room for others in the place of processes that were lost at once, unless that has happened too often.
+    fn lose(&mut self, slots: &[usize], interrupted: bool) {
+        let how = |slot: &usize| self.members[*slot].as_ref().map_or(String::new(), |m| m.how());
+        let how: Vec<String> = slots.iter().map(|s| format!("process {s}{}", how(s))).collect();
+        self.members.iter().enumerate().filter(|(s, _)| slots.contains(s)).for_each(|(_, m)| {
+            m.iter().for_each(|m| m.tidy(&self.spill_dir));
+        });
         if interrupted || self.deadline.is_some() {
             return self.fail(LOST);
         }
@@ -195,27 +261,23 @@ impl Run {
         self.jobs = jobs;
         if self.futile > self.restarts {
             eprintln!(
-                "error: process {slot} {how}; processes were lost {} times in a row in job {}",
+                "error: {}; processes were lost {} times in a row in job {}",
+                how.join(", "),
                 self.futile,
                 jobs + 1
             );
             self.supervisor.end("the run was given up: it has lost a process too often");
             return self.fail(LOST);
         }
-        self.note(&format!("process {slot} {how}; another takes its place"));
-        match self.start(slot) {
-            Ok(member) => self.members[slot].replace(member),
-            Err(e) => {
-                eprintln!("error: {e}");
-                self.fail(LOST);
-            }
-        }
+        how.iter().for_each(|how| self.note(&format!("{how}; another takes its place")));
+        // When all that it had said is out.
+        slots.iter().for_each(|slot| self.members[*slot] = None);
     }
 }
 
-/// This program, with the options that were given to the launcher put before the command. The inner result is an exit
-/// code, if the command line is not one.
-fn own_program(resolved: &Resolved, arguments: &mut Vec<OsString>) -> Result<Result<PathBuf, u8>> {
+/// Puts the options that were given to the launcher before the command. The inner result is an exit code, if the command
+/// line is not one.
+fn own_arguments(resolved: &Resolved, arguments: &mut Vec<OsString>) -> Result<Result<(), u8>> {
     let mut argv: Vec<OsString> = vec!["slackwater".into()];
     for setting in settings(resolved, true).into_iter().filter(|s| s.origin == Origin::Flag) {
         match setting.value.as_deref() {
@@ -229,7 +291,7 @@ fn own_program(resolved: &Resolved, arguments: &mut Vec<OsString>) -> Result<Res
     argv.append(arguments);
     // What is wrong with it is said once, not by every process.
     match resolve(&argv) {
-        Ok(inner) if matches!(inner.cli.command, crate::args::Command::Cluster(_)) => {
+        Ok(inner) if is_cluster(&inner.cli.command) => {
             return Err(Error::usage("a cluster cannot be run by a cluster"));
         }
         Ok(_) => {}
@@ -241,22 +303,19 @@ fn own_program(resolved: &Resolved, arguments: &mut Vec<OsString>) -> Result<Res
         }
     }
     *arguments = argv.split_off(1);
-    let program = std::env::current_exe().map_err(|e| Error::io("<this program>", "find", &e))?;
-    Ok(Ok(program))
+    Ok(Ok(()))
 }
 
-/// Settings for the processes: those of the launcher, and their share of the cores if nobody says how many workers.
-fn variables(resolved: &Resolved, processes: usize) -> Vec<(String, String)> {
-    let variable = |name: &str| {
-        let arg = resolved.command.get_arguments().find(|a| a.get_long() == Some(name))?;
-        Some(arg.get_env()?.to_string_lossy().into_owned())
-    };
-    let given = settings(resolved, true).into_iter().filter(|s| s.origin != Origin::Default);
-    let mut variables: Vec<(String, String)> =
-        given.filter_map(|s| Some((variable(&s.name)?, s.value?))).collect();
-    if resolved.cli.globals.workers.is_none() {
-        let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-        variables.push(("SLACKWATER_WORKERS".to_string(), (cores / processes).max(1).to_string()));
-    }
-    variables
+/// The arguments of a process that takes the place of another: what the other has written already is its own.
+fn again(args: &RunArgs, arguments: &[OsString]) -> Vec<OsString> {
+    let mut again = arguments.to_vec();
+    again.push("--overwrite".into());
+    let program = [OsString::from("slackwater")];
+    let is_understood = resolve(&[&program[..], &again].concat()).is_ok();
+    if args.program.is_none() && is_understood { again } else { arguments.to_vec() }
+}
+
+fn is_cluster(command: &crate::args::Command) -> bool {
+    use crate::args::Command;
+    matches!(command, Command::Cluster(_) | Command::Worker(_))
 }

@@ -16,6 +16,7 @@ mod network;
 mod predict;
 mod topics;
 mod train;
+mod worker;
 
 use crate::args::{ClusterCommand, Command, ConfigCommand};
 use crate::config::Resolved;
@@ -33,7 +34,10 @@ pub fn run(resolved: &Resolved) -> Result<u8> {
         Command::Generate(args) => generate::run(globals, args),
         Command::Cluster(args) => match &args.command {
             ClusterCommand::Run(args) => cluster::run(resolved, args),
+            ClusterCommand::Status(args) => cluster::status(globals, args),
+            ClusterCommand::Secret(args) => cluster::secret(args),
         },
+        Command::Worker(args) => worker::run(globals, args),
         Command::Config(args) => match &args.command {
             ConfigCommand::Show(args) => config::show(resolved, args),
         },

@@ -7,7 +7,7 @@ use nix::unistd::Pid;
 use std::process::{Child, Stdio};
 
 /// Rows enough for several partitions.
-fn rows() -> String {
+pub fn rows() -> String {
     let mut text = String::new();
     for i in 0u32..30_000 {
         let x = |k: u32| f64::from(i.wrapping_mul(2_654_435_761).rotate_left(k) % 2000) / 1000.0 - 1.0;
@@ -92,10 +92,10 @@ fn one_voice_and_the_first_reason() {
     assert!(stdin.contains("standard input"), "{stdin}");
 }
 
-/// Starts an endless training in two processes, and waits until both are there.
+/// Starts an endless training in two processes that are not replaced, and waits until both are there.
 fn start(place: &Place) -> (Child, Vec<i32>) {
-    let mut command = place
-        .command(&[&["cluster", "run", "-n", "2", "--"], &ENDLESS[..], &["--events", "events"]].concat());
+    let launcher = ["cluster", "run", "-n", "2", "--restarts", "0", "--"];
+    let mut command = place.command(&[&launcher[..], &ENDLESS[..], &["--events", "events"]].concat());
     let launcher = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     until("it iterates", || std::fs::metadata(place.path("events")).is_ok_and(|m| m.len() > 0));
     let members = children(launcher.id());
@@ -104,7 +104,7 @@ fn start(place: &Place) -> (Child, Vec<i32>) {
 }
 
 /// Numbers of the processes that this one has started.
-fn children(parent: u32) -> Vec<i32> {
+pub fn children(parent: u32) -> Vec<i32> {
     let is_child = |pid: &i32| {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         status.lines().any(|l| l.strip_prefix("PPid:").is_some_and(|p| p.trim() == parent.to_string()))
@@ -116,7 +116,7 @@ fn children(parent: u32) -> Vec<i32> {
 }
 
 /// True if the process runs; one that has ended and that nobody has asked for does not.
-fn runs(pid: i32) -> bool {
+pub fn runs(pid: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
 }

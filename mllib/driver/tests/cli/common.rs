@@ -53,6 +53,8 @@ impl Place {
             }
         }
         command.args(arguments).current_dir(self.0.path()).env("COLUMNS", "100").stdin(Stdio::null());
+        // What runs write down of themselves goes with the folder.
+        command.env("XDG_RUNTIME_DIR", self.0.path());
         command
     }
     pub fn run(&self, arguments: &[&str]) -> Ran {

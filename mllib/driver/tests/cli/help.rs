@@ -32,5 +32,8 @@ fn help_texts() {
     check("inspect", &["help", "inspect"]);
     check("explain", &["help", "explain"]);
     check("cluster-run", &["help", "cluster", "run"]);
+    check("cluster-status", &["help", "cluster", "status"]);
+    check("cluster-secret", &["help", "cluster", "secret"]);
+    check("worker", &["help", "worker"]);
     check("config-show", &["help", "config", "show"]);
 }

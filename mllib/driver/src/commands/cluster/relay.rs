@@ -3,15 +3,15 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::sync::{Condvar, Mutex, MutexGuard};
 
-/// Passes standard error on, line by line, each with the number of its process.
-pub(super) fn relay_lines(slot: usize, stderr: impl Read) {
+/// Passes standard error on, line by line, each with the name of where it is from.
+pub(super) fn relay_lines(from: &str, stderr: impl Read) {
     let mut lines = BufReader::new(stderr);
     let mut line = vec![];
     while lines.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
         if !line.ends_with(b"\n") {
             line.push(b'\n');
         }
-        let text = [format!("[p{slot}] ").as_bytes(), &line].concat();
+        let text = [format!("[{from}] ").as_bytes(), &line].concat();
         let _ = std::io::stderr().lock().write_all(&text);
         line.clear();
     }
