@@ -107,7 +107,7 @@ fn a_kill_at_every_point_changes_nothing() {
     let reached = disturb_all(faults, stored_once);
     println!("{reached} kills of {n} points were reached and survived");
     // Not every job has a shuffle.
-    assert!(reached > n * 3 / 4);
+    assert!(reached > n * 2 / 3);
 }
 
 /// Nobody keeps a partition twice or one that is another's: survivors keep what they have, and a process in another's
