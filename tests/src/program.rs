@@ -20,7 +20,7 @@ pub const REDUCES: usize = 6;
 /// Rounds of the loop.
 pub const ROUNDS: u64 = 6;
 /// Jobs of the whole program.
-pub const JOBS: u64 = 17;
+pub const JOBS: u64 = 19;
 
 /// Tells the test of every task and every stored partition.
 pub fn watch(cx: &Context) -> Subscription {

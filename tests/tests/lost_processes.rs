@@ -186,7 +186,7 @@ fn s07_repeated_losses_in_a_shuffle() {
 #[test]
 fn s09_cached_partitions_of_a_lost_process() {
     let want = undisturbed(ROWS);
-    let mut c = Setup::new("program", 3, 1).fault("kill=2,1,11,before-result").start();
+    let mut c = Setup::new("program", 3, 1).fault("kill=2,1,13,before-result").start();
     assert!(c.finish().iter().all(|a| *a == want), "{}", c.logs());
     let of = |before: usize| c.stored().iter().filter(|s| (s.0, s.1) == (2, before)).count();
     assert_eq!((of(0), of(1)), (5, 5), "{}", c.logs());
@@ -207,12 +207,12 @@ fn s10_a_part_of_a_shuffle_is_lost() {
 #[test]
 fn s11_one_loss_is_one_more_attempt() {
     let want = undisturbed(ROWS);
-    let mut c = Setup::new("program", 3, 2).fault("kill=1,1,9,before-result").start();
+    let mut c = Setup::new("program", 3, 2).fault("kill=1,1,11,before-result").start();
     assert!(c.finish().iter().all(|a| *a == want));
     let formed = c.happenings().iter().filter(|(_, h)| matches!(h, Happening::Formed { .. })).count();
     assert_eq!((formed, c.replaced()), (2, 1), "{}", c.logs());
     // Each part of the job ends at most twice, once an attempt.
-    let of_job = c.tasks().into_iter().filter(|t| t.job == 9 && t.operation.starts_with("aggregate"));
+    let of_job = c.tasks().into_iter().filter(|t| t.job == 11 && t.operation.starts_with("aggregate"));
     let of_survivors = of_job.filter(|t| t.slot == 0 && t.partition == 0).count();
     assert!((1..=2).contains(&of_survivors), "{of_survivors} attempts\n{}", c.logs());
 }

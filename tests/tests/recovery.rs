@@ -98,7 +98,7 @@ fn disturb_all(faults: Vec<String>, check: impl Fn(&Cluster) -> Result<(), Strin
 fn a_kill_at_every_point_changes_nothing() {
     let jobs: Vec<u64> = match std::env::var("SLACKWATER_KILLS") {
         Ok(_) => (1..=JOBS).collect(),
-        Err(_) => vec![1, 3, 5, 6, 8, 12, 16],
+        Err(_) => vec![1, 3, 5, 6, 7, 8, 13, 18],
     };
     let points = PHASES.iter().flat_map(|phase| jobs.iter().map(move |job| (phase, job)));
     let faults: Vec<String> =
@@ -107,7 +107,7 @@ fn a_kill_at_every_point_changes_nothing() {
     let reached = disturb_all(faults, stored_once);
     println!("{reached} kills of {n} points were reached and survived");
     // Not every job has a shuffle.
-    assert!(reached > n * 3 / 4);
+    assert!(reached > n * 2 / 3);
 }
 
 /// Nobody keeps a partition twice or one that is another's: survivors keep what they have, and a process in another's
@@ -140,7 +140,7 @@ fn more_than_one_is_killed() {
         // One after the other, until none is left of those that have begun.
         "kill=0,1,4,before-agree;kill=1,2,8,before-agree;kill=2,3,12,before-agree".to_string(),
     ];
-    for job in [1, 5, 6, 11, 17] {
+    for job in [1, 5, 7, 8, 12, 19] {
         faults.push(format!("kill=0,1,{job},before-result;kill=1,1,{job},before-result"));
         faults.push(format!("kill=1,1,{job},before-result;kill=2,1,{job},after-log"));
         // All at once: nothing is left, and all begins again.
@@ -166,7 +166,7 @@ fn a_kill_while_all_leave() {
 fn what_is_lost_is_computed_and_nothing_else() {
     let want = undisturbed(ROWS);
     let lost_slot = 1;
-    let mut c = Setup::new("program", 3, 2).fault("kill=1,1,9,before-result").start();
+    let mut c = Setup::new("program", 3, 2).fault("kill=1,1,11,before-result").start();
     assert!(c.finish().iter().all(|a| *a == want));
     let of = |before: usize| -> BTreeSet<_> {
         let stored = c.stored().into_iter().filter(|s| (s.0, s.1) == (lost_slot, before));
@@ -182,7 +182,7 @@ fn what_is_lost_is_computed_and_nothing_else() {
         let tasks = c.tasks().into_iter().filter(|t| t.job == job && t.operation == "reduce_by_key");
         tasks.map(|t| t.bytes).sum()
     };
-    let (first, again) = (bytes(2), bytes(9));
+    let (first, again) = (bytes(2), bytes(11));
     let share = again as f64 / first as f64;
     assert!((0.25..0.42).contains(&share), "{again} of {first} bytes were sent again");
     println!(

@@ -4,7 +4,7 @@
 //! `part-NNNNN`: frames of `length: u32, records: u32, crc32: u32, bytes`, little endian, bytes in the engine's column
 //! format; `checkpoint.json`: version, number of partitions, name of the record type; `_SUCCESS` last.
 
-use super::save::{SUCCESS, claim, commit, complete};
+use super::save::{Mark, SUCCESS, claim, commit, complete};
 use crate::context::Context;
 use crate::dataset::lineage::{Chunk, Cursor, Record, Stop};
 use crate::dataset::{Dataset, Source};
@@ -40,7 +40,8 @@ impl<T: Record> Dataset<T> {
     #[track_caller]
     pub fn checkpoint(&self, dir: impl AsRef<Path>) -> Result<Dataset<T>> {
         let dir = dir.as_ref().to_path_buf();
-        self.context().once(|| claim(self.context(), &dir))?;
+        let mark = Mark::of_next_job(self.context());
+        self.context().once(|| claim(&dir, mark.as_ref()))?;
         let target = dir.clone();
         self.run_action("checkpoint", move |cursor, task| {
             std::fs::create_dir_all(&target).map_err(|e| Error::io(&target, "create", &e))?;
@@ -81,7 +82,7 @@ impl<T: Record> Dataset<T> {
         self.context().once(|| {
             let io = |e: std::io::Error| Error::io(&dir, "write", &e);
             commit(&dir, "checkpoint.json", 0, |out| out.write_all(&json).map_err(io))?;
-            complete(&dir)
+            complete(&dir, mark.as_ref())
         })?;
         let source = Files { dir, partitions: self.num_partitions(), _record: PhantomData };
         Ok(self.context().read_partitioned(source, self.any_partitioner()))

@@ -13,33 +13,31 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// The marker of a complete output folder. What a cluster has written says in it which run and which of its jobs did.
 pub const SUCCESS: &str = "_SUCCESS";
 
-/// In the output folder of a cluster until it is complete: which run writes it, and which of its jobs.
+/// In the output folder of a cluster until it is complete: its [`Mark`].
 const CLAIMED: &str = ".claimed";
 
-/// Prepares an output folder for the next job: it must not exist, or be empty. A process that takes a lost one's place
-/// finds what the lost one has begun, or the finished folder if the job has ended.
-pub(crate) fn claim(cx: &Context, dir: &Path) -> Result<()> {
-    let engine = cx.engine();
-    let mark = match &engine.config.membership {
-        None => None,
-        Some(membership) => {
-            let job = engine.next_job.lock().unwrap_or_else(|e| e.into_inner()).saturating_add(1);
-            // What the others have finished is known when there are workers.
-            engine.board.await_open().map_err(|why| Error::new(crate::ErrorKind::Cluster(why)))?;
-            if engine.log.jobs() >= job {
-                return Ok(());
-            }
-            Some(format!("{} {job}", membership.run))
-        }
-    };
+/// Which run of a cluster writes a folder, and which of its jobs. A process that takes a lost one's place finds what the
+/// lost one has begun, and a run of which all processes were lost what it had finished.
+pub(crate) struct Mark(String);
+
+impl Mark {
+    /// Of what is written next; nothing in a process that is alone.
+    pub fn of_next_job(cx: &Context) -> Option<Mark> {
+        let membership = cx.config().membership.as_ref()?;
+        Some(Mark(format!("{} {}", membership.run, cx.last_job() + 1)))
+    }
+}
+
+/// Prepares an output folder: it must not exist, or be empty, or be the mark's own.
+pub(crate) fn claim(dir: &Path, mark: Option<&Mark>) -> Result<()> {
     let (claimed, success) = (dir.join(CLAIMED), dir.join(SUCCESS));
-    let is_ours = |path: &Path| mark.is_some() && fs::read_to_string(path).ok() == mark;
+    let is_ours = |path: &Path| mark.is_some_and(|m| fs::read_to_string(path).is_ok_and(|t| t == m.0));
     if is_ours(&claimed) {
         return Ok(());
     }
-    // All processes were lost after the job, and the run begins again.
+    let io = |e: std::io::Error| Error::io(dir, "create", &e);
     if is_ours(&success) {
-        return fs::rename(&success, &claimed).map_err(|e| Error::io(dir, "write", &e));
+        return fs::rename(&success, &claimed).map_err(io);
     }
     if let Ok(mut entries) = fs::read_dir(dir)
         && entries.next().is_some()
@@ -51,15 +49,14 @@ pub(crate) fn claim(cx: &Context, dir: &Path) -> Result<()> {
             input: true,
         }));
     }
-    let io = |e: std::io::Error| Error::io(dir, "create", &e);
     fs::create_dir_all(dir).map_err(io)?;
-    mark.map_or(Ok(()), |mark| fs::write(claimed, mark).map_err(io))
+    mark.map_or(Ok(()), |mark| fs::write(claimed, &mark.0).map_err(io))
 }
 
 /// Marks an output folder as complete. What processes that were lost have left half-written goes.
-pub(crate) fn complete(dir: &Path) -> Result<()> {
-    let mark = fs::read(dir.join(CLAIMED)).or_else(|_| fs::read(dir.join(SUCCESS))).unwrap_or_default();
-    commit(dir, SUCCESS, 0, |out| out.write_all(&mark).map_err(|e| Error::io(dir, "write", &e)))?;
+pub(crate) fn complete(dir: &Path, mark: Option<&Mark>) -> Result<()> {
+    let mark = mark.map_or(&[][..], |m| m.0.as_bytes());
+    commit(dir, SUCCESS, 0, |out| out.write_all(mark).map_err(|e| Error::io(dir, "write", &e)))?;
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
@@ -106,7 +103,8 @@ impl<T: Data> Dataset<T> {
         F: Fn(&[T], &mut dyn Write) -> std::io::Result<()> + Send + Sync + 'static,
     {
         let dir = dir.as_ref().to_path_buf();
-        self.context().once(|| claim(self.context(), &dir))?;
+        let mark = Mark::of_next_job(self.context());
+        self.context().once(|| claim(&dir, mark.as_ref()))?;
         let (target, extension) = (dir.clone(), extension.to_string());
         self.run_action("save", move |cursor, task| {
             // The other processes of a machine may come before the first has made the folder.
@@ -132,7 +130,7 @@ impl<T: Data> Dataset<T> {
                 None => Ok(written?),
             }
         })?;
-        self.context().once(|| complete(&dir))
+        self.context().once(|| complete(&dir, mark.as_ref()))
     }
 }
 
