@@ -80,6 +80,15 @@ pub enum ErrorKind {
         /// The limit.
         limit: std::time::Duration,
     },
+    /// A partition was computed again after a loss, and is not what it was.
+    NotDeterministic {
+        /// The operation that computes it.
+        operation: String,
+        /// Where the program calls it.
+        place: String,
+        /// The partition.
+        partition: usize,
+    },
     /// A block that nothing can recompute is gone (a local checkpoint whose block was lost).
     Lost(String),
     /// Results larger than `max_result_bytes`.
@@ -183,6 +192,12 @@ impl fmt::Display for Error {
                 write!(f, "job {job}: the processes do not run the same program, so nothing was started")?;
                 plans.iter().try_for_each(|p| write!(f, "\n  {p}"))
             }
+            ErrorKind::NotDeterministic { operation, place, partition } => write!(
+                f,
+                "partition {partition} of {operation} at {place} was computed again and is not what it was\n  hint: what \
+                 its function gives may depend on its input alone: not on the time, nor on random numbers without a seed \
+                 (see `rng`), nor on the order of a hash map"
+            ),
             ErrorKind::Cancelled => f.write_str("cancelled"),
             ErrorKind::Timeout { job, limit } => {
                 write!(f, "job {job} took longer than {} s", limit.as_secs_f64())

@@ -11,6 +11,8 @@ pub mod dataset;
 pub mod error;
 pub mod event;
 pub mod exec;
+#[doc(hidden)]
+pub mod fault;
 pub mod hash;
 pub mod plan;
 pub mod rng;

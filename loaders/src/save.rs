@@ -9,7 +9,7 @@
 use crate::format::libsvm_write::LibsvmText;
 use crate::sink::{AtomicFile, Existing, OutputFolder, Parts};
 use slackwater_dataflow::block::{LabeledBlock, LabeledPoint};
-use slackwater_dataflow::{Context, Data, Dataset, Error, ErrorKind, PartitionIter, Record, Result};
+use slackwater_dataflow::{Data, Dataset, Error, ErrorKind, PartitionIter, Result};
 use std::fmt::{Display, Write as _};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -107,7 +107,7 @@ fn save<T: Data>(
 ) -> Result<()> {
     let cx = dataset.context();
     let mut output = None;
-    let token = on_lowest(cx, || {
+    let token = cx.once(|| {
         let token = token();
         output = Some(OutputFolder::create(folder, existing, &token)?);
         Ok(token)
@@ -121,7 +121,8 @@ fn save<T: Data>(
     });
     written.collect()?.into_iter().collect::<Result<Vec<()>, ErrorKind>>()?;
     let partitions = dataset.num_partitions();
-    on_lowest(cx, || output.take().expect("created above").finish(partitions))
+    // A process that has taken the place of the one that made it goes on with it.
+    cx.once(|| output.take().unwrap_or_else(|| OutputFolder::resume(folder, &token)).finish(partitions))
 }
 
 fn write_part<T: Data>(
@@ -139,18 +140,4 @@ fn write_part<T: Data>(
 fn token() -> String {
     let nanoseconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos());
     format!("{}-{nanoseconds:x}", std::process::id())
-}
-
-/// Runs `f` in the lowest process alone, and returns what it returned in every process, when it has.
-fn on_lowest<R: Record>(cx: &Context, f: impl FnOnce() -> Result<R>) -> Result<R> {
-    let result = cx.on_driver(f);
-    if cx.topology().processes == 1 {
-        return result.expect("the only process is the lowest");
-    }
-    // A job of one partition, which the lowest process owns, carries the result to the others.
-    let result = result.map(|r| r.map_err(|e| e.kind().clone()));
-    let shared =
-        cx.range(0..1, 1).map(move |_| result.clone().expect("the first partition is the lowest process's"));
-    let mut results: Vec<Result<R, ErrorKind>> = shared.collect()?;
-    Ok(results.pop().expect("one record")?)
 }

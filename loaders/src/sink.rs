@@ -160,6 +160,8 @@ pub struct OutputFolder {
     parts: Parts,
     /// The folder was not there before.
     created: bool,
+    /// Another process made it, and may have moved some of its parts.
+    resumed: bool,
     finished: bool,
 }
 
@@ -208,7 +210,13 @@ impl OutputFolder {
             fs::remove_dir_all(&parts.staging).map_err(|e| Error::io(&parts.staging, "remove", &e))?;
         }
         fs::create_dir(&parts.staging).map_err(|e| Error::io(&parts.staging, "create", &e))?;
-        Ok(OutputFolder { folder, parts, created, finished: false })
+        Ok(OutputFolder { folder, parts, created, resumed: false, finished: false })
+    }
+
+    /// Goes on with an output that a process has made that is gone. Its parts are committed, or already in their places.
+    pub fn resume(folder: impl AsRef<Path>, token: &str) -> Self {
+        let (folder, parts) = (folder.as_ref().to_path_buf(), Parts::of(&folder, token));
+        OutputFolder { folder, parts, created: false, resumed: true, finished: false }
     }
 
     /// Where the parts are written.
@@ -219,7 +227,9 @@ impl OutputFolder {
     /// Moves the first `partitions` parts to their places and marks the folder complete. All of them must have been
     /// committed.
     pub fn finish(mut self, partitions: usize) -> Result<()> {
-        let committed = |i: &usize| self.parts.staging.join(part_name(*i)).is_file();
+        let waits = |i: usize| self.parts.staging.join(part_name(i)).is_file();
+        let is_moved = |i: usize| self.resumed && !waits(i) && self.folder.join(part_name(i)).is_file();
+        let committed = |i: &usize| waits(*i) || is_moved(*i);
         if let Some(missing) = (0..partitions).find(|i| !committed(i)) {
             return Err(Error::usage(format!(
                 "{} of `{}` was not committed",
@@ -232,7 +242,7 @@ impl OutputFolder {
         if success.exists() {
             remove(&success)?;
         }
-        for i in 0..partitions {
+        for i in (0..partitions).filter(|i| !is_moved(*i)) {
             let (from, to) = (self.parts.staging.join(part_name(i)), self.folder.join(part_name(i)));
             fs::rename(&from, &to).map_err(|e| Error::io(&to, "write", &e))?;
         }
@@ -243,7 +253,10 @@ impl OutputFolder {
                 remove(&path)?;
             }
         }
-        fs::remove_dir_all(&self.parts.staging).map_err(|e| Error::io(&self.parts.staging, "remove", &e))?;
+        if self.parts.staging.exists() {
+            fs::remove_dir_all(&self.parts.staging)
+                .map_err(|e| Error::io(&self.parts.staging, "remove", &e))?;
+        }
         sync_folder(Some(&self.folder));
         AtomicFile::create(success, Existing::Overwrite)?.commit()?;
         self.finished = true;

@@ -73,12 +73,18 @@ impl<V: Value> TableValues<V> {
 impl<V: Value> Table<V> {
     /// All values, as of the end of the last run.
     pub fn snapshot(&self) -> TableValues<V> {
+        self.note_read();
+        self.for_tasks()
+    }
+    /// As [`snapshot`](Self::snapshot), for dataset operations only: where they have been computed already, nobody asks for
+    /// the values.
+    fn for_tasks(&self) -> TableValues<V> {
         TableValues { values: self.known(), rows: self.rows(), columns: self.columns() }
     }
     /// The rows as a dataset of (number, values), as of the end of the last run.
     #[track_caller]
     pub fn to_dataset(&self, cx: &Context, partitions: usize) -> Dataset<(u64, Vec<V>)> {
-        let values = self.snapshot();
+        let values = self.for_tasks();
         let rows = cx.range(0..self.rows() as u64, partitions);
         rows.map(move |row| (row, values.row(row as usize).to_vec()))
     }
@@ -122,7 +128,7 @@ impl<T: Data> MapWithExt<T> for Dataset<T> {
         table: &Table<V>,
         f: impl Fn(T, &TableValues<V>) -> U + Send + Sync + 'static,
     ) -> Dataset<U> {
-        let values = table.snapshot();
+        let values = table.for_tasks();
         self.map(move |record| f(record, &values))
     }
 }

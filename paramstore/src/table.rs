@@ -1,6 +1,7 @@
 //! Tables, as the main program sees them.
 
 use crate::consistency::Consistency;
+use crate::recovery::{read_values, write_values};
 use crate::rule::Rule;
 use crate::sending::Sending;
 use crate::sparse::Order;
@@ -85,6 +86,9 @@ struct Inner<V> {
     /// In a process that has come in the place of a lost one: the table changes in a training that this process has not
     /// come to take part in yet, and nobody has its values between that training's segments any more.
     is_missing: AtomicBool,
+    in_until: AtomicBool,
+    is_read: AtomicBool,
+    is_remembered: AtomicBool,
 }
 
 /// A matrix of numbers that training reads and adds to. Cloning clones a handle.
@@ -138,14 +142,47 @@ impl<V: Value> Table<V> {
         (!self.0.is_missing.load(Ordering::Acquire)).then(|| self.current())
     }
     fn read(&self) -> RwLockReadGuard<'_, Values<V>> {
+        self.note_read();
         let is_missing = self.0.is_missing.load(Ordering::Acquire);
         assert!(
             !is_missing,
-            "{} is read while a training goes on that other processes have come further in: its values of that time are gone \
-             (read it in a dataset operation, or after the training)",
+            "{} is read, whose values of that time are gone with a process that was lost",
             self.name()
         );
         self.lock()
+    }
+    /// Says that the main program reads the values.
+    pub(crate) fn note_read(&self) {
+        if self.0.in_until.load(Ordering::Acquire) {
+            self.remember();
+        }
+    }
+    /// Between segments of a training the main program may go by what it reads: whoever comes later must read the same.
+    fn remember(&self) {
+        self.0.is_read.store(true, Ordering::Release);
+        if self.0.is_remembered.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let known = self.known();
+        let write = move || known.as_ref().map(|values| write_values(std::slice::from_ref(values)));
+        match self.0.name.remember(write) {
+            Ok(None) => {}
+            Ok(Some(bytes)) => match read_values(&bytes, std::slice::from_ref(self)) {
+                Ok(mut values) => self.set(values.remove(0)),
+                Err(e) => panic!("{}: {e}", self.name()),
+            },
+            // Reading a table cannot fail but in this one case.
+            Err(e) => panic!("{}: {e}", self.name()),
+        }
+    }
+    /// True if the table was read in the function that a training calls between segments.
+    pub(crate) fn is_read(&self) -> bool {
+        self.0.is_read.load(Ordering::Acquire)
+    }
+    /// Says whether the main program is in that function, and whether the values are in the log already.
+    pub(crate) fn set_in_until(&self, in_until: bool, is_remembered: bool) {
+        self.0.is_remembered.store(is_remembered, Ordering::Release);
+        self.0.in_until.store(in_until, Ordering::Release);
     }
     /// Says that this process does not have the values.
     pub(crate) fn set_missing(&self) {
@@ -243,6 +280,9 @@ impl TableExt for Context {
             sending: spec.sending,
             values: RwLock::new(values),
             is_missing: AtomicBool::new(false),
+            in_until: AtomicBool::new(false),
+            is_read: AtomicBool::new(false),
+            is_remembered: AtomicBool::new(false),
         })))
     }
 }

@@ -128,20 +128,30 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
                 None if cx.is_member() => course.segment(self.points),
                 None => left,
             };
+            let is_remembered = self.is_remembered(cx, course, &report);
             self.segment(cx, course, report.epochs + epochs.min(left), shape, &mut report)?;
+            let is_member = cx.is_member();
             if let Some(until) = &mut self.until {
+                self.tables.iter().for_each(|t| t.set_in_until(is_member, is_remembered));
                 let progress = Progress {
                     epochs: report.epochs,
                     epochs_max: self.epochs.epochs,
                     losses: &report.losses,
                 };
                 report.stopped = until(&progress);
+                self.tables.iter().for_each(|t| t.set_in_until(false, false));
             }
         }
         if cx.is_member() {
             self.end(cx, course, shape, &report)?;
         }
         Ok(report)
+    }
+    /// Whether the values at the end of the next segment go into the log, since the main program reads them then. It may
+    /// after the first one.
+    fn is_remembered(&self, cx: &Context, course: &Course<V>, report: &Report) -> bool {
+        let is_first = report.epochs == course.first.1;
+        cx.is_member() && self.until.is_some() && (is_first || self.tables.iter().any(Table::is_read))
     }
     fn check(&self) -> Result<()> {
         for (i, table) in self.tables.iter().enumerate() {
@@ -332,7 +342,9 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
         report: &mut Report,
     ) -> Result<()> {
         let dataset = self.epochs.dataset.clone();
-        let (mut made, mut last) = (course.made_in, None);
+        let (mut made, is_remembered) = (course.made_in, self.is_remembered(cx, course, report));
+        let last: Arc<Mutex<Option<Arc<Run<T, V>>>>> = Arc::default();
+        let remembers = last.clone();
         let ended = cx.attempts::<T>(
             "training",
             &[&dataset],
@@ -340,11 +352,16 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
                 let base = self.base(cx, course, generation, report)?;
                 let place = base.place.clone();
                 let run = self.new_run(cx, base, until, shape)?;
-                (made, last) = (generation, Some(run.clone()));
+                made = generation;
+                *last.lock().unwrap_or_else(|e| e.into_inner()) = Some(run.clone());
                 Ok(self.attempt(course, run, place, until))
             },
-            Vec::new,
+            move || match &*remembers.lock().unwrap_or_else(|e| e.into_inner()) {
+                Some(run) if is_remembered => write_values(run.ended()),
+                _ => vec![],
+            },
         )?;
+        let last = last.lock().unwrap_or_else(|e| e.into_inner()).take();
         let told = ended.told.iter().map(|b| postcard::from_bytes(b)).collect::<Result<Vec<Told>, _>>();
         let told = told.map_err(wrong)?;
         // The last manifest, if the dataflow ended before it was written.
@@ -363,8 +380,14 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
                 course.made_in = if course.made_in == ALONE { ALONE } else { made };
                 self.tables.iter().zip(run.ended()).for_each(|(table, values)| table.set(values.clone()));
             }
-            // It was before the time of this process, which has no values between that and now.
-            None => self.tables.iter().for_each(Table::set_missing),
+            // It was before the time of this process.
+            None => match ended.remembered.filter(|bytes| !bytes.is_empty()) {
+                Some(bytes) => {
+                    let values = read_values(&bytes, &self.tables)?;
+                    self.tables.iter().zip(values).for_each(|(table, values)| table.set(values));
+                }
+                None => self.tables.iter().for_each(Table::set_missing),
+            },
         }
         course.count(&told, until - before, self.points);
         Ok(())

@@ -1,22 +1,49 @@
 //! Tests in several processes: a test binary starts itself again, and its test `child` does what [`task`] says.
 
+mod child;
+pub mod ports;
+mod supervised;
+
+pub use supervised::{Cluster, End, Setup, TaskNote};
+
 use slackwater_dataflow::cluster::Supervisor;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Environment variable that says what a child does.
 pub const TASK: &str = "SLACKWATER_TEST_CHILD";
+/// Environment variable with points at which a child fails, see [`slackwater_dataflow::fault::arm`].
+pub const FAULT: &str = "SLACKWATER_TEST_FAULT";
+/// Environment variable with a folder that all children of a cluster see.
+pub const DIR: &str = "SLACKWATER_TEST_DIR";
+const ANSWER: &str = "ANSWER";
+const NOTE: &str = "NOTE";
 /// Stands for a line break in an answer.
 const BREAK: char = '\u{1}';
 
 /// What this process is to do, if it is a child.
 pub fn task() -> Option<String> {
-    std::env::var(TASK).ok()
+    let task = std::env::var(TASK).ok()?;
+    if let Ok(spec) = std::env::var(FAULT) {
+        slackwater_dataflow::fault::arm(&spec).unwrap();
+    }
+    Some(task)
+}
+
+/// The folder that all children of the cluster see.
+pub fn shared_dir() -> PathBuf {
+    std::env::var_os(DIR).map(PathBuf::from).expect("a child of a cluster")
+}
+
+/// Tells the test how far a child is.
+pub fn note(text: &str) {
+    println!("{NOTE} {text}");
 }
 
 /// What a child has found out.
 pub fn answer(text: &str) {
-    println!("ANSWER {}", text.replace('\n', &BREAK.to_string()));
+    println!("{ANSWER} {}", text.replace('\n', &BREAK.to_string()));
 }
 
 /// Runs `task` in `processes` processes of this test binary; the answer of each.

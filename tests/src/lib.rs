@@ -4,6 +4,8 @@
 //! compare partition by partition.
 
 pub mod cluster;
+pub mod inject;
+pub mod program;
 
 use slackwater_dataflow::hash::{hash_of, partition_of};
 use slackwater_dataflow::{Config, Context};

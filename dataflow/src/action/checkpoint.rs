@@ -4,7 +4,7 @@
 //! `part-NNNNN`: frames of `length: u32, records: u32, crc32: u32, bytes`, little endian, bytes in the engine's column
 //! format; `checkpoint.json`: version, number of partitions, name of the record type; `_SUCCESS` last.
 
-use super::save::{SUCCESS, claim, commit};
+use super::save::{SUCCESS, claim, commit, complete};
 use crate::context::Context;
 use crate::dataset::lineage::{Chunk, Cursor, Record, Stop};
 use crate::dataset::{Dataset, Source};
@@ -40,7 +40,7 @@ impl<T: Record> Dataset<T> {
     #[track_caller]
     pub fn checkpoint(&self, dir: impl AsRef<Path>) -> Result<Dataset<T>> {
         let dir = dir.as_ref().to_path_buf();
-        self.context().on_driver(|| claim(&dir)).unwrap_or(Ok(()))?;
+        self.context().once(|| claim(self.context(), &dir))?;
         let target = dir.clone();
         self.run_action("checkpoint", move |cursor, task| {
             std::fs::create_dir_all(&target).map_err(|e| Error::io(&target, "create", &e))?;
@@ -78,12 +78,11 @@ impl<T: Record> Dataset<T> {
             record: std::any::type_name::<T>().to_string(),
         };
         let json = serde_json::to_vec_pretty(&manifest).map_err(|e| Error::usage(e.to_string()))?;
-        let finished = self.context().on_driver(|| {
+        self.context().once(|| {
             let io = |e: std::io::Error| Error::io(&dir, "write", &e);
             commit(&dir, "checkpoint.json", 0, |out| out.write_all(&json).map_err(io))?;
-            commit(&dir, SUCCESS, 0, |_| Ok(()))
-        });
-        finished.unwrap_or(Ok(()))?;
+            complete(&dir)
+        })?;
         let source = Files { dir, partitions: self.num_partitions(), _record: PhantomData };
         Ok(self.context().read_partitioned(source, self.any_partitioner()))
     }

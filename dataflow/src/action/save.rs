@@ -1,5 +1,6 @@
 //! `save_as_text_file`: one file a partition, never a half-written output.
 
+use crate::context::Context;
 use crate::dataset::Dataset;
 use crate::dataset::lineage::Data;
 use crate::error::{Error, Result};
@@ -7,12 +8,39 @@ use std::fmt::Display;
 use std::fs;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The marker of a complete output folder.
+/// The marker of a complete output folder. What a cluster has written says in it which run and which of its jobs did.
 pub const SUCCESS: &str = "_SUCCESS";
 
-/// Prepares an output folder: it must not exist, or be empty.
-pub(crate) fn claim(dir: &Path) -> Result<()> {
+/// In the output folder of a cluster until it is complete: which run writes it, and which of its jobs.
+const CLAIMED: &str = ".claimed";
+
+/// Prepares an output folder for the next job: it must not exist, or be empty. A process that takes a lost one's place
+/// finds what the lost one has begun, or the finished folder if the job has ended.
+pub(crate) fn claim(cx: &Context, dir: &Path) -> Result<()> {
+    let engine = cx.engine();
+    let mark = match &engine.config.membership {
+        None => None,
+        Some(membership) => {
+            let job = engine.next_job.lock().unwrap_or_else(|e| e.into_inner()).saturating_add(1);
+            // What the others have finished is known when there are workers.
+            engine.board.await_open().map_err(|why| Error::new(crate::ErrorKind::Cluster(why)))?;
+            if engine.log.jobs() >= job {
+                return Ok(());
+            }
+            Some(format!("{} {job}", membership.run))
+        }
+    };
+    let (claimed, success) = (dir.join(CLAIMED), dir.join(SUCCESS));
+    let is_ours = |path: &Path| mark.is_some() && fs::read_to_string(path).ok() == mark;
+    if is_ours(&claimed) {
+        return Ok(());
+    }
+    // All processes were lost after the job, and the run begins again.
+    if is_ours(&success) {
+        return fs::rename(&success, &claimed).map_err(|e| Error::io(dir, "write", &e));
+    }
     if let Ok(mut entries) = fs::read_dir(dir)
         && entries.next().is_some()
     {
@@ -23,11 +51,29 @@ pub(crate) fn claim(dir: &Path) -> Result<()> {
             input: true,
         }));
     }
-    fs::create_dir_all(dir).map_err(|e| Error::io(dir, "create", &e))
+    let io = |e: std::io::Error| Error::io(dir, "create", &e);
+    fs::create_dir_all(dir).map_err(io)?;
+    mark.map_or(Ok(()), |mark| fs::write(claimed, mark).map_err(io))
+}
+
+/// Marks an output folder as complete. What processes that were lost have left half-written goes.
+pub(crate) fn complete(dir: &Path) -> Result<()> {
+    let mark = fs::read(dir.join(CLAIMED)).or_else(|_| fs::read(dir.join(SUCCESS))).unwrap_or_default();
+    commit(dir, SUCCESS, 0, |out| out.write_all(&mark).map_err(|e| Error::io(dir, "write", &e)))?;
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name == CLAIMED || name.starts_with('.') && name.ends_with(".tmp") {
+            // In nobody's way if it stays.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+    Ok(())
 }
 
 /// Writes `dir/NAME` whole or not at all: a temporary file, made durable, then renamed. Two attempts at the same
-/// partition cannot mix: each writes a file of its own, and renaming replaces.
+/// partition cannot mix: each writes a file of its own, and renaming replaces. That holds for a process that was given up,
+/// too, which may wake up in the middle of what another has written since.
 pub(crate) fn commit(
     dir: &Path,
     name: &str,
@@ -40,7 +86,9 @@ pub(crate) fn commit(
             let _ = fs::remove_file(&self.0);
         }
     }
-    let temporary = Temporary(dir.join(format!(".{name}.{attempt}.tmp")));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    let writer = crate::hash::hash_of(&(std::process::id(), now));
+    let temporary = Temporary(dir.join(format!(".{name}.{attempt}.{writer:016x}.tmp")));
     let io = |e: std::io::Error| Error::io(&temporary.0, "write", &e);
     let mut out = BufWriter::new(fs::File::create(&temporary.0).map_err(io)?);
     write(&mut out)?;
@@ -58,7 +106,7 @@ impl<T: Data> Dataset<T> {
         F: Fn(&[T], &mut dyn Write) -> std::io::Result<()> + Send + Sync + 'static,
     {
         let dir = dir.as_ref().to_path_buf();
-        self.context().on_driver(|| claim(&dir)).unwrap_or(Ok(()))?;
+        self.context().once(|| claim(self.context(), &dir))?;
         let (target, extension) = (dir.clone(), extension.to_string());
         self.run_action("save", move |cursor, task| {
             // The other processes of a machine may come before the first has made the folder.
@@ -84,8 +132,7 @@ impl<T: Data> Dataset<T> {
                 None => Ok(written?),
             }
         })?;
-        let done = self.context().on_driver(|| commit(&dir, SUCCESS, 0, |_| Ok(())));
-        done.unwrap_or(Ok(()))
+        self.context().once(|| complete(&dir))
     }
 }
 

@@ -220,6 +220,14 @@ impl State {
         {
             self.end(&why);
         }
+        // Who has left comes to no generation any more, so who was about to leave need not wait for one.
+        let waits = self.slots.iter().any(|s| s.link.is_some() && s.left.is_none());
+        let is_late = self.unsettled.is_some_and(|since| now.duration_since(since) > PARTING);
+        if waits && is_late && self.slots.iter().any(|s| s.left == Some(false)) {
+            self.unsettled = None;
+            let why = "a process was lost when another had left already".to_string();
+            (0..self.slots.len()).for_each(|slot| self.tell(slot, &Order::End { why: why.clone() }));
+        }
         if none_left && self.unsettled.is_some_and(|since| now.duration_since(since) > FORMING) {
             self.end(&format!("the processes have not come together within {FORMING:?}"));
         }
@@ -266,6 +274,7 @@ impl State {
             Report::Join { address, pid } => {
                 (place.address, place.pid, place.left, place.formed) = (address, pid, None, 0);
                 self.stale = true;
+                self.unsettled.get_or_insert(Instant::now());
             }
             Report::Beat(standing) => place.standing = standing,
             Report::Formed(standing) => (place.formed, place.standing) = (standing.generation, standing),

@@ -7,8 +7,13 @@
 //!
 //! The value is merged in the order of (operation, partition): the same bits for any number of workers. After a job,
 //! every process has the contributions of all.
+//!
+//! A task's contributions travel with its commit, so whoever has its output has them too. They wait ([`Pending`]) until a
+//! job has ended in which all processes were told: what a task has added in a job that was interrupted by the loss of a
+//! process, or failed, is not added again where the task's output was kept.
 
 use super::Engine;
+use super::checksums::CHECKSUMS;
 use crate::Record;
 use crate::dataset::lineage::NodeId;
 use crate::error::{Error, Result};
@@ -101,10 +106,52 @@ impl<A: Record> Accumulator<A> {
     }
 }
 
+/// A contribution that some process may not have.
+struct Waiting {
+    bytes: Vec<u8>,
+    /// The job in which it came, and which attempt at it.
+    job: u64,
+    attempt: u64,
+    /// It is of a task of this process.
+    own: bool,
+}
+
+/// The contributions of tasks, by accumulator, operation and partition, until a job has ended that has told all processes.
+#[derive(Default)]
+pub(crate) struct Pending(Mutex<BTreeMap<(u64, NodeId, u64), Waiting>>);
+
+impl Pending {
+    pub fn add(&self, contributions: &[Contribution], job: &JobControl, own: bool) {
+        let mut all = lock(&self.0);
+        for c in contributions {
+            let key = (c.accumulator, c.node, c.partition);
+            let own = own || all.get(&key).is_some_and(|w| w.own);
+            let (job, attempt) = (job.number, job.attempt);
+            all.insert(key, Waiting { bytes: c.bytes.clone(), job, attempt, own });
+        }
+    }
+    /// What this process must tell at the end of an attempt. What others' tasks have added in this very attempt came with
+    /// commits, which all processes have.
+    pub fn to_tell(&self, attempt: u64) -> Vec<Contribution> {
+        let all = lock(&self.0);
+        let told = all.iter().filter(|(_, w)| w.own || w.attempt != attempt);
+        told.map(|(&(accumulator, node, partition), w)| {
+            let bytes = w.bytes.clone();
+            Contribution { accumulator, node, partition, bytes }
+        })
+        .collect()
+    }
+    /// A job has ended: all have what was added until then.
+    pub fn settle(&self, job: u64) {
+        lock(&self.0).retain(|_, w| w.job > job);
+    }
+}
+
 /// All accumulators of a context.
 #[derive(Default)]
 pub(crate) struct Accumulators {
     all: Mutex<HashMap<u64, Weak<dyn Erased>>>,
+    pub pending: Pending,
 }
 
 impl Accumulators {
@@ -130,7 +177,7 @@ impl Accumulators {
     fn find(&self, id: u64) -> Option<Arc<dyn Erased>> {
         lock(&self.all).get(&id).and_then(|a| a.upgrade())
     }
-    /// Takes the contribution of a successful task.
+    /// Takes the contribution of a successful task; what other processes must be told, if there are any.
     pub fn publish(
         &self,
         job: &JobControl,
@@ -138,19 +185,22 @@ impl Accumulators {
         node: NodeId,
         partition: usize,
         value: Box<dyn Any + Send>,
-    ) {
-        let Some(accumulator) = self.find(id) else { return };
+    ) -> Option<Contribution> {
+        let accumulator = self.find(id)?;
         let partition = partition as u64;
-        if job.engine.config.membership.is_some() {
+        let told = job.engine.config.membership.is_some().then(|| {
             let bytes = accumulator.encode(&*value);
-            job.send(Contribution { accumulator: id, node, partition, bytes });
-        }
+            Contribution { accumulator: id, node, partition, bytes }
+        });
         accumulator.publish(node, partition, value);
+        told
     }
     /// Takes the contributions of another process.
     pub fn absorb(&self, engine: &Engine, contributions: Vec<Contribution>) -> Result<()> {
         for c in contributions {
-            if c.accumulator == BAD_RECORDS {
+            if c.accumulator == CHECKSUMS {
+                engine.checksums.absorb(c.node, c.partition, &c.bytes);
+            } else if c.accumulator == BAD_RECORDS {
                 engine.bad.absorb(c.node, c.partition, &c.bytes)?;
             } else if let Some(accumulator) = self.find(c.accumulator) {
                 accumulator.absorb(c.node, c.partition, &c.bytes)?;

@@ -18,8 +18,15 @@ pub(crate) struct BadRecords {
 }
 
 impl BadRecords {
-    /// Takes the bad records of a successful task. A partition that is computed again replaces its own.
-    pub fn publish(&self, job: &JobControl, partition: usize, bad: Vec<(NodeId, BadRecord)>) -> Result<()> {
+    /// Takes the bad records of a successful task; what other processes must be told. A partition that is computed again
+    /// replaces its own.
+    pub fn publish(
+        &self,
+        job: &JobControl,
+        partition: usize,
+        bad: Vec<(NodeId, BadRecord)>,
+    ) -> Result<Vec<Contribution>> {
+        let mut told = vec![];
         let engine = &job.engine;
         let mut by_node: HashMap<NodeId, Vec<BadRecord>> = HashMap::new();
         for (node, record) in bad {
@@ -46,11 +53,16 @@ impl BadRecords {
             if engine.config.membership.is_some() {
                 let bytes =
                     postcard::to_stdvec(&(count, &examples)).map_err(|e| Error::usage(e.to_string()))?;
-                job.send(Contribution { accumulator: BAD_RECORDS, node, partition: partition as u64, bytes });
+                told.push(Contribution {
+                    accumulator: BAD_RECORDS,
+                    node,
+                    partition: partition as u64,
+                    bytes,
+                });
             }
             self.note(node, partition, count, examples);
         }
-        Ok(())
+        Ok(told)
     }
     fn note(&self, node: NodeId, partition: usize, count: u64, examples: Vec<BadRecord>) {
         let mut seen = self.seen.lock().unwrap_or_else(|e| e.into_inner());

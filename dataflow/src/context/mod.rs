@@ -3,8 +3,10 @@
 pub(crate) mod accumulator;
 mod bad;
 mod broadcast;
+pub(crate) mod checksums;
 pub(crate) mod config;
 mod from_env;
+mod once;
 
 pub use accumulator::Accumulator;
 pub use broadcast::Broadcast;
@@ -17,6 +19,7 @@ use crate::cluster::{Generation, Limits, Member, QuietStream, Terms, build};
 use crate::dataset::lineage::NodeId;
 use crate::error::{BadRecord, Error, ErrorKind, OnBad, Result};
 use crate::event::{Event, EventBus};
+use crate::exec::attempts::{Attempt, attempts_on};
 use crate::exec::board::Board;
 use crate::exec::interop::AnyOutput;
 use crate::exec::keep::{Kept, hand_over};
@@ -24,6 +27,7 @@ use crate::exec::leave::leave;
 use crate::exec::log::{ResultLog, catch_up};
 use crate::exec::parcel::{Head, Kind};
 use crate::exec::stage::JobControl;
+use crate::fault;
 use crate::store::BlockStore;
 use crate::store::memory::Memory;
 use crate::store::spill::SpillDir;
@@ -105,6 +109,7 @@ pub struct Engine {
     pub(crate) next_job: Mutex<u64>,
     pub(crate) accumulators: accumulator::Accumulators,
     pub(crate) bad: bad::BadRecords,
+    pub(crate) checksums: checksums::Checksums,
     running: Mutex<BTreeMap<u64, Weak<JobControl>>>,
     names: Mutex<BTreeSet<String>>,
     ids: AtomicU64,
@@ -153,6 +158,32 @@ impl Name {
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.name
+    }
+    /// Puts something into the result log that the program goes by, and that only exists at this moment: `write` gives it,
+    /// or nothing if this process has come too late to have it. Returns it if this process has come later than that.
+    /// Collective; alone it does nothing.
+    #[doc(hidden)]
+    #[track_caller]
+    pub fn remember(
+        &self,
+        write: impl Fn() -> Option<Vec<u8>> + Send + Sync + 'static,
+    ) -> Result<Option<Vec<u8>>> {
+        if self.engine.config.membership.is_none() {
+            return Ok(None);
+        }
+        let has = write().is_some();
+        let attempt = |_| Ok(Attempt { told: Box::new(move || vec![u8::from(has)]), ..Attempt::default() });
+        let remember = move || write().unwrap_or_default();
+        let site = std::panic::Location::caller();
+        let ended = attempts_on::<Name>(&self.engine, "remember", site, &[], attempt, remember)?;
+        if ended.told.iter().any(|told| told != &[1]) {
+            let what = format!(
+                "{} is read between segments of a training, and a process was lost just then",
+                self.name
+            );
+            return Err(Error::new(ErrorKind::Lost(what)));
+        }
+        Ok(ended.remembered.filter(|_| !ended.took_part))
     }
 }
 
@@ -275,6 +306,7 @@ impl Context {
             next_job: Mutex::new(0),
             accumulators: Default::default(),
             bad: Default::default(),
+            checksums: Default::default(),
             running: Mutex::default(),
             names: Mutex::default(),
             ids: AtomicU64::new(1),
@@ -344,7 +376,8 @@ impl Context {
         }
         Ok(Name { engine, name: name.to_string() })
     }
-    /// Runs `f` in one process only, the lowest; for printing and the like. It must not call actions.
+    /// Runs `f` in one process only, the lowest; for printing and the like. It must not call actions. A process that takes
+    /// the place of the lowest runs it again: what touches the world outside belongs into [`once`](Self::once).
     pub fn on_driver<R>(&self, f: impl FnOnce() -> R) -> Option<R> {
         (self.topology().process == 0).then(f)
     }
@@ -462,6 +495,7 @@ fn run_generation(engine: &Arc<Engine>, member: &Arc<Member>, formation: Formati
     *engine.topology.write().unwrap_or_else(|e| e.into_inner()) = topology;
     engine.channels.store(0, Ordering::Relaxed);
     engine.board.begin(generation.number());
+    fault::enter(slot, generation.number());
     if generation.is_aborted() {
         engine.board.interrupt();
     }
@@ -491,8 +525,11 @@ fn run_generation(engine: &Arc<Engine>, member: &Arc<Member>, formation: Formati
         let _entered = Entered::new(&here);
         let mut worker = Worker::new(worker_config(&shared), allocator, Some(Instant::now()));
         let speaks = worker.index().is_multiple_of(shared.config.workers);
-        let ready = catch_up(&mut worker, &shared).and_then(|()| hand_over(&mut worker, &shared));
-        match ready {
+        let ready = catch_unwind(AssertUnwindSafe(|| {
+            catch_up(&mut worker, &shared)?;
+            hand_over(&mut worker, &shared)
+        }));
+        match ready.unwrap_or_else(|panic| Err(cluster_error(cannot_go_on(&*panic)))) {
             Err(e) => here.abort(&e.to_string()),
             Ok(()) if speaks => {
                 shared.note_progress();
@@ -527,6 +564,12 @@ impl Drop for Entered<'_> {
     }
 }
 
+fn cannot_go_on(panic: &(dyn std::any::Any + Send)) -> String {
+    let what = panic.downcast_ref::<String>().map(String::as_str);
+    let what = what.or(panic.downcast_ref::<&str>().copied()).unwrap_or("panic");
+    format!("a worker cannot go on: {what}")
+}
+
 /// What a worker thread does: follow the board until it is closed or interrupted.
 fn work(engine: &Engine, mut worker: Worker, fail: &dyn Fn(String)) {
     let mut n = 0;
@@ -534,9 +577,7 @@ fn work(engine: &Engine, mut worker: Worker, fail: &dyn Fn(String)) {
         n += 1;
         let result = catch_unwind(AssertUnwindSafe(|| job.run(&mut worker)));
         if let Err(panic) = result {
-            let what = panic.downcast_ref::<String>().map(String::as_str);
-            let what = what.or(panic.downcast_ref::<&str>().copied()).unwrap_or("panic");
-            fail(format!("a worker cannot go on: {what}"));
+            fail(cannot_go_on(&*panic));
             break;
         }
     }

@@ -6,7 +6,7 @@ use super::node::{NewNode, narrow, no_inputs, one_to_one};
 use super::source::SharedCursor;
 use crate::context::Engine;
 use crate::error::Error;
-use crate::exec::codec::{decode, encode, estimate_bytes};
+use crate::exec::codec::{Fingerprint, decode, encode, estimate_bytes};
 use crate::exec::task::TaskContext;
 use crate::store::spill::{Frame, SpillFile};
 use crate::store::{DiskBlock, Stored, ToDisk};
@@ -220,7 +220,9 @@ struct CachingCursor<T: Record> {
     /// The last chunk, when it is not lent from `collect`.
     last: Vec<T>,
     finished: bool,
-    _p: PhantomData<T>,
+    /// In a cluster.
+    fingerprint: Option<Fingerprint>,
+    task: Rc<TaskContext>,
 }
 
 impl<T: Record> Drop for CachingCursor<T> {
@@ -230,7 +232,7 @@ impl<T: Record> Drop for CachingCursor<T> {
 }
 
 impl<T: Record> CachingCursor<T> {
-    fn new(node: Arc<Persist<T>>, partition: usize, up: Box<dyn Cursor<T>>, _: &Rc<TaskContext>) -> Self {
+    fn new(node: Arc<Persist<T>>, partition: usize, up: Box<dyn Cursor<T>>, task: &Rc<TaskContext>) -> Self {
         let collect = match node.level {
             StorageLevel::DiskOnly => match node.engine.store.dir.create() {
                 Ok(file) => Collect::Disk(file, vec![]),
@@ -240,14 +242,15 @@ impl<T: Record> CachingCursor<T> {
             _ => Collect::Records(vec![]),
         };
         CachingCursor {
-            node,
-            partition,
             up,
             collect,
             reserved: 0,
             last: vec![],
             finished: false,
-            _p: PhantomData,
+            fingerprint: node.engine.config.membership.is_some().then(Default::default),
+            task: task.clone(),
+            node,
+            partition,
         }
     }
     fn reserve(&mut self, bytes: u64) -> bool {
@@ -295,16 +298,23 @@ impl<T: Record> CachingCursor<T> {
         }
         Ok(())
     }
-    fn finish(&mut self) {
+    fn finish(&mut self) -> Result<(), Stop> {
         self.finished = true;
+        if let Some(fingerprint) = self.fingerprint.take() {
+            let (node, engine, checksum) = (self.node.info.id, &self.node.engine, fingerprint.finish());
+            let of = self.node.up.info();
+            engine.checksums.check(node, of, self.partition, checksum).map_err(Stop::Fatal)?;
+            self.task.note_checksum(node, self.partition, checksum);
+        }
         let stored = match std::mem::replace(&mut self.collect, Collect::Nothing) {
             Collect::Records(records) => Stored::Memory(Arc::new(records)),
             Collect::Encoded(frames) => Stored::Encoded(Arc::new(frames)),
             Collect::Disk(file, frames) => Stored::Disk(Arc::new(DiskBlock { file, frames })),
-            Collect::Nothing => return,
+            Collect::Nothing => return Ok(()),
         };
         let bytes = std::mem::take(&mut self.reserved);
         self.node.engine.store.put(self.node.info.id, self.partition, stored, bytes);
+        Ok(())
     }
 }
 
@@ -313,10 +323,13 @@ impl<T: Record> Cursor<T> for CachingCursor<T> {
         self.last.clear();
         match self.up.next()? {
             None => {
-                self.finish();
+                self.finish()?;
                 return Ok(None);
             }
             Some(chunk) => chunk.append_to(&mut self.last),
+        }
+        if let Some(fingerprint) = &mut self.fingerprint {
+            fingerprint.add(&self.last).map_err(|e| Stop::Fatal(Error::usage(e)))?;
         }
         if matches!(self.collect, Collect::Records(_)) {
             if self.reserve(estimate_bytes(&self.last)) {

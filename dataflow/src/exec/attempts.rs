@@ -20,7 +20,7 @@ use super::job;
 use super::keep::{Point, complete};
 use super::log::{Entry, Outcome};
 use super::stage::{Failure, JobControl, StageState};
-use crate::context::Context;
+use crate::context::{Context, Engine};
 use crate::dataset::node::NewNode;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
@@ -228,68 +228,79 @@ impl Context {
         &self,
         what: &'static str,
         inputs: &[&dyn AnyDataset],
-        mut attempt: impl FnMut(u64) -> Result<Attempt>,
+        attempt: impl FnMut(u64) -> Result<Attempt>,
         remember: impl Fn() -> Vec<u8> + Send + Sync + 'static,
     ) -> Result<Ended> {
-        let engine = self.engine();
-        let parents: Vec<_> = inputs.iter().map(|d| d.node()).collect();
-        let digests: Vec<u64> = parents.iter().map(|p| p.info().digest).collect();
-        let info = NewNode {
-            closure: std::any::type_name::<C>(),
-            parents: &digests,
-            ..NewNode::of(what, parents.iter().map(|p| p.info().partitions).sum(), Location::caller())
+        attempts_on::<C>(self.engine(), what, Location::caller(), inputs, attempt, remember)
+    }
+}
+
+/// As [`Context::attempts`].
+pub(crate) fn attempts_on<C>(
+    engine: &Arc<Engine>,
+    what: &'static str,
+    site: &'static Location<'static>,
+    inputs: &[&dyn AnyDataset],
+    mut attempt: impl FnMut(u64) -> Result<Attempt>,
+    remember: impl Fn() -> Vec<u8> + Send + Sync + 'static,
+) -> Result<Ended> {
+    let parents: Vec<_> = inputs.iter().map(|d| d.node()).collect();
+    let digests: Vec<u64> = parents.iter().map(|p| p.info().digest).collect();
+    let info = NewNode {
+        closure: std::any::type_name::<C>(),
+        parents: &digests,
+        ..NewNode::of(what, parents.iter().map(|p| p.info().partitions).sum(), site)
+    }
+    .finish(engine);
+    let (id, digest, partitions) = (info.id, info.digest, info.partitions);
+    let roots = Arc::new(Roots { info, parents });
+    let number = {
+        let mut next = lock(&engine.next_job);
+        *next += 1;
+        *next
+    };
+    let cluster = |why| Error::new(ErrorKind::Cluster(why));
+    let remember: Arc<dyn Fn() -> Vec<u8> + Send + Sync> = Arc::new(remember);
+    let mut took_part = false;
+    loop {
+        let generation = engine.board.await_open().map_err(cluster)?;
+        if let Some(entry) = job::find(engine, number, digest, || what.to_string())? {
+            return match entry.outcome {
+                Outcome::Failed(kind) => Err(Error::new(kind)),
+                Outcome::Done(told) => Ok(Ended { told, remembered: Some(entry.remembered), took_part }),
+            };
         }
-        .finish(engine);
-        let (id, digest, partitions) = (info.id, info.digest, info.partitions);
-        let roots = Arc::new(Roots { info, parents });
-        let number = {
-            let mut next = lock(&engine.next_job);
-            *next += 1;
-            *next
-        };
-        let cluster = |why| Error::new(ErrorKind::Cluster(why));
-        let remember: Arc<dyn Fn() -> Vec<u8> + Send + Sync> = Arc::new(remember);
-        let mut took_part = false;
-        loop {
-            let generation = engine.board.await_open().map_err(cluster)?;
-            if let Some(entry) = job::find(engine, number, digest, || what.to_string())? {
-                return match entry.outcome {
-                    Outcome::Failed(kind) => Err(Error::new(kind)),
-                    Outcome::Done(told) => Ok(Ended { told, remembered: Some(entry.remembered), took_part }),
-                };
-            }
-            let attempt = attempt(generation)?;
-            // Computes the shuffles of the inputs, and compares the program with the other processes.
-            if !job::prepare(engine, what, number, generation, roots.clone(), (0..partitions).collect())? {
-                continue;
-            }
-            let control = Arc::new(JobControl::new(engine, number, None));
-            let state = Arc::new(StageState::new(&control, 0, id, what.to_string(), vec![]));
-            let job = Arc::new(TimelyJob {
-                number,
-                digest,
-                what: what.to_string(),
-                bridge: Bridge { state, on_stop: Arc::default() },
-                attempt,
-                remember: remember.clone(),
-                told: Mutex::default(),
-                broken: AtomicBool::new(false),
-                left: AtomicUsize::new(engine.config.workers),
-                finished: Mutex::new(false),
-                done: Condvar::new(),
-            });
-            engine.register_running(&control);
-            let posted = engine.board.post_in(generation, Arc::new(Posted(job.clone()))).map_err(cluster)?;
-            let done = posted && job.wait(generation)?;
-            engine.unregister_running(number);
-            took_part |= posted;
-            if done {
-                let told = std::mem::take(&mut *lock(&job.told));
-                let ended = Ended { told, remembered: None, took_part: true };
-                return job.bridge.failure().map_or(Ok(ended), Err);
-            }
-            engine.events.emit(|| Event::JobInterrupted { job: number, action: what.to_string() });
+        let attempt = attempt(generation)?;
+        // Computes the shuffles of the inputs, and compares the program with the other processes.
+        if !job::prepare(engine, what, number, generation, roots.clone(), (0..partitions).collect())? {
+            continue;
         }
+        let control = Arc::new(JobControl::new(engine, number, None));
+        let state = Arc::new(StageState::new(&control, 0, id, what.to_string(), vec![]));
+        let job = Arc::new(TimelyJob {
+            number,
+            digest,
+            what: what.to_string(),
+            bridge: Bridge { state, on_stop: Arc::default() },
+            attempt,
+            remember: remember.clone(),
+            told: Mutex::default(),
+            broken: AtomicBool::new(false),
+            left: AtomicUsize::new(engine.config.workers),
+            finished: Mutex::new(false),
+            done: Condvar::new(),
+        });
+        engine.register_running(&control);
+        let posted = engine.board.post_in(generation, Arc::new(Posted(job.clone()))).map_err(cluster)?;
+        let done = posted && job.wait(generation)?;
+        engine.unregister_running(number);
+        took_part |= posted;
+        if done {
+            let told = std::mem::take(&mut *lock(&job.told));
+            let ended = Ended { told, remembered: None, took_part: true };
+            return job.bridge.failure().map_or(Ok(ended), Err);
+        }
+        engine.events.emit(|| Event::JobInterrupted { job: number, action: what.to_string() });
     }
 }
 

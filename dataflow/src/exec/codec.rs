@@ -25,6 +25,35 @@ macro_rules! for_each_number {
     };
 }
 
+/// A fingerprint of records in their order, wherever they are cut into chunks.
+#[derive(Default)]
+pub struct Fingerprint {
+    hasher: crc32fast::Hasher,
+    records: u64,
+    bytes: Vec<u8>,
+}
+
+impl Fingerprint {
+    /// Adds records.
+    pub fn add<T: Record>(&mut self, column: &Vec<T>) -> Result<(), String> {
+        self.records += column.len() as u64;
+        self.bytes.clear();
+        match (column as &dyn Any).downcast_ref::<Vec<String>>() {
+            Some(strings) => strings.iter().for_each(|s| {
+                self.bytes.extend_from_slice(&(s.len() as u64).to_le_bytes());
+                self.bytes.extend_from_slice(s.as_bytes());
+            }),
+            None => encode(column, &mut self.bytes)?,
+        }
+        self.hasher.update(&self.bytes);
+        Ok(())
+    }
+    /// The fingerprint.
+    pub fn finish(self) -> u64 {
+        u64::from(self.hasher.finalize()) ^ self.records.rotate_left(32)
+    }
+}
+
 /// Appends the records of `column` to `out`.
 pub fn encode<T: Record>(column: &Vec<T>, out: &mut Vec<u8>) -> Result<(), String> {
     if size_of::<T>() == 0 {

@@ -23,10 +23,11 @@ use crate::context::{Engine, accumulator::Contribution};
 use crate::dataset::lineage::{Cursor, Data, Lineage, Node, Stop};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
+use crate::fault;
 use crate::plan::{Inventory, Known, StagePlan, inventory, plan};
 use serde::{Deserialize, Serialize};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 use timely::worker::Worker;
@@ -114,8 +115,13 @@ pub(crate) fn run<T: Data, R: Record>(
     });
     let compute: Arc<Compute<T, R>> = compute.into();
     let mut first = Some(next);
+    let cancelled = Arc::<AtomicBool>::default();
     let result = loop {
-        let control = Arc::new(JobControl::new(engine, number, deadline));
+        let mut control = JobControl::new(engine, number, deadline);
+        // Who cancels the job cancels it also when there are no workers just now.
+        control.cancelled = cancelled.clone();
+        let control = Arc::new(control);
+        engine.register_running(&control);
         let job =
             Arc::new(ActionJob::new(control, action, root.clone(), partitions.clone(), compute.clone()));
         match job.replay() {
@@ -123,14 +129,12 @@ pub(crate) fn run<T: Data, R: Record>(
             Ok(Some(result)) => break Ok(result),
             Err(e) => break Err(e),
         }
-        engine.register_running(&job.control);
         let posted = engine.board.post(Arc::new(Posted(job.clone())));
         drop(first.take());
         let result = match posted {
             Ok(generation) => job.wait(&engine.board, generation),
             Err(why) => Some(Err(Error::new(ErrorKind::Cluster(why)))),
         };
-        engine.unregister_running(number);
         if let Some(result) = result {
             break result;
         }
@@ -138,6 +142,8 @@ pub(crate) fn run<T: Data, R: Record>(
         let action = action.to_string();
         engine.events.emit(|| Event::JobInterrupted { job: number, action });
     };
+    engine.unregister_running(number);
+    engine.accumulators.pending.settle(number);
     let timed_out = deadline.is_some_and(|d| Instant::now() > d);
     let result = match result {
         Err(e) if timed_out && matches!(e.kind(), ErrorKind::Cancelled) => {
@@ -239,6 +245,7 @@ impl<T: Data, R: Record> ActionJob<T, R> {
     fn replay(&self) -> Result<Option<Vec<R>>> {
         let (engine, number) = (&self.control.engine, self.control.number);
         let Some(entry) = find(engine, number, self.digest, || self.what())? else { return Ok(None) };
+        fault::reach("in-replay", number);
         engine.accumulators.absorb(engine, entry.contributions)?;
         match entry.outcome {
             log::Outcome::Failed(kind) => Err(Error::new(kind)),
@@ -321,6 +328,7 @@ impl<T: Data, R: Record> ActionJob<T, R> {
     }
     /// Compares job and plan with the other processes and gathers what blocks they have.
     fn agree(&self, worker: &mut Worker, round: usize, node: &Arc<dyn Node>) -> Result<Known> {
+        fault::reach("before-agree", self.control.number);
         let topology = self.topology();
         let mine = self.inventories[round].get_or_init(|| inventory(node, |p| topology.owns(p)));
         let proposal = Proposal {
@@ -356,6 +364,7 @@ impl<T: Data, R: Record> ActionJob<T, R> {
         let plan = self.plan(worker, round)?;
         for (stage, run) in &plan.stages {
             let start = Instant::now();
+            fault::reach("before-stage", self.control.number);
             if !stage.shuffle.clone().run(worker, run) {
                 return Ok(None);
             }
@@ -365,6 +374,7 @@ impl<T: Data, R: Record> ActionJob<T, R> {
             }
         }
         let start = Instant::now();
+        fault::reach("before-result", self.control.number);
         if !self.results(worker, &plan.result) {
             return Ok(None);
         }
@@ -411,7 +421,7 @@ impl<T: Data, R: Record> ActionJob<T, R> {
             return Ok(());
         }
         let mine: Vec<Contribution> = if worker.index().is_multiple_of(engine.topology().workers) {
-            std::mem::take(&mut *lock(&self.control.outbox))
+            engine.accumulators.pending.to_tell(self.control.attempt)
         } else {
             vec![]
         };
@@ -422,9 +432,8 @@ impl<T: Data, R: Record> ActionJob<T, R> {
                 let theirs: Vec<Contribution> = postcard::from_bytes(bytes)
                     .map_err(|e| Error::new(ErrorKind::Cluster(format!("process {process}: {e}"))))?;
                 lock(&self.contributions).extend(theirs.iter().cloned());
-                if process != engine.topology().process {
-                    engine.accumulators.absorb(engine, theirs)?;
-                }
+                // This process's own as well: they may be of a task of another that is no more.
+                engine.accumulators.absorb(engine, theirs)?;
             }
         }
         Ok(())
@@ -432,12 +441,18 @@ impl<T: Data, R: Record> ActionJob<T, R> {
     fn work(self: &Arc<Self>, worker: &mut Worker) -> Result<()> {
         let mut last = String::new();
         for round in 0..ROUNDS {
-            match self.attempt(worker, round)? {
-                None => return self.share_contributions(worker),
-                Some(Failure::Cancelled) => return Err(Error::new(ErrorKind::Cancelled)),
-                Some(Failure::Error(kind)) => return Err(Error::new(kind)),
-                Some(Failure::Missing(what)) => last = what,
-            }
+            let failed = match self.attempt(worker, round)? {
+                None => None,
+                Some(Failure::Cancelled) => Some(ErrorKind::Cancelled),
+                Some(Failure::Error(kind)) => Some(kind),
+                Some(Failure::Missing(what)) => {
+                    last = what;
+                    continue;
+                }
+            };
+            // Also of a job that has failed: what it has cached is not computed again, so it would not be counted.
+            self.share_contributions(worker)?;
+            return failed.map_or(Ok(()), |kind| Err(Error::new(kind)));
         }
         Err(Error::new(ErrorKind::Lost(format!(
             "blocks were lost {ROUNDS} times in a row; the last: {last}"
@@ -460,12 +475,14 @@ impl<T: Data, R: Record> Job for Posted<T, R> {
             lock(&self.0.outcome).error.get_or_insert(error);
         }
         if self.0.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            fault::reach("after-result-before-log", self.0.control.number);
             if engine.config.membership.is_some()
                 && self.0.is_logged
                 && let Err(error) = self.0.record()
             {
                 lock(&self.0.outcome).error.get_or_insert(error);
             }
+            fault::reach("after-log", self.0.control.number);
             lock(&self.0.outcome).finished = true;
             self.0.done.notify_all();
         }

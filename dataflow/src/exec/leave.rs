@@ -10,6 +10,7 @@ use super::gather::all_gather;
 use super::job::Proposal;
 use crate::context::Engine;
 use crate::error::{Error, ErrorKind, Result};
+use crate::fault;
 use serde::{Deserialize, Serialize};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -50,10 +51,12 @@ struct Leaving {
 
 impl Job for Leaving {
     fn run(&self, worker: &mut Worker) {
+        fault::reach("in-leave", self.engine.log.jobs());
         let calls = Call::Leave(self.why.clone()).exchange(worker, &self.engine);
         if self.engine.board.is_interrupted() {
             return;
         }
+        fault::reach("after-leave", self.engine.log.jobs());
         let all = calls.is_ok_and(|calls| calls.iter().all(|c| matches!(c, Call::Leave(_))));
         // Nobody listens any more if it took too long.
         let _ = self.all_leave.lock().unwrap_or_else(|e| e.into_inner()).send(all);

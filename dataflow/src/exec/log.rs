@@ -17,6 +17,7 @@
 use super::gather::all_gather;
 use crate::context::{Engine, accumulator::Contribution};
 use crate::error::{Error, ErrorKind, Result};
+use crate::fault;
 use crate::store::spill::{Frame, SpillDir, SpillFile};
 use serde::{Deserialize, Serialize};
 use std::sync::{Mutex, MutexGuard};
@@ -136,6 +137,7 @@ pub(crate) fn catch_up(worker: &mut Worker, engine: &Engine) -> Result<()> {
     }
     let damaged = |e: postcard::Error| Error::new(ErrorKind::Cluster(format!("catching up: {e}")));
     let mine = postcard::to_stdvec(&engine.log.jobs()).map_err(damaged)?;
+    fault::reach("in-catch-up", engine.log.jobs());
     let jobs = all_gather(worker, engine, mine)?;
     let jobs: Vec<u64> =
         jobs.iter().map(|b| postcard::from_bytes(b)).collect::<Result<_, _>>().map_err(damaged)?;

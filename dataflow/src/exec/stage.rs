@@ -13,13 +13,15 @@
 use super::parcel::{Head, Kind, Parcel, Payload, Route};
 use super::task::{TaskContext, guarded};
 use crate::context::Engine;
+use crate::context::accumulator::Contribution;
 use crate::dataset::lineage::{NodeId, Stop};
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
+use crate::fault;
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use timely::container::{CapacityContainerBuilder, NoopBuilder};
@@ -43,28 +45,23 @@ const ACTION: NodeId = 1 << 63;
 pub(crate) struct JobControl {
     pub engine: Arc<Engine>,
     pub number: u64,
-    pub cancelled: AtomicBool,
+    /// Of all attempts at the job.
+    pub cancelled: Arc<AtomicBool>,
     pub deadline: Option<Instant>,
-    /// Accumulator contributions for the other processes.
-    pub outbox: Mutex<Vec<crate::context::accumulator::Contribution>>,
+    /// Distinct for each time that a job is run in this process.
+    pub attempt: u64,
 }
 
 impl JobControl {
     pub fn new(engine: &Arc<Engine>, number: u64, deadline: Option<Instant>) -> Self {
+        static ATTEMPTS: AtomicU64 = AtomicU64::new(0);
         JobControl {
             engine: engine.clone(),
             number,
-            cancelled: AtomicBool::new(false),
+            cancelled: Arc::default(),
             deadline,
-            outbox: Mutex::default(),
+            attempt: ATTEMPTS.fetch_add(1, Ordering::Relaxed),
         }
-    }
-}
-
-impl JobControl {
-    /// Hands a contribution to the other processes when the job ends.
-    pub fn send(&self, contribution: crate::context::accumulator::Contribution) {
-        self.outbox.lock().unwrap_or_else(|e| e.into_inner()).push(contribution);
     }
 }
 
@@ -207,7 +204,8 @@ impl<P: Payload> Runner<P> {
                 };
                 if self.state.must_stop(partition) {
                     if self.state.job.cancelled.load(Ordering::Relaxed) {
-                        self.state.fail(partition, Failure::Cancelled);
+                        // The others do not know it otherwise, and would wait for a result.
+                        self.abort(partition, Failure::Cancelled);
                     }
                     continue;
                 }
@@ -234,19 +232,18 @@ impl<P: Payload> Runner<P> {
                     parcel.seal().map_err(|e| Stop::Fatal(Error::usage(e)))?;
                 }
             }
-            if done {
-                context.publish()?;
-            }
-            Ok(done)
+            done.then(|| context.publish()).transpose().map_err(Stop::from)
         });
         context.metrics.borrow_mut().busy_us += began.elapsed().as_micros() as u64;
         let (partition, attempt) = (context.partition(), context.attempt());
         match result {
-            Ok(false) => {}
-            Ok(true) => {
+            Ok(None) => {}
+            Ok(Some(told)) => {
                 let head = Head { kind: Kind::Commit, map: partition as u32, attempt, ..Head::default() };
-                self.ready.push(Parcel::control(head, vec![], &topology));
+                let note = if told.is_empty() { vec![] } else { encode(&told) };
+                self.ready.push(Parcel::control(head, note, &topology));
                 context.ended(self.worker, None);
+                fault::reach("after-commit", self.state.job.number);
                 self.running = None;
             }
             Err(stop) => {
@@ -277,6 +274,19 @@ impl<P: Payload> Runner<P> {
         }
         self.state.fail(partition, failure);
     }
+}
+
+fn encode(told: &Vec<Contribution>) -> Vec<u8> {
+    // Of numbers and bytes: it cannot fail.
+    postcard::to_stdvec(told).unwrap_or_default()
+}
+
+/// Takes what a task of another process has contributed.
+fn hear(job: &JobControl, note: &[u8]) -> Result<(), Failure> {
+    let told = postcard::from_bytes::<Vec<Contribution>>(note)
+        .map_err(|e| Failure::Error(ErrorKind::Cluster(format!("contributions: {e}"))))?;
+    job.engine.accumulators.pending.add(&told, job, false);
+    Ok(())
 }
 
 /// Runs a stage to its end. Collective: every worker of every process calls it with the same stage. Afterwards every
@@ -340,6 +350,13 @@ pub(crate) fn run_stage<P: Payload>(
                                 .unwrap_or_else(|e| Failure::Error(ErrorKind::Cluster(e.to_string())));
                             fails.fail(parcel.head.map as usize, failure);
                         } else {
+                            if let (Kind::Commit, super::parcel::Body::Sealed(note)) =
+                                (parcel.head.kind, &parcel.body)
+                                && local == 0
+                                && let Err(failure) = hear(&fails.job, note)
+                            {
+                                fails.fail(parcel.head.map as usize, failure);
+                            }
                             sink(parcel);
                         }
                     })

@@ -1,6 +1,8 @@
 //! One attempt at one partition of one stage: its context, and how panics become errors.
 
 use crate::context::Engine;
+use crate::context::accumulator::Contribution;
+use crate::context::checksums::CHECKSUMS;
 use crate::dataset::lineage::{NodeId, Stop};
 use crate::error::{BadRecord, Error, OnBad};
 use crate::event::{Event, Metrics};
@@ -32,6 +34,8 @@ pub struct TaskContext {
     node: Cell<NodeId>,
     contributions: RefCell<HashMap<(u64, NodeId), Box<dyn Any + Send>>>,
     bad: RefCell<Vec<(NodeId, BadRecord)>>,
+    /// Fingerprints of partitions that it has computed and kept.
+    checksums: RefCell<Vec<(NodeId, usize, u64)>>,
     pub(crate) metrics: RefCell<Metrics>,
 }
 
@@ -45,6 +49,7 @@ impl TaskContext {
             node: Cell::new(state.actor),
             contributions: RefCell::default(),
             bad: RefCell::default(),
+            checksums: RefCell::default(),
             metrics: RefCell::default(),
         })
     }
@@ -109,16 +114,27 @@ impl TaskContext {
         let slot = all.entry((accumulator, self.node.get())).or_insert_with(|| Box::new(zero()));
         add(slot.downcast_mut::<A>().expect("an accumulator has one type"));
     }
-    /// Publishes what the successful attempt collected.
-    pub(crate) fn publish(&self) -> Result<(), Error> {
+    /// Notes the fingerprint of a partition that is kept, when the attempt has succeeded.
+    pub(crate) fn note_checksum(&self, node: NodeId, partition: usize, checksum: u64) {
+        self.checksums.borrow_mut().push((node, partition, checksum));
+    }
+    /// Publishes what the successful attempt collected; what the other processes must be told of it.
+    pub(crate) fn publish(&self) -> Result<Vec<Contribution>, Error> {
+        let (engine, job) = (&self.engine, &self.state.job);
         let bad = std::mem::take(&mut *self.bad.borrow_mut());
-        if !bad.is_empty() {
-            self.engine.bad.publish(&self.state.job, self.partition, bad)?;
+        let mut told = if bad.is_empty() { vec![] } else { engine.bad.publish(job, self.partition, bad)? };
+        for (node, partition, checksum) in self.checksums.borrow_mut().drain(..) {
+            let (partition, bytes) = (partition as u64, checksum.to_le_bytes().to_vec());
+            engine.checksums.note(node, partition, checksum);
+            if engine.config.membership.is_some() {
+                told.push(Contribution { accumulator: CHECKSUMS, node, partition, bytes });
+            }
         }
         for ((accumulator, node), value) in self.contributions.borrow_mut().drain() {
-            self.engine.accumulators.publish(&self.state.job, accumulator, node, self.partition, value);
+            told.extend(engine.accumulators.publish(job, accumulator, node, self.partition, value));
         }
-        Ok(())
+        engine.accumulators.pending.add(&told, job, true);
+        Ok(told)
     }
     pub(crate) fn ended(&self, worker: usize, error: Option<String>) {
         let state = &self.state;

@@ -5,6 +5,7 @@ use crate::dataset::lineage::Stop;
 use crate::exec::parcel::{Head, Pairs, Parcel, Payload};
 use crate::exec::stage::Task;
 use crate::exec::table::Table;
+use crate::fault;
 use crate::store::memory::Memory;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -126,6 +127,7 @@ impl<K: Record, V: Record> Scatter<K, V> {
         small
     }
     fn ship(&mut self, part: usize, full: Pairs<K, V>, out: &mut Vec<Parcel<Pairs<K, V>>>) {
+        fault::reach_in_task("mid-shuffle");
         self.records += full.keys.len() as u64;
         self.bytes += full.bytes();
         out.push(Parcel::data(Head { part: part as u32, ..self.head }, full));

@@ -17,7 +17,7 @@ pub(crate) use map::{Adaptive, MapTarget, MapTask, Scatter};
 pub(crate) use output::{BlockRef, ShuffleOutput, ShuffleReader};
 
 use super::parcel::{Kind, Payload};
-use super::stage::{Failure, StageState, run_stage};
+use super::stage::{StageState, run_stage};
 use super::task::TaskContext;
 use crate::context::Engine;
 use crate::dataset::lineage::{Node, NodeInfo, Stop};
@@ -104,9 +104,7 @@ impl<P: Payload> ShuffleStage for Shuffle<P> {
             Ok(Box::new(map::AsTask(task)) as Box<dyn super::stage::Task<P>>)
         });
         let mut sink = self.output.sink(round);
-        let fails = state.clone();
         let ended = run_stage(worker, &state, start, move |parcel| {
-            let part = parcel.head.part as usize;
             let result = match parcel.head.kind {
                 Kind::Commit => {
                     sink.commit(parcel.head);
@@ -115,7 +113,8 @@ impl<P: Payload> ShuffleStage for Shuffle<P> {
                 _ => sink.push(parcel),
             };
             if let Err(e) = result {
-                fails.fail(part, Failure::Error(e.kind().clone()));
+                // Not the stage: only this process knows, and all must go on alike.
+                sink.fail(&e);
             }
         });
         self.output.finish(round, ended && state.failure().is_none(), &run.missing);

@@ -2,11 +2,12 @@
 
 use crate::context::Engine;
 use crate::dataset::lineage::{NodeId, Stop};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::exec::parcel::{Head, Parcel, Payload};
 use crate::exec::stage::StageState;
 use crate::exec::task::TaskContext;
+use crate::fault;
 use crate::store::spill::{Frame, SpillFile};
 use crate::store::{Held, Retained};
 use std::collections::{HashSet, VecDeque};
@@ -57,7 +58,10 @@ struct Part<P: Payload> {
 
 /// Which run of the map side is under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Round(u64);
+pub(crate) struct Round {
+    number: u64,
+    job: u64,
+}
 
 #[derive(Default)]
 struct Rounds {
@@ -66,6 +70,8 @@ struct Rounds {
     owner: Option<usize>,
     finished: bool,
     commits: HashSet<(u32, u32)>,
+    /// Why blocks could not be kept here.
+    failed: Option<ErrorKind>,
 }
 
 /// The output of one shuffle in one process.
@@ -102,19 +108,20 @@ impl<P: Payload> ShuffleOutput<P> {
                 *lock(part) = Part { ready: false, slots: vec![] };
             }
         }
-        Round(rounds.current)
+        Round { number: rounds.current, job: state.job.number }
     }
-    pub fn sink(self: &Arc<Self>, _: Round) -> Sink<P> {
-        Sink { output: self.clone(), mine: HashSet::new(), overflow: None }
+    pub fn sink(self: &Arc<Self>, round: Round) -> Sink<P> {
+        Sink { output: self.clone(), job: round.job, mine: HashSet::new(), overflow: None }
     }
     /// Ends a round, when every parcel has arrived: keeps the blocks of committed attempts, in order. Any worker may
     /// come first; the others find it done.
     pub fn finish(&self, round: Round, ok: bool, missing: &[bool]) {
         let mut rounds = lock(&self.rounds);
-        if rounds.current != round.0 || rounds.finished {
+        if rounds.current != round.number || rounds.finished {
             return;
         }
         rounds.finished = true;
+        let ok = ok && rounds.failed.is_none();
         for (r, part) in self.parts.iter().enumerate().filter(|(r, _)| missing[*r]) {
             let mut part = lock(part);
             if ok && self.engine.topology().owns(r) {
@@ -129,6 +136,12 @@ impl<P: Payload> ShuffleOutput<P> {
     pub fn read(self: &Arc<Self>, reduce: usize, task: &Rc<TaskContext>) -> Result<ShuffleReader<P>, Stop> {
         let part = lock(&self.parts[reduce]);
         if !part.ready {
+            // Whoever ends a round takes the locks the other way round.
+            drop(part);
+            // The tasks that would have read it tell all processes why; that they were not kept only this one knows.
+            if let Some(kind) = lock(&self.rounds).failed.clone() {
+                return Err(Stop::Fatal(Error::new(kind)));
+            }
             return Err(Stop::Missing(format!("shuffle {} has lost partition {reduce}", self.node)));
         }
         let blocks = part.slots.iter().map(|s| (s.head, s.place.clone())).collect();
@@ -207,6 +220,7 @@ impl<P: Payload> Retained for ShuffleOutput<P> {
 /// Takes the parcels that arrive at one worker.
 pub(crate) struct Sink<P: Payload> {
     output: Arc<ShuffleOutput<P>>,
+    job: u64,
     /// Partitions that this worker has received blocks for.
     mine: HashSet<usize>,
     /// Where blocks go for which there is no memory at all.
@@ -214,10 +228,15 @@ pub(crate) struct Sink<P: Payload> {
 }
 
 impl<P: Payload> Sink<P> {
+    /// Blocks could not be kept.
+    pub fn fail(&mut self, error: &Error) {
+        lock(&self.output.rounds).failed.get_or_insert(error.kind().clone());
+    }
     pub fn commit(&mut self, head: Head) {
         lock(&self.output.rounds).commits.insert((head.map, head.attempt));
     }
     pub fn push(&mut self, parcel: Parcel<P>) -> Result<()> {
+        fault::reach("mid-sink", self.job);
         let head = parcel.head;
         let payload = parcel.open().map_err(Error::usage)?;
         let (bytes, memory) = (payload.bytes(), &self.output.engine.memory);

@@ -306,6 +306,15 @@ fn own_arguments(resolved: &Resolved, arguments: &mut Vec<OsString>) -> Result<R
     Ok(Ok(()))
 }
 
+/// The arguments of a process that takes the place of another: what the other has written already is its own.
+fn again(args: &RunArgs, arguments: &[OsString]) -> Vec<OsString> {
+    let mut again = arguments.to_vec();
+    again.push("--overwrite".into());
+    let program = [OsString::from("slackwater")];
+    let is_understood = resolve(&[&program[..], &again].concat()).is_ok();
+    if args.program.is_none() && is_understood { again } else { arguments.to_vec() }
+}
+
 fn is_cluster(command: &crate::args::Command) -> bool {
     use crate::args::Command;
     matches!(command, Command::Cluster(_) | Command::Worker(_))

@@ -17,7 +17,7 @@ fn cells() -> Vec<(u32, u32, u32)> {
     cells
 }
 
-fn triples() -> String {
+pub fn triples() -> String {
     cells().iter().map(|(d, w, n)| format!("{d}\t{w}\t{n}\n")).collect()
 }
 

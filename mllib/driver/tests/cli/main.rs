@@ -15,5 +15,6 @@ mod metrics;
 mod networks;
 mod output;
 mod ratings;
+mod recovery;
 mod settings;
 mod spark;

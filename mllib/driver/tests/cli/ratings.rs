@@ -6,7 +6,7 @@ use arrow_array::types::Float64Type;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 /// Half of the ratings of 60 items by 200 users; each likes every third item.
-fn ratings() -> String {
+pub fn ratings() -> String {
     let mut text = "userId,movieId,rating,timestamp\n".to_string();
     for user in 1u32..=200 {
         for item in (0..60).filter(|item| user.wrapping_mul(2_654_435_761).rotate_left(*item) % 2 == 0) {

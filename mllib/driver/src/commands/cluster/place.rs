@@ -27,6 +27,8 @@ pub(super) struct Places {
     fleet: Option<Fleet>,
     program: Option<PathBuf>,
     arguments: Vec<OsString>,
+    /// The same for a process that takes the place of another.
+    again: Vec<OsString>,
     variables: Vec<(String, String)>,
     /// What process 0 has printed.
     printed: Arc<Printed>,
@@ -45,6 +47,7 @@ pub(super) fn open(
     let mut places = Places {
         fleet: None,
         program: args.program.clone(),
+        again: super::again(args, &arguments),
         arguments,
         variables: variables(resolved, here.then_some(processes)),
         printed: Arc::default(),
@@ -105,6 +108,7 @@ impl Places {
         slots: &[usize],
         is_first: bool,
     ) -> Result<Vec<(usize, Member)>> {
+        let arguments = self.arguments(supervisor).to_vec();
         let Some(fleet) = &mut self.fleet else {
             let start = |slot: &usize| Ok((*slot, Member::Local(self.start_here(supervisor, *slot)?)));
             return slots.iter().map(start).collect();
@@ -126,7 +130,7 @@ impl Places {
             run: membership.run,
             encrypt: membership.encrypt,
             program: self.program.clone().map(|p| p.into_os_string().into_vec()),
-            arguments: self.arguments.iter().map(bytes).collect(),
+            arguments: arguments.iter().map(bytes).collect(),
             variables: self.variables.clone(),
             directory: std::env::current_dir().map(|d| d.into_os_string().into_vec()).unwrap_or_default(),
             speaks: false,
@@ -134,9 +138,12 @@ impl Places {
         let started = fleet.start(slots, &task, &self.printed);
         Ok(started.into_iter().map(|(slot, remote)| (slot, Member::Remote(remote))).collect())
     }
+    fn arguments(&self, supervisor: &Supervisor) -> &[OsString] {
+        if supervisor.generation() == 0 { &self.arguments } else { &self.again }
+    }
     fn start_here(&self, supervisor: &Supervisor, slot: usize) -> Result<Local> {
         let mut command = Command::new(this_program()?);
-        command.args(&self.arguments).envs(supervisor.membership(slot).variables());
+        command.args(self.arguments(supervisor)).envs(supervisor.membership(slot).variables());
         command.envs(self.variables.iter().map(|(k, v)| (k, v)));
         match &self.program {
             Some(program) => command.env(EXECUTE, program),

@@ -57,9 +57,7 @@ fn finish<T: Trained>(
     save: impl FnOnce(&T) -> Result<()>,
 ) -> Result<u8> {
     session.check()?;
-    if let Some(saved) = session.cx.on_driver(|| save(&outcome)) {
-        saved?;
-    }
+    session.cx.once(|| save(&outcome))?;
     outcome.set_bad_rows(session.note_bad_rows());
     let seconds = start.elapsed().as_secs_f64();
     session.output.result(|| outcome.to_json(target, seconds), || outcome.text(target, seconds))?;
