@@ -101,6 +101,13 @@ pub enum WorkerOrder {
         /// How many.
         bytes: usize,
     },
+    /// Nobody reads a stream any more: whoever prints there finds it closed.
+    Unheard {
+        /// The task.
+        task: u64,
+        /// Which stream.
+        voice: Voice,
+    },
     /// Remove the spill files of a process that was killed on this machine.
     Tidy {
         /// Its number.

@@ -156,6 +156,11 @@ impl Worker {
                     self.children[i].taken(voice, bytes);
                 }
             }
+            WorkerOrder::Unheard { task, voice } => {
+                if let Some(i) = child(&self.children, task) {
+                    self.children[i].unheard(voice);
+                }
+            }
             WorkerOrder::Tidy { pid, spill_dir } => {
                 let spill_dir = spill_dir.map_or_else(std::env::temp_dir, PathBuf::from);
                 remove_spill_files(&spill_dir, pid);

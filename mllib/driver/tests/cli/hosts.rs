@@ -419,6 +419,39 @@ fn who_does_not_belong_to_the_run_is_told_so_at_once() {
     assert!(refused >= 3 && done.stderr.contains("build: "), "{}", done.stderr);
 }
 
+#[test]
+fn a_reader_that_is_slow_or_gone_harms_nobody() {
+    let place = Place::new();
+    place.write("rows.svm", rows().repeat(2)).ok(&["train", "svm", "--data=rows.svm", "--model=m"]);
+    let predict = ["predict", "--model=m", "--data=rows.svm", "--raw"];
+    let expected = place.ok(&predict);
+    assert!(expected.len() > 1 << 20, "more than pipes and windows hold");
+    place.ok(&["cluster", "secret", "secret"]);
+    for reads in [true, false] {
+        let address = port();
+        let run = ["cluster", "run", "-n2", "--external", "--listen", &address, "--secret-file=secret", "--"];
+        let mut launcher = command(&place, &[&run[..], &predict].concat());
+        let mut launcher = launcher.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let slots = ["--secret-file=secret", "--slots=2", "--workers=1"];
+        let one = worker(&place, &address, &slots);
+        let mut stdout = launcher.stdout.take().unwrap();
+        let mut first = [0; 100];
+        stdout.read_exact(&mut first).unwrap();
+        assert!(expected.as_bytes().starts_with(&first));
+        if reads {
+            // Longer than a connection may be silent.
+            std::thread::sleep(Duration::from_secs(5));
+            let mut rest = vec![];
+            stdout.read_to_end(&mut rest).unwrap();
+            assert!([&first[..], &rest].concat() == expected.as_bytes());
+        }
+        drop(stdout);
+        until("it ends", || launcher.try_wait().unwrap().is_some());
+        let done = crate::common::ran(launcher.wait_with_output().unwrap());
+        assert_eq!((done.code, one.end().code, done.stderr.as_str()), (Some(0), Some(0), ""));
+    }
+}
+
 /// A program of its own does not look after its launcher: the kernel does.
 #[test]
 fn another_program_ends_with_who_started_it() {

@@ -3,7 +3,7 @@
 //! A thread hears it and notes what it says. When the connection ends, or the worker has been silent for some seconds, all
 //! its processes count as lost at once: they may still run, but they will hear from nobody.
 
-use super::pipe::{Pipe, PipeReader};
+use super::pipe::{Pipe, PipeReader, Progress};
 use super::relay::{Printed, relay_lines, relay_output};
 use slackwater_dataflow::cluster::{Candidate, Receiver, Sender, Task, Voice, WorkerOrder, WorkerReport};
 use std::collections::BTreeMap;
@@ -156,13 +156,15 @@ impl Agent {
         task: u64,
         voice: Voice,
         ordered: &Ordered,
-    ) -> PipeReader<impl Fn(usize) + Send + use<>> {
+    ) -> PipeReader<impl Fn(Progress) + Send + use<>> {
         let orders = self.orders.clone();
-        let taken = move |bytes| {
+        PipeReader::new(ordered.pipe(voice), move |progress| {
             // A worker that is gone needs no answer.
-            let _ = orders.send(&WorkerOrder::Taken { task, voice, bytes });
-        };
-        PipeReader { pipe: ordered.pipe(voice).clone(), chunk: vec![], at: 0, taken }
+            let _ = orders.send(&match progress {
+                Progress::Taken(bytes) => WorkerOrder::Taken { task, voice, bytes },
+                Progress::Stopped => WorkerOrder::Unheard { task, voice },
+            });
+        })
     }
     /// It is gone, and all that it runs with it.
     pub fn leave(&self, why: &str) {

@@ -24,6 +24,8 @@ use std::time::{Duration, Instant};
 
 /// A remote shell has this long to bring a worker up.
 const REACH: Duration = Duration::from_secs(20);
+/// A host that was lost is waited for so long by those that were on it, if there is room elsewhere.
+const HOPE: Duration = Duration::from_secs(4);
 /// Between attempts to reach a host: at first, and at most.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 /// A host that could not be reached so many times in a row is not tried again.
@@ -49,6 +51,8 @@ struct Site {
     /// The remote shell, since when it runs.
     line: Option<(Child, Instant)>,
     agent: Option<Arc<Agent>>,
+    /// When its worker was lost, if it was.
+    lost: Option<Instant>,
     /// Attempts in a row that have failed.
     failures: u32,
     /// When the next one may be made.
@@ -80,7 +84,7 @@ impl Fleet {
             return Err(Error::input(what, "add hosts, or slots=K to their lines, or lower -n"));
         }
         let now = Instant::now();
-        let site = |host| Site { host, line: None, agent: None, failures: 0, next: now };
+        let site = |host| Site { host, line: None, agent: None, lost: None, failures: 0, next: now };
         let sites = hosts.into_iter().map(site).collect();
         Ok(Fleet { sites, launch: Some(launch), homes, agents: vec![], tasks: 0, orphans: vec![] })
     }
@@ -197,7 +201,8 @@ impl Drop for Fleet {
 impl Site {
     /// True if a worker there can be expected in a moment.
     fn may_come(&self) -> bool {
-        self.failures == 0 || (self.failures == 1 && self.line.is_some())
+        let has_hope = self.lost.is_none_or(|since| since.elapsed() < HOPE);
+        has_hope && (self.failures == 0 || (self.failures == 1 && self.line.is_some()))
     }
     /// Looks after the remote shell; the error is what has become of it.
     fn step(&mut self, launch: Option<&Launch>) -> Result<(), String> {
@@ -219,6 +224,7 @@ impl Site {
             };
             if let Some(agent) = &agent {
                 agent.leave(&why);
+                self.lost = Some(Instant::now());
             }
             // What has worked for some time is tried again at once.
             self.failures = if agent.is_some() { 0 } else { self.failures + 1 };

@@ -1,7 +1,8 @@
 //! What a process on another machine has printed, on its way from its worker's connection to whoever prints it here.
 //!
 //! It reads like the pipe of a process of this machine. At most [`WINDOW`] bytes wait; what is taken is said to the worker,
-//! so that a reader that is slow holds up the process that prints. A worker that sends more is refused.
+//! so that a reader that is slow holds up the process that prints. A worker that sends more is refused. When the reader
+//! is dropped before the end, the worker hears that, and what is still under way is thrown away.
 
 use slackwater_dataflow::cluster::WINDOW;
 use std::collections::VecDeque;
@@ -14,6 +15,8 @@ struct Queue {
     chunks: VecDeque<Vec<u8>>,
     bytes: usize,
     closed: bool,
+    /// Nobody reads.
+    unheard: bool,
 }
 
 /// One stream of a process.
@@ -30,6 +33,9 @@ impl Pipe {
     /// Adds what was printed; false if that is more than was agreed on.
     pub fn push(&self, bytes: Vec<u8>) -> bool {
         let mut queue = self.lock();
+        if queue.unheard {
+            return true;
+        }
         if queue.bytes + bytes.len() > WINDOW {
             return false;
         }
@@ -49,22 +55,51 @@ impl Pipe {
     }
 }
 
-/// Reads a pipe to its end. `taken` hears of bytes when they are done with: when the next are asked for.
-pub(super) struct PipeReader<F> {
-    pub pipe: Arc<Pipe>,
-    pub chunk: Vec<u8>,
-    pub at: usize,
-    pub taken: F,
+/// What a reader says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// It is done with so many bytes.
+    Taken(usize),
+    /// It reads no more, and there was no end yet.
+    Stopped,
 }
 
-impl<F: Fn(usize)> Read for PipeReader<F> {
+/// Reads a pipe to its end. It is done with bytes when the next are asked for.
+pub(super) struct PipeReader<F: Fn(Progress)> {
+    pipe: Arc<Pipe>,
+    chunk: Vec<u8>,
+    at: usize,
+    say: F,
+}
+
+impl<F: Fn(Progress)> PipeReader<F> {
+    /// A reader, which is the only one. `say` hears what becomes of it.
+    pub fn new(pipe: &Arc<Pipe>, say: F) -> Self {
+        PipeReader { pipe: pipe.clone(), chunk: vec![], at: 0, say }
+    }
+}
+
+impl<F: Fn(Progress)> Drop for PipeReader<F> {
+    fn drop(&mut self) {
+        let mut queue = self.pipe.lock();
+        queue.unheard = true;
+        queue.chunks.clear();
+        let has_ended = queue.closed;
+        drop(queue);
+        if !has_ended {
+            (self.say)(Progress::Stopped);
+        }
+    }
+}
+
+impl<F: Fn(Progress)> Read for PipeReader<F> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if self.at == self.chunk.len() {
             let done = std::mem::take(&mut self.chunk).len();
             self.at = 0;
             if done > 0 {
                 self.pipe.lock().bytes -= done;
-                (self.taken)(done);
+                (self.say)(Progress::Taken(done));
             }
             let mut queue = self.pipe.lock();
             loop {
@@ -97,11 +132,25 @@ mod tests {
         assert!(pipe.push(vec![1; 1000]) && pipe.push(vec![2; WINDOW - 1000]) && !pipe.push(vec![3]));
         pipe.close();
         let taken = Mutex::new(0);
-        let count = |n: usize| *taken.lock().unwrap() += n;
-        let mut reader = PipeReader { pipe: pipe.clone(), chunk: vec![], at: 0, taken: count };
+        let count = |progress| match progress {
+            Progress::Taken(n) => *taken.lock().unwrap() += n,
+            Progress::Stopped => panic!("it has read to the end"),
+        };
+        let mut reader = PipeReader::new(&pipe, count);
         let mut all = vec![];
         reader.read_to_end(&mut all).unwrap();
         assert_eq!(all, [vec![1; 1000], vec![2; WINDOW - 1000]].concat());
         assert_eq!((*taken.lock().unwrap(), pipe.is_empty()), (WINDOW, true));
+    }
+    #[test]
+    fn a_reader_that_stops_is_said_to() {
+        let pipe = Arc::<Pipe>::default();
+        assert!(pipe.push(vec![1; WINDOW]));
+        let said = Mutex::new(vec![]);
+        let mut reader = PipeReader::new(&pipe, |progress| said.lock().unwrap().push(progress));
+        assert_eq!(reader.read(&mut [0; 10]).unwrap(), 10);
+        drop(reader);
+        assert_eq!(*said.lock().unwrap(), [Progress::Stopped]);
+        assert!(pipe.push(vec![2; WINDOW]) && pipe.is_empty());
     }
 }

@@ -130,12 +130,19 @@ impl Child {
             let _ = kill(Pid::from_raw(pid), signal);
         }
     }
+    fn window(&self, voice: Voice) -> &Window {
+        match voice {
+            Voice::Output => &self.output,
+            Voice::Errors => &self.errors,
+        }
+    }
     /// So much of what it has printed is out.
     pub fn taken(&self, voice: Voice, bytes: usize) {
-        match voice {
-            Voice::Output => self.output.give(bytes),
-            Voice::Errors => self.errors.give(bytes),
-        }
+        self.window(voice).give(bytes);
+    }
+    /// Nobody reads what it prints there: the pipe is closed when it prints again.
+    pub fn unheard(&self, voice: Voice) {
+        self.window(voice).close();
     }
 }
 
