@@ -51,7 +51,7 @@ struct Told {
 }
 
 /// How a training goes on, in one process; what it decides by is the same in all.
-pub(crate) struct Course<V> {
+pub(crate) struct Course {
     /// Number of the training.
     key: u64,
     /// The generation that has made the state in memory; 0 if nobody has.
@@ -65,7 +65,6 @@ pub(crate) struct Course<V> {
     kept_us: Arc<Mutex<u64>>,
     /// How long an epoch took.
     epoch_us: u64,
-    _values: std::marker::PhantomData<V>,
 }
 
 /// Where the values at the end of a training are.
@@ -109,7 +108,6 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
             since_us: 0,
             kept_us: Arc::default(),
             epoch_us: 0,
-            _values: std::marker::PhantomData,
         };
         let result = self.follow(&cx, &mut course, &shape);
         cx.stop_keeping(course.key);
@@ -117,7 +115,7 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
         report.wall_us = start.elapsed().as_micros() as u64;
         Ok(report)
     }
-    fn follow(&mut self, cx: &Context, course: &mut Course<V>, shape: &Manifest) -> Result<Report> {
+    fn follow(&mut self, cx: &Context, course: &mut Course, shape: &Manifest) -> Result<Report> {
         let mut report = Report::default();
         self.begin(cx, course, shape, &mut report)?;
         while report.epochs < self.epochs.epochs && !report.stopped {
@@ -149,7 +147,7 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
     }
     /// Whether the values at the end of the next segment go into the log, since the main program reads them then. It may
     /// after the first one.
-    fn is_remembered(&self, cx: &Context, course: &Course<V>, report: &Report) -> bool {
+    fn is_remembered(&self, cx: &Context, course: &Course, report: &Report) -> bool {
         let is_first = report.epochs == course.first.1;
         cx.is_member() && self.until.is_some() && (is_first || self.tables.iter().any(Table::is_read))
     }
@@ -181,13 +179,7 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
         Manifest::new(clocks_per_epoch, self.epochs.dataset.num_partitions(), self.seed(cx), shards, tables)
     }
     /// Finds where the training begins: at the start, at a snapshot, or in the middle, if other processes are there.
-    fn begin(
-        &self,
-        cx: &Context,
-        course: &mut Course<V>,
-        shape: &Manifest,
-        report: &mut Report,
-    ) -> Result<()> {
+    fn begin(&self, cx: &Context, course: &mut Course, shape: &Manifest, report: &mut Report) -> Result<()> {
         let place = match cx.kept(course.key) {
             Some(point) => Standing::of(&point, &self.tables)?.place,
             None => {
@@ -201,7 +193,7 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
         Ok(())
     }
     /// Begins at the start or at a snapshot, to which the tables are set already.
-    fn start(&self, cx: &Context, course: &mut Course<V>, restored: Option<Restored<V>>) -> Result<Place> {
+    fn start(&self, cx: &Context, course: &mut Course, restored: Option<Restored<V>>) -> Result<Place> {
         let mut place = Place::default();
         let (mut states, mut parts) = (vec![], BTreeMap::new());
         if let Some(restored) = restored {
@@ -254,7 +246,7 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
         Ok(Some(restored))
     }
     /// The state in memory, if this generation has made it; else the last recovery point.
-    fn base(&self, cx: &Context, course: &Course<V>, generation: u64, report: &Report) -> Result<Base<V>> {
+    fn base(&self, cx: &Context, course: &Course, generation: u64, report: &Report) -> Result<Base<V>> {
         if course.made_in == ALONE || course.made_in == generation {
             let place = Place {
                 clock: report.clocks,
@@ -336,7 +328,7 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
     fn segment(
         &mut self,
         cx: &Context,
-        course: &mut Course<V>,
+        course: &mut Course,
         until: u64,
         shape: &Manifest,
         report: &mut Report,
@@ -393,7 +385,7 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
         Ok(())
     }
     /// What to do in one generation to come to an epoch.
-    fn attempt(&self, course: &Course<V>, run: Arc<Run<T, V>>, place: Place, until: u64) -> Attempt {
+    fn attempt(&self, course: &Course, run: Arc<Run<T, V>>, place: Place, until: u64) -> Attempt {
         let start = Instant::now();
         let (build, tells, kept) = (run.clone(), run.clone(), course.kept_us.clone());
         let (points, since) = (self.points, (course.since_epochs, course.since_us));
@@ -436,7 +428,7 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
     }
     /// Makes the result of the training one that later processes can take: the tables go into the log, and states of
     /// partitions to all processes.
-    fn end(&mut self, cx: &Context, course: &mut Course<V>, shape: &Manifest, report: &Report) -> Result<()> {
+    fn end(&mut self, cx: &Context, course: &mut Course, shape: &Manifest, report: &Report) -> Result<()> {
         let dataset = self.epochs.dataset.clone();
         // Not the tables themselves: workers let go of this a moment after the job has ended.
         let last: Arc<Mutex<Last<T, V>>> = Arc::new(Mutex::new(Last::Values(vec![])));
@@ -534,7 +526,7 @@ fn is_due(points: Option<u64>, since_epochs: u64, since_us: u64, told: &[Told]) 
     since_us + wall >= INTERVAL_US.max(kept * SHARE)
 }
 
-impl<V> Course<V> {
+impl Course {
     /// Epochs of a segment of a training that nobody asks after.
     fn segment(&self, points: Option<u64>) -> u64 {
         match (points, self.epoch_us) {

@@ -41,6 +41,18 @@ pub fn note(text: &str) {
     println!("{NOTE} {text}");
 }
 
+/// A child's task and its context; nothing if this process is no child, or may not take part, which it then says.
+pub fn join() -> Option<(String, slackwater_dataflow::Context)> {
+    let task = task()?;
+    match slackwater_dataflow::Context::from_env() {
+        Ok(cx) => Some((task, cx)),
+        Err(e) => {
+            note(&format!("no context: {e}"));
+            None
+        }
+    }
+}
+
 /// What a child has found out.
 pub fn answer(text: &str) {
     println!("{ANSWER} {}", text.replace('\n', &BREAK.to_string()));

@@ -19,11 +19,7 @@ const ROWS: u64 = 2000;
 /// What a child process runs, if this process is one.
 #[test]
 fn child() {
-    let Some(task) = cluster::task() else { return };
-    let cx = match Context::from_env() {
-        Ok(cx) => cx,
-        Err(e) => return cluster::note(&format!("no context: {e}")),
-    };
+    let Some((task, cx)) = cluster::join() else { return };
     let _watched = watch(&cx);
     let answer = match task.as_str() {
         "program" => program(&cx, &cluster::shared_dir(), ROWS, Duration::ZERO),

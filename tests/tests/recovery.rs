@@ -1,6 +1,5 @@
 //! Processes of a cluster are lost, and its answers are those of a run in which nothing happened.
 
-use slackwater_dataflow::Context;
 use slackwater_tests::cluster::{self, Cluster, Setup};
 use slackwater_tests::program::{JOBS, PARTS, REDUCES, program, undisturbed, watch};
 use std::collections::BTreeSet;
@@ -13,11 +12,7 @@ const ROWS: u64 = 3000;
 /// What a child process runs, if this process is one.
 #[test]
 fn child() {
-    let Some(task) = cluster::task() else { return };
-    let cx = match Context::from_env() {
-        Ok(cx) => cx,
-        Err(e) => return cluster::note(&format!("no context: {e}")),
-    };
+    let Some((task, cx)) = cluster::join() else { return };
     let answer = match task.split_once(' ').unwrap_or((&task, "0")) {
         ("program", pace) => {
             let _watched = watch(&cx);

@@ -18,8 +18,6 @@ pub struct Standing {
     pub generation: u64,
     /// The last job of its program that has ended.
     pub jobs: u64,
-    /// Counts what its workers have done; one that stands still for long is stuck.
-    pub steps: u64,
 }
 
 /// To the supervisor.

@@ -96,7 +96,6 @@ struct State {
 #[derive(Default)]
 pub(crate) struct Progress {
     pub jobs: AtomicU64,
-    pub steps: AtomicU64,
 }
 
 /// The members of a new generation, and the way to each.
@@ -188,7 +187,6 @@ impl Member {
         Standing {
             generation: lock(&self.state).current.as_ref().map_or(0, |g| g.number()),
             jobs: self.progress.jobs.load(Ordering::Relaxed),
-            steps: self.progress.steps.load(Ordering::Relaxed),
         }
     }
     /// Says that the program of this process has ended in order.
