@@ -102,6 +102,10 @@ impl Generation {
             std::thread::current().unpark();
         }
     }
+    /// True on the threads of the workers.
+    pub fn is_worker(&self) -> bool {
+        lock(&self.workers).iter().any(|worker| worker.id() == std::thread::current().id())
+    }
     /// A worker has dropped all that timely has given it.
     pub fn leave(&self) {
         let mut live = lock(&self.live);

@@ -15,7 +15,7 @@ pub use from_env::VARIABLES;
 
 use crate::cluster::member::{Formation, Progress};
 use crate::cluster::placement::Placement;
-use crate::cluster::{Generation, Limits, Member, QuietStream, Terms, build};
+use crate::cluster::{Generation, Limits, Member, QuietStream, Terms, build, overflow};
 use crate::dataset::lineage::NodeId;
 use crate::error::{BadRecord, Error, ErrorKind, OnBad, Result};
 use crate::event::{Event, EventBus};
@@ -499,7 +499,9 @@ fn run_generation(engine: &Arc<Engine>, member: &Arc<Member>, formation: Formati
     if generation.is_aborted() {
         engine.board.interrupt();
     }
-    let hooks = Hooks::default();
+    // One to each worker from each peer, and one from each.
+    let queues = 2 * config.workers * (processes - 1);
+    let hooks = Hooks { spill: Some(overflow(&engine.store, &generation, queues)), ..Hooks::default() };
     let local = ProcessBuilder::new_typed_vector(config.workers, hooks.refill.clone(), None);
     let (builders, others): (Vec<AllocatorBuilder>, Box<dyn std::any::Any + Send>) = if processes == 1 {
         (local.into_iter().map(AllocatorBuilder::Process).collect(), Box::new(()))
