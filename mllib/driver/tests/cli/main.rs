@@ -5,6 +5,7 @@ mod chain;
 mod cluster;
 mod clusters;
 mod common;
+mod demos;
 mod deploy;
 mod dictionaries;
 mod documents;
