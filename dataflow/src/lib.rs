@@ -16,6 +16,8 @@ pub mod fault;
 pub mod hash;
 pub mod plan;
 pub mod rng;
+#[doc(hidden)]
+pub mod safety;
 mod store;
 pub mod transform;
 
