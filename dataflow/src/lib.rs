@@ -14,6 +14,7 @@ pub mod exec;
 #[doc(hidden)]
 pub mod fault;
 pub mod hash;
+pub mod history;
 pub mod plan;
 pub mod rng;
 #[doc(hidden)]

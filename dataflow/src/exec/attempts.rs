@@ -21,13 +21,14 @@ use super::keep::{Point, complete};
 use super::log::{Entry, Outcome};
 use super::stage::{Failure, JobControl, StageState};
 use crate::context::{Context, Engine};
+use crate::dataset::lineage::NodeInfo;
 use crate::dataset::node::NewNode;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use timely::worker::Worker;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -241,7 +242,7 @@ pub(crate) fn attempts_on<C>(
     what: &'static str,
     site: &'static Location<'static>,
     inputs: &[&dyn AnyDataset],
-    mut attempt: impl FnMut(u64) -> Result<Attempt>,
+    attempt: impl FnMut(u64) -> Result<Attempt>,
     remember: impl Fn() -> Vec<u8> + Send + Sync + 'static,
 ) -> Result<Ended> {
     let parents: Vec<_> = inputs.iter().map(|d| d.node()).collect();
@@ -252,15 +253,35 @@ pub(crate) fn attempts_on<C>(
         ..NewNode::of(what, parents.iter().map(|p| p.info().partitions).sum(), site)
     }
     .finish(engine);
-    let (id, digest, partitions) = (info.id, info.digest, info.partitions);
+    let (id, partitions) = (info.id, info.partitions);
     let roots = Arc::new(Roots { info, parents });
     let number = {
         let mut next = lock(&engine.next_job);
         *next += 1;
         *next
     };
+    let (start, action) = (Instant::now(), what.to_string());
+    engine.events.emit(|| Event::JobStart { job: number, action, dataset: id, partitions });
+    let ended = until_one_ends(engine, what, number, &roots, attempt, Arc::new(remember));
+    engine.events.emit(|| Event::JobEnd {
+        job: number,
+        error: ended.as_ref().err().map(|e| e.to_string()),
+        wall_us: start.elapsed().as_micros() as u64,
+    });
+    ended
+}
+
+/// Attempts the job of `roots` in generation after generation.
+fn until_one_ends(
+    engine: &Arc<Engine>,
+    what: &'static str,
+    number: u64,
+    roots: &Arc<Roots>,
+    mut attempt: impl FnMut(u64) -> Result<Attempt>,
+    remember: Arc<dyn Fn() -> Vec<u8> + Send + Sync>,
+) -> Result<Ended> {
+    let NodeInfo { id, digest, partitions, .. } = roots.info;
     let cluster = |why| Error::new(ErrorKind::Cluster(why));
-    let remember: Arc<dyn Fn() -> Vec<u8> + Send + Sync> = Arc::new(remember);
     let mut took_part = false;
     loop {
         let generation = engine.board.await_open().map_err(cluster)?;

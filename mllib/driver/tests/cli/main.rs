@@ -9,6 +9,7 @@ mod demos;
 mod deploy;
 mod dictionaries;
 mod documents;
+mod events;
 mod help;
 mod hosts;
 mod interrupt;
