@@ -156,13 +156,18 @@ impl Running {
     }
     /// Waits for its end.
     #[track_caller]
-    pub fn end(mut self) -> Ran {
+    pub fn end(self) -> Ran {
+        self.end_within(2 * DEADLINE)
+    }
+    /// The same, of one that may take longer.
+    #[track_caller]
+    pub fn end_within(mut self, limit: Duration) -> Ran {
         let start = Instant::now();
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
-            if start.elapsed() > 2 * DEADLINE {
+            if start.elapsed() > limit {
                 self.child.kill().unwrap();
                 let said = self.said[1].take().unwrap().join().unwrap();
                 panic!("it does not end\n{said}");
