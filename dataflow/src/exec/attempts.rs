@@ -82,7 +82,8 @@ struct TimelyJob {
     what: String,
     bridge: Bridge,
     attempt: Attempt,
-    remember: Arc<dyn Fn() -> Vec<u8> + Send + Sync>,
+    /// None if the log has nothing to do with it.
+    remember: Option<Arc<dyn Fn() -> Vec<u8> + Send + Sync>>,
     told: Mutex<Vec<Vec<u8>>>,
     /// Set by a worker whose operators panicked: in one process timely does not tell the others.
     broken: AtomicBool,
@@ -191,7 +192,8 @@ impl Job for Posted {
         }
         if job.left.fetch_sub(1, Ordering::AcqRel) == 1 {
             if engine.config.membership.is_some()
-                && let Err(e) = job.record()
+                && let Some(remember) = &job.remember
+                && let Err(e) = job.record(&**remember)
             {
                 job.fail(e.kind().clone());
             }
@@ -265,13 +267,13 @@ impl TimelyJob {
         Ok(())
     }
     /// Writes the outcome down. Called when all workers of this process are done.
-    fn record(&self) -> Result<()> {
+    fn record(&self, remember: &dyn Fn() -> Vec<u8>) -> Result<()> {
         let engine = &self.bridge.state.job.engine;
         let outcome = match self.bridge.failure() {
             Some(e) => Outcome::Failed(e.kind().clone()),
             None => Outcome::Done(lock(&self.told).clone()),
         };
-        let remembered = if matches!(outcome, Outcome::Done(_)) { (self.remember)() } else { vec![] };
+        let remembered = if matches!(outcome, Outcome::Done(_)) { remember() } else { vec![] };
         let (digest, what) = (self.digest, self.what.clone());
         let entry = Entry { digest, what, outcome, contributions: vec![], remembered };
         engine.log.append(&entry, &engine.store.dir)?;
@@ -307,15 +309,15 @@ impl Context {
     pub fn last_job(&self) -> u64 {
         *lock(&self.engine().next_job)
     }
-    /// Runs attempts until one is complete, as one job. `attempt` is given the number of its generation; `remember` says
-    /// what the log keeps for processes that come later. `C` stands for what is built, in the job's fingerprint.
+    /// Runs attempts until one is complete, as one job. `attempt` is given the processes of its generation; it gives nothing if the generation has ended meanwhile. `remember` says what the
+    /// log keeps for processes that come later. `C` stands for what is built, in the job's fingerprint.
     #[doc(hidden)]
     #[track_caller]
     pub fn attempts<C>(
         &self,
         what: &'static str,
         inputs: &[&dyn AnyDataset],
-        attempt: impl FnMut(u64) -> Result<Attempt>,
+        attempt: impl FnMut(&Others<'_>) -> Result<Option<Attempt>>,
         remember: impl Fn() -> Vec<u8> + Send + Sync + 'static,
     ) -> Result<Ended> {
         attempts_on::<C>(self.engine(), what, Location::caller(), inputs, attempt, remember)
@@ -328,7 +330,7 @@ pub(crate) fn attempts_on<C>(
     what: &'static str,
     site: &'static Location<'static>,
     inputs: &[&dyn AnyDataset],
-    attempt: impl FnMut(u64) -> Result<Attempt>,
+    attempt: impl FnMut(&Others<'_>) -> Result<Option<Attempt>>,
     remember: impl Fn() -> Vec<u8> + Send + Sync + 'static,
 ) -> Result<Ended> {
     let parents: Vec<_> = inputs.iter().map(|d| d.node()).collect();
@@ -363,7 +365,7 @@ fn until_one_ends(
     what: &'static str,
     number: u64,
     roots: &Arc<Roots>,
-    mut attempt: impl FnMut(u64) -> Result<Attempt>,
+    mut attempt: impl FnMut(&Others<'_>) -> Result<Option<Attempt>>,
     remember: Arc<dyn Fn() -> Vec<u8> + Send + Sync>,
 ) -> Result<Ended> {
     let NodeInfo { id, digest, partitions, .. } = roots.info;
@@ -377,11 +379,52 @@ fn until_one_ends(
                 Outcome::Done(told) => Ok(Ended { told, remembered: Some(entry.remembered), took_part }),
             };
         }
-        let attempt = attempt(generation)?;
         // Computes the shuffles of the inputs, and compares the program with the other processes.
         if !job::prepare(engine, what, number, generation, roots.clone(), (0..partitions).collect())? {
             continue;
         }
+        let others = Others { engine, what, number, generation, digest, id };
+        let Some(attempt) = attempt(&others)? else { continue };
+        let (posted, told) = others.run(attempt, Some(remember.clone()))?;
+        took_part |= posted;
+        if let Some(told) = told {
+            return Ok(Ended { told, remembered: None, took_part: true });
+        }
+        engine.events.emit(|| Event::JobInterrupted { job: number, action: what.to_string() });
+    }
+}
+
+/// The processes of a generation, to which something is to be said in the course of a job.
+pub struct Others<'a> {
+    engine: &'a Arc<Engine>,
+    what: &'static str,
+    number: u64,
+    generation: u64,
+    digest: u64,
+    id: u64,
+}
+
+impl Others<'_> {
+    /// The number of the generation.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+    /// What each process says, by process; nothing if the generation ends before that. All must ask the same number of
+    /// times. The messages come to every worker, so they should be small in comparison to what a process has.
+    ///
+    /// # Errors
+    /// Cluster, if there will be no generation any more, or if another process does not answer.
+    pub fn ask(&self, mine: Vec<u8>) -> Result<Option<Vec<Vec<u8>>>> {
+        let attempt = Attempt { told: Box::new(move || mine.clone()), ..Attempt::default() };
+        self.run(attempt, None).map(|(_, told)| told)
+    }
+    /// Runs an attempt: whether it was begun, and what was told if it was complete.
+    fn run(
+        &self,
+        attempt: Attempt,
+        remember: Option<Arc<dyn Fn() -> Vec<u8> + Send + Sync>>,
+    ) -> Result<(bool, Option<Vec<Vec<u8>>>)> {
+        let Others { engine, what, number, generation, digest, id } = *self;
         let control = Arc::new(JobControl::new(engine, number, None));
         let state = Arc::new(StageState::new(&control, 0, id, what.to_string(), vec![]));
         let job = Arc::new(TimelyJob {
@@ -390,7 +433,7 @@ fn until_one_ends(
             what: what.to_string(),
             bridge: Bridge { state, on_stop: Arc::default() },
             attempt,
-            remember: remember.clone(),
+            remember,
             told: Mutex::default(),
             broken: AtomicBool::new(false),
             left: AtomicUsize::new(engine.config.workers),
@@ -398,16 +441,15 @@ fn until_one_ends(
             done: Condvar::new(),
         });
         engine.register_running(&control);
-        let posted = engine.board.post_in(generation, Arc::new(Posted(job.clone()))).map_err(cluster)?;
+        let posted = engine.board.post_in(generation, Arc::new(Posted(job.clone())));
+        let posted = posted.map_err(|why| Error::new(ErrorKind::Cluster(why)))?;
         let done = posted && job.wait(generation)?;
         engine.unregister_running(number);
-        took_part |= posted;
-        if done {
-            let told = std::mem::take(&mut *lock(&job.told));
-            let ended = Ended { told, remembered: None, took_part: true };
-            return job.bridge.failure().map_or(Ok(ended), Err);
+        if !done {
+            return Ok((posted, None));
         }
-        engine.events.emit(|| Event::JobInterrupted { job: number, action: what.to_string() });
+        let told = std::mem::take(&mut *lock(&job.told));
+        job.bridge.failure().map_or(Ok((posted, Some(told))), Err)
     }
 }
 

@@ -140,6 +140,23 @@ fn example(name: &str) -> std::path::PathBuf {
     program
 }
 
+/// With `--recovery partial` the others do not go back: not the same bytes, but about the same objective.
+#[test]
+fn what_is_left_is_gone_on_with() {
+    let place = Place::new();
+    place.write("rows.svm", rows());
+    let train = ["train", "logistic-regression", "--data=rows.svm", "--solver=minibatch", "--iterations=60"];
+    let options = ["--batch=500", "--tolerance=0", "--partitions=6", "--model=m", "--overwrite", "--json"];
+    let train = [&train[..], &options, &["--recovery=partial"]].concat();
+    let objective = |told: &Result| told.0["objective"].as_f64().unwrap();
+    let alone = objective(&told(&place, &place.ok(&train)));
+    for slot in 0..3 {
+        let with = objective(&disturbed(&place, &train, slot, 5));
+        assert!((with - alone).abs() <= 0.01 * alone, "{with} without {slot}, {alone} alone");
+    }
+    assert!(place.fails(2, &["config", "show", "--recovery=half"]).contains("exact, partial"));
+}
+
 /// What was printed before is not printed again.
 #[test]
 fn predictions_are_printed_once() {
