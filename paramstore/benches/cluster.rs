@@ -112,7 +112,7 @@ impl Drop for Children {
 
 fn run(work: &str, without: &str, address: &str) -> Result<Ran> {
     let io = |e: std::io::Error| Error::io("the benchmark's own program", "start", &e);
-    let supervisor = Supervisor::listen(&format!("{address}:0"), 2, Secret::random()?)?;
+    let supervisor = Supervisor::listen(format!("{address}:0"), 2, Secret::random()?)?;
     let program = std::env::current_exe().map_err(io)?;
     let mut children = Children(vec![]);
     for process in 0..2 {
