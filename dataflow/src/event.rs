@@ -59,6 +59,20 @@ impl Metrics {
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Event {
+    /// A run begins, or goes on with another process in the place of the one that wrote before.
+    RunStart {
+        /// Name of the run; empty if one process is alone.
+        run: String,
+        /// Processes that it began with.
+        processes: usize,
+        /// Milliseconds since 1970.
+        began_ms: u64,
+    },
+    /// A run ends. A file without it is of a run that goes on, or that was killed.
+    RunEnd {
+        /// Nothing if it went well.
+        error: Option<String>,
+    },
     /// An action was called.
     JobStart {
         /// Number of the job, from 1.

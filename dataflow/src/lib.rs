@@ -14,8 +14,11 @@ pub mod exec;
 #[doc(hidden)]
 pub mod fault;
 pub mod hash;
+pub mod history;
 pub mod plan;
 pub mod rng;
+#[doc(hidden)]
+pub mod safety;
 mod store;
 pub mod transform;
 

@@ -15,6 +15,7 @@ use crate::sending::{Held, bucket};
 use crate::value::Value;
 use crate::view::{Clock, TableView};
 use slackwater_dataflow::{Bridge, Data, fault};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,6 +29,9 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
 /// A worker computes no longer than this (or one minibatch) before its shards and the progress protocol get the thread.
 const SLICE: Duration = Duration::from_millis(1);
+/// Bytes that the workers of a process may have on the way to shards of other processes, before another clock begins. A
+/// clock may be larger; then it is one.
+const UNDER_WAY_MAX: u64 = 32 << 20;
 
 /// One of the worker's partitions.
 struct Lane<T> {
@@ -76,6 +80,8 @@ pub(crate) struct WorkerState<T: Data, V: Value> {
     logs: Vec<DeltaLog<V>>,
     /// By table and shard: deltas of this clock.
     blocks: Vec<Vec<Block<V>>>,
+    /// Clocks that others may not have taken yet, ascending, with the bytes that were sent to other processes.
+    under_way: VecDeque<(u64, u64)>,
     /// By table: increments that wait, if they may.
     held: Vec<Option<Held<V>>>,
     report: WorkerReport,
@@ -109,6 +115,7 @@ impl<T: Data, V: Value> WorkerState<T, V> {
             logs: run.tables.iter().map(log).collect(),
             held: run.tables.iter().map(|t| Held::new(t, run.dataset.num_partitions())).collect(),
             blocks: run.tables.iter().map(|_| vec![Block::default(); shards]).collect(),
+            under_way: VecDeque::new(),
             report: WorkerReport {
                 worker: index,
                 proven: none.clone(),
@@ -156,7 +163,7 @@ impl<T: Data, V: Value> WorkerState<T, V> {
             }
             visible.push(there.min(self.clock));
         }
-        if waits {
+        if waits || self.has_too_much_under_way(frontier) {
             return Some(Step::Wait(ask));
         }
         if is_over {
@@ -170,6 +177,13 @@ impl<T: Data, V: Value> WorkerState<T, V> {
         self.report.waited_us += since.elapsed().as_micros() as u64;
         self.measure(&visible);
         None
+    }
+    /// True if others must take what was sent before this worker goes on: a bound on clocks is none on memory. It waits for
+    /// clocks that it has ended itself, which the slowest of all waits for, too; so somebody always goes on.
+    fn has_too_much_under_way(&mut self, frontier: u64) -> bool {
+        while self.under_way.pop_front_if(|(clock, _)| *clock + 1 < frontier).is_some() {}
+        let bytes: u64 = self.under_way.iter().map(|(_, bytes)| bytes).sum();
+        bytes * self.run.topology.workers as u64 > UNDER_WAY_MAX
     }
     /// Counts the staleness of the reads of this clock, and checks what the gate has promised.
     fn measure(&mut self, visible: &[u64]) {
@@ -293,11 +307,19 @@ impl<T: Data, V: Value> WorkerState<T, V> {
         stamps: &[Capability<u64>],
         mut send: impl FnMut(&Capability<u64>, &mut Block<V>),
     ) {
+        let process = self.run.process_of(self.index);
         for (table, (blocks, stamp)) in self.blocks.iter_mut().zip(stamps).enumerate() {
             for (dest, block) in blocks.iter_mut().enumerate().filter(|(_, b)| !b.is_empty()) {
                 (block.dest, block.source, block.table) = (dest as u32, self.index as u32, table as u32);
                 block.version = NO_PULL;
-                self.report.sent_bytes += block.length_in_bytes() as u64;
+                let bytes = block.length_in_bytes() as u64;
+                self.report.sent_bytes += bytes;
+                if self.run.process_of(dest) != process {
+                    match self.under_way.back_mut().filter(|(clock, _)| *clock == self.clock) {
+                        Some((_, all)) => *all += bytes,
+                        None => self.under_way.push_back((self.clock, bytes)),
+                    }
+                }
                 let next = block.like();
                 send(stamp, block);
                 *block = next;

@@ -4,7 +4,6 @@ use nix::sys::signal::Signal;
 use slackwater_dataflow::cluster::Happening;
 use slackwater_dataflow::hash::{hash_bytes, hash_u64};
 use slackwater_dataflow::{Context, Result};
-use slackwater_tests::cluster::ports::resident_bytes;
 use slackwater_tests::cluster::{self, Cluster, Setup};
 use slackwater_tests::inject::{Network, Quota, Tmpfs, absent, shim};
 use slackwater_tests::program::{program, undisturbed, watch};
@@ -29,22 +28,10 @@ fn child() {
             let pace = Duration::from_millis(pace.parse().unwrap());
             program(&cx, &cluster::shared_dir(), ROWS, pace)
         }
-        "producer" => producer(&cx),
         "spill" => spill(&cx),
         other => panic!("unknown task {other}"),
     };
     cluster::answer(&answer.unwrap_or_else(|e| format!("error: {e}")));
-}
-
-/// Shuffles 48 MB again and again, for some seconds.
-fn producer(cx: &Context) -> Result<String> {
-    let mut sums = vec![];
-    for round in 0..12 {
-        cluster::note(&format!("round {round}"));
-        let pairs = cx.range(0..3_000_000, 6).map(move |x| (hash_u64(x ^ round), x));
-        sums.push(pairs.partition_by(6).map(|(k, v)| k ^ v).reduce(|a, b| a ^ b)?);
-    }
-    Ok(format!("{sums:?}"))
 }
 
 /// Sorts more than there is memory for.
@@ -83,29 +70,6 @@ fn s15_s29_a_stopped_process_is_replaced_and_ends_by_itself() {
     assert!(said.contains("error: the supervisor"), "{said}");
     assert!(!said.contains(&format!("ANSWER {}", &want[..20])), "it has an answer: {said}");
     println!("a stopped process was given up after {found:?}; formed again after {:?}", c.formings());
-}
-
-/// R10: while one is stopped, what others have for it does not pile up.
-#[test]
-fn memory_does_not_grow_for_one_that_is_stopped() {
-    let mut c = Setup::new("producer", 3, 1).variable("SLACKWATER_MEMORY", "256MiB").start();
-    c.await_note(0, "round 2");
-    let pids = c.pids();
-    let of_others = || resident_bytes(pids[0]).max(resident_bytes(pids[2]));
-    c.signal(1, Signal::SIGSTOP);
-    // What is under way comes to rest first.
-    c.run_for(Duration::from_millis(300));
-    let (before, mut most) = (of_others(), 0);
-    while !c.happenings().iter().any(|(_, h)| matches!(h, Happening::Lost { .. })) {
-        c.run_for(Duration::from_millis(20));
-        most = most.max(of_others());
-        assert!(c.age() < Duration::from_secs(60), "{}", c.logs());
-    }
-    let grown = most.saturating_sub(before) >> 20;
-    println!("{} MiB before, {grown} MiB more while one was stopped", before >> 20);
-    assert!(grown < 64, "{grown} MiB");
-    let answers = c.finish();
-    assert!(answers.iter().all(|a| *a == answers[0] && !a.contains("error")), "{answers:?}");
 }
 
 /// A link that goes down and comes back: one of the two that were process 1 goes on, and the answer is right.

@@ -2,12 +2,12 @@
 //!
 //! Those that one process can show are in `faults.rs`, those that need a stopped process in `inject.rs` (15, 29). Not
 //! here: 8, since blocks are not replicated; 12, since what bounds repeated losses is the restart limit of 4. 31 and 32
-//! are in `elastic.rs`. 27 and 37 are not here yet.
+//! are in `elastic.rs`, 37 is in `mllib/driver/tests/cli/events.rs`.
 
 use slackwater_dataflow::cluster::Happening;
 use slackwater_dataflow::event::Event;
 use slackwater_dataflow::hash::hash_u64;
-use slackwater_dataflow::{Context, ErrorKind, Result};
+use slackwater_dataflow::{Context, ErrorKind, IntoDataset, Result};
 use slackwater_tests::cluster::{self, Cluster, Setup};
 use slackwater_tests::program::{program, undisturbed, watch};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,6 +31,10 @@ fn child() {
         "cancel" => cancel(&cx),
         "broadcast" => broadcast(&cx),
         "unsteady" => unsteady(&cx),
+        "together" => together(&cx, "all"),
+        "together but one" => together(&cx, "but one"),
+        "elsewhere" => elsewhere(&cx),
+        "late" => late(&cx),
         other => panic!("unknown task {other}"),
     };
     cluster::answer(&answer.unwrap_or_else(|e| format!("error: {e}")));
@@ -106,6 +110,50 @@ fn unsteady(cx: &Context) -> Result<String> {
     Ok(format!("{first} {second:?}"))
 }
 
+/// A dataflow that is one to all workers: all exchange numbers with all. In `how` it goes wrong in one partition.
+fn together(cx: &Context, how: &'static str) -> Result<String> {
+    use slackwater_dataflow::timely::dataflow::operators::{Exchange, vec::Map};
+    let numbers = cx.range(0..ROWS, 6).map(move |x| {
+        // Long enough to be killed in.
+        std::thread::sleep(Duration::from_micros(300));
+        assert!(how != "but one" || x != ROWS / 2, "on purpose");
+        x
+    });
+    let (input, output) = (numbers.clone(), cx.output::<u64>(6));
+    let into = output.clone();
+    let result = cx.timely(&[&numbers], move |worker, bridge| {
+        cluster::note(&format!("begins {}", worker.index()));
+        worker.dataflow::<u64, _, _>(|scope| {
+            let numbers = input.to_stream(scope, bridge).exchange(|x| hash_u64(*x)).map(|x| x ^ 1);
+            numbers.into_dataset(&into, |x| *x);
+        });
+    });
+    let told = result.map_or_else(|e| format!("error: {e}"), |()| "well".to_string());
+    if how == "without one" {
+        return Ok(told);
+    }
+    // What each has to say, as all of them hear it.
+    let said = cx.range(0..6, 6).map(move |p| (p, told.clone())).collect()?;
+    Ok(format!("{said:?} {:?}", output.dataset(cx).collect()?))
+}
+
+/// One process does not come to what the others do together, but to something else.
+fn elsewhere(cx: &Context) -> Result<String> {
+    if cx.topology().process == 1 {
+        return Ok(cx.range(0..7, 6).count().map_or_else(|e| format!("error: {e}"), |n| n.to_string()));
+    }
+    together(cx, "without one")
+}
+
+/// One process comes late: after the time that a job may take.
+fn late(cx: &Context) -> Result<String> {
+    if cx.topology().process == 1 {
+        cluster::note("sleeps");
+        std::thread::sleep(Duration::from_secs(3));
+    }
+    Ok(format!("{}", cx.range(0..7, 6).count()?))
+}
+
 fn broadcast(cx: &Context) -> Result<String> {
     let mut table: Vec<u64> = (0..100).map(hash_u64).collect();
     let shared = cx.broadcast(table.clone());
@@ -130,6 +178,7 @@ fn alone(task: &str) -> String {
         "chain" => chain(&cx),
         "shared" => shared(&cx),
         "broadcast" => broadcast(&cx),
+        "together" => together(&cx, "all"),
         other => panic!("unknown task {other}"),
     };
     answer.unwrap()
@@ -237,6 +286,48 @@ fn s14_a_shared_shuffle_is_lost() {
     for slot in [0, 2] {
         kill_between("shared", slot);
     }
+}
+
+/// 27: one of those that compute together is lost: all begin again, and all have the same. One that fails fails all.
+#[test]
+fn s27_together_or_not_at_all() {
+    let want = alone("together");
+    let mut c = Cluster::start("together", 3, 1);
+    c.await_note(2, "begins 2");
+    c.run_for(Duration::from_millis(50));
+    c.kill(1);
+    for answer in c.finish() {
+        assert!(answer == want, "{answer}\n{}", c.logs());
+    }
+    // Slot and how many processes were in it before: how often it has begun.
+    for (slot, before, times) in [(0, 0, 2), (1, 0, 1), (1, 1, 1), (2, 0, 2)] {
+        let notes = c.notes().into_iter().filter(|n| (n.0, n.1) == (slot, before));
+        assert_eq!(notes.filter(|n| n.3.starts_with("begins")).count(), times, "{slot}\n{}", c.logs());
+    }
+    let mut c = Cluster::start("together but one", 3, 1);
+    let answers = c.finish();
+    assert!(answers.iter().all(|a| *a == answers[0]), "{answers:?}");
+    assert_eq!(answers[0].matches("on purpose").count(), 6, "each has the error of the one: {}", answers[0]);
+}
+
+/// 27: who does not come to what the others do together is an error in all, in time.
+#[test]
+fn s27_not_all_come() {
+    let mut c = Setup::new("elsewhere", 3, 1).restarts(0).start();
+    for answer in c.end().answers {
+        let answer = answer.expect("an answer of each");
+        assert!(
+            answer.contains("error: ") && answer.contains("count of") && answer.contains("timely"),
+            "{answer}"
+        );
+    }
+    assert!(c.age() < Duration::from_secs(5), "{:?}", c.age());
+    let mut c = Setup::new("late", 3, 1).restarts(0).variable("SLACKWATER_JOB_TIMEOUT", "1").start();
+    // The limit is that of all: who comes late finds the job cancelled.
+    let answers: Vec<String> = c.end().answers.into_iter().map(|a| a.expect("an answer of each")).collect();
+    let limit = "error: job 1 took longer than 1 s";
+    assert_eq!(answers, [limit, "error: cancelled", limit], "{}", c.logs());
+    assert!(c.age() < Duration::from_secs(12), "{:?}", c.age());
 }
 
 /// A job is cancelled while a lost process is being replaced: it is cancelled in all, and the next one works.

@@ -15,7 +15,7 @@ pub use from_env::VARIABLES;
 
 use crate::cluster::member::{Formation, Progress};
 use crate::cluster::placement::Placement;
-use crate::cluster::{Generation, Limits, Member, QuietStream, Terms, build};
+use crate::cluster::{Generation, Limits, Member, QuietStream, Terms, build, overflow};
 use crate::dataset::lineage::NodeId;
 use crate::error::{BadRecord, Error, ErrorKind, OnBad, Result};
 use crate::event::{Event, EventBus};
@@ -28,6 +28,7 @@ use crate::exec::log::{ResultLog, catch_up};
 use crate::exec::parcel::{Head, Kind};
 use crate::exec::stage::JobControl;
 use crate::fault;
+use crate::safety;
 use crate::store::BlockStore;
 use crate::store::memory::Memory;
 use crate::store::spill::SpillDir;
@@ -503,7 +504,10 @@ fn run_generation(engine: &Arc<Engine>, member: &Arc<Member>, formation: Formati
     if generation.is_aborted() {
         engine.board.interrupt();
     }
-    let hooks = Hooks::default();
+    // One to each worker from each peer, and one from each.
+    let queues = 2 * config.workers * (processes - 1);
+    let spill = safety::OVERFLOW.is_on().then(|| overflow(&engine.store, &generation, queues));
+    let hooks = Hooks { spill, ..Hooks::default() };
     let local = ProcessBuilder::new_typed_vector(config.workers, hooks.refill.clone(), None);
     let (builders, others): (Vec<AllocatorBuilder>, Box<dyn std::any::Any + Send>) = if processes == 1 {
         (local.into_iter().map(AllocatorBuilder::Process).collect(), Box::new(()))

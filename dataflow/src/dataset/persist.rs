@@ -8,6 +8,7 @@ use crate::context::Engine;
 use crate::error::Error;
 use crate::exec::codec::{Fingerprint, decode, encode, estimate_bytes};
 use crate::exec::task::TaskContext;
+use crate::safety;
 use crate::store::spill::{Frame, SpillFile};
 use crate::store::{DiskBlock, Stored, ToDisk};
 use serde::{Deserialize, Serialize};
@@ -247,7 +248,8 @@ impl<T: Record> CachingCursor<T> {
             reserved: 0,
             last: vec![],
             finished: false,
-            fingerprint: node.engine.config.membership.is_some().then(Default::default),
+            fingerprint: (node.engine.config.membership.is_some() && safety::CHECKSUMS.is_on())
+                .then(Default::default),
             task: task.clone(),
             node,
             partition,

@@ -19,15 +19,24 @@ use super::interop::{AnyDataset, Bridge, Roots};
 use super::job;
 use super::keep::{Point, complete};
 use super::log::{Entry, Outcome};
+use super::parcel::{Body, Head, Kind, Pairs, Parcel, Route};
 use super::stage::{Failure, JobControl, StageState};
 use crate::context::{Context, Engine};
+use crate::dataset::lineage::NodeInfo;
 use crate::dataset::node::NewNode;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use timely::container::NoopBuilder;
+use timely::dataflow::channels::pact::DistributorPact;
+use timely::dataflow::operators::Operator;
+use timely::dataflow::operators::generic::operator::source;
+use timely::scheduling::activate::Activator;
 use timely::worker::Worker;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -83,18 +92,93 @@ struct TimelyJob {
     done: Condvar,
 }
 
+/// A dataflow beside the job's own, through which a worker that stops before its time tells the other processes: they would
+/// wait for its part for ever. It is complete when all workers have left it.
+struct Watch {
+    dataflow: usize,
+    state: Arc<StageState>,
+    leaves: Rc<Cell<bool>>,
+    wake: Activator,
+}
+
+impl Watch {
+    fn new(worker: &mut Worker, state: &Arc<StageState>) -> Self {
+        let topology = state.job.engine.topology();
+        let leaves = Rc::<Cell<bool>>::default();
+        let leaves_too = leaves.clone();
+        let (tells, hears) = (state.clone(), state.clone());
+        let dataflow = worker.next_dataflow_index();
+        let wake = worker.dataflow_named::<u64, _, _>("watch", move |scope| {
+            let mut wake = None;
+            source::<_, NoopBuilder<Parcel<Pairs<u8, ()>>>, _, _>(scope, "tell", |capability, info| {
+                wake = Some(scope.activator_for(info.address));
+                let mut capability = Some(capability);
+                move |output| {
+                    if !leaves_too.get() {
+                        return;
+                    }
+                    let (Some(at), Some(failure)) = (capability.take(), early(&tells)) else { return };
+                    let head = Head { kind: Kind::Abort, ..Head::default() };
+                    let note = postcard::to_stdvec(&failure).unwrap_or_default();
+                    output
+                        .session_with_builder(&at)
+                        .give_container(&mut Parcel::control(head, note, &topology));
+                }
+            })
+            .sink(DistributorPact(move |_| Route(topology)), "hear", move |(input, _)| {
+                input.for_each(|_, parcel: &mut Parcel<Pairs<u8, ()>>| {
+                    if let Body::Sealed(note) = std::mem::take(parcel).body {
+                        let failure = postcard::from_bytes(&note)
+                            .unwrap_or_else(|e| Failure::Error(ErrorKind::Cluster(e.to_string())));
+                        hears.fail(0, failure);
+                    }
+                })
+            });
+            wake.expect("the source was built")
+        });
+        Watch { dataflow, state: state.clone(), leaves, wake }
+    }
+    /// This worker's part is over.
+    fn leave(&self) {
+        if !self.leaves.replace(true) {
+            self.wake.activate();
+        }
+    }
+    /// Leaves, and says why if it is before the time.
+    fn end(&self, worker: &mut Worker) {
+        self.leave();
+        if early(&self.state).is_some() {
+            // One step takes the activation in, one runs the operator.
+            worker.step();
+            worker.step();
+        }
+    }
+}
+
+/// Why a worker ends before its time.
+fn early(state: &StageState) -> Option<Failure> {
+    state.failure().or_else(|| state.must_stop(0).then_some(Failure::Cancelled))
+}
+
 struct Posted(Arc<TimelyJob>);
 
 impl Job for Posted {
     fn run(&self, worker: &mut Worker) {
         let job = &self.0;
         let engine = &job.bridge.state.job.engine;
-        let result = catch_unwind(AssertUnwindSafe(|| job.complete_dataflows(worker)));
+        let watch = (engine.topology().processes > 1).then(|| Watch::new(worker, &job.bridge.state));
+        let result = catch_unwind(AssertUnwindSafe(|| job.complete_dataflows(worker, watch.as_ref())));
         if let Err(panic) = result {
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("panic").to_string();
             job.fail(ErrorKind::Usage(format!("a timely operator panicked: {text}")));
             job.broken.store(true, Ordering::Release);
+        }
+        let all = worker.installed_dataflows();
+        let is_watch = |dataflow: &usize| watch.as_ref().is_some_and(|w| w.dataflow == *dataflow);
+        all.iter().filter(|d| !is_watch(d)).for_each(|d| worker.drop_dataflow(*d));
+        if let Some(watch) = watch.filter(|_| !engine.board.is_interrupted()) {
+            watch.end(worker);
         }
         for dataflow in worker.installed_dataflows() {
             worker.drop_dataflow(dataflow);
@@ -126,12 +210,15 @@ impl TimelyJob {
     fn must_stop(&self) -> bool {
         self.broken.load(Ordering::Acquire) || self.bridge.must_stop()
     }
-    fn complete_dataflows(&self, worker: &mut Worker) {
+    fn complete_dataflows(&self, worker: &mut Worker, watch: Option<&Watch>) {
         let engine = &self.bridge.state.job.engine;
         (self.attempt.build)(worker, &self.bridge);
         engine.note_channels(worker);
         while worker.has_dataflows() && !self.must_stop() {
             worker.step_or_park(Some(Duration::from_millis(10)));
+            if let Some(watch) = watch.filter(|watch| worker.installed_dataflows() == [watch.dataflow]) {
+                watch.leave();
+            }
         }
         let ends_early = worker.has_dataflows() && !engine.board.is_interrupted();
         if ends_early && !self.broken.load(Ordering::Acquire) {
@@ -243,7 +330,7 @@ pub(crate) fn attempts_on<C>(
     what: &'static str,
     site: &'static Location<'static>,
     inputs: &[&dyn AnyDataset],
-    mut attempt: impl FnMut(&Others<'_>) -> Result<Option<Attempt>>,
+    attempt: impl FnMut(&Others<'_>) -> Result<Option<Attempt>>,
     remember: impl Fn() -> Vec<u8> + Send + Sync + 'static,
 ) -> Result<Ended> {
     let parents: Vec<_> = inputs.iter().map(|d| d.node()).collect();
@@ -254,15 +341,35 @@ pub(crate) fn attempts_on<C>(
         ..NewNode::of(what, parents.iter().map(|p| p.info().partitions).sum(), site)
     }
     .finish(engine);
-    let (id, digest, partitions) = (info.id, info.digest, info.partitions);
+    let (id, partitions) = (info.id, info.partitions);
     let roots = Arc::new(Roots { info, parents });
     let number = {
         let mut next = lock(&engine.next_job);
         *next += 1;
         *next
     };
+    let (start, action) = (Instant::now(), what.to_string());
+    engine.events.emit(|| Event::JobStart { job: number, action, dataset: id, partitions });
+    let ended = until_one_ends(engine, what, number, &roots, attempt, Arc::new(remember));
+    engine.events.emit(|| Event::JobEnd {
+        job: number,
+        error: ended.as_ref().err().map(|e| e.to_string()),
+        wall_us: start.elapsed().as_micros() as u64,
+    });
+    ended
+}
+
+/// Attempts the job of `roots` in generation after generation.
+fn until_one_ends(
+    engine: &Arc<Engine>,
+    what: &'static str,
+    number: u64,
+    roots: &Arc<Roots>,
+    mut attempt: impl FnMut(&Others<'_>) -> Result<Option<Attempt>>,
+    remember: Arc<dyn Fn() -> Vec<u8> + Send + Sync>,
+) -> Result<Ended> {
+    let NodeInfo { id, digest, partitions, .. } = roots.info;
     let cluster = |why| Error::new(ErrorKind::Cluster(why));
-    let remember: Arc<dyn Fn() -> Vec<u8> + Send + Sync> = Arc::new(remember);
     let mut took_part = false;
     loop {
         let generation = engine.board.await_open().map_err(cluster)?;

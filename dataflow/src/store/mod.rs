@@ -85,6 +85,10 @@ impl BlockStore {
         memory.set_reclaim(Box::new(move |bytes| weak.upgrade().map_or(0, |s| s.reclaim(bytes))));
         store
     }
+    /// Where it tells what it does.
+    pub fn events(&self) -> &EventBus {
+        &self.events
+    }
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(|e| e.into_inner())
     }

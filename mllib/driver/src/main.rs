@@ -10,6 +10,7 @@ mod commands;
 mod config;
 mod data;
 mod evaluation;
+mod event_file;
 mod labels;
 mod model;
 mod output;

@@ -1,13 +1,13 @@
 //! The engine of one run with what listens to it: Ctrl-C, the event file, progress.
 
 use crate::args::Globals;
+use crate::event_file::EventFile;
 use crate::output::{Output, count};
 use crate::progress;
 use slackwater_dataflow::event::{Event, Subscription};
 use slackwater_dataflow::{Config, Context, Error, ErrorKind, Result};
 use slackwater_mllib::optimization::Progress;
-use std::fs::File;
-use std::io::{BufWriter, Read, Write};
+use std::io::Read;
 use std::ops::ControlFlow;
 use std::os::unix::process::CommandExt;
 use std::process;
@@ -116,7 +116,7 @@ pub struct Session {
     interrupted: Arc<AtomicBool>,
     running: Running,
     // The rest listens; dropping it ends that.
-    events: Option<(Subscription, Arc<Mutex<BufWriter<File>>>)>,
+    events: Option<EventFile>,
     _progress: Option<progress::Shown>,
     _warnings: Subscription,
 }
@@ -135,7 +135,7 @@ impl Session {
         let cx = Context::new(config)?;
         *running.lock() = Some(cx.clone());
         let events = match &globals.events {
-            Some(path) if speaks => Some(write_events(&cx, path)?),
+            Some(path) if speaks => Some(EventFile::open(&cx, path)?),
             _ => None,
         };
         let progress =
@@ -193,21 +193,13 @@ impl Session {
     /// others why, and what all of them fail with, all of them hear.
     pub fn run(globals: &Globals, work: impl FnOnce(&Session) -> Result<u8>) -> Result<u8> {
         let mut session = Session::start(globals)?;
-        let result = work(&session).and_then(|code| session.finish().map(|()| code));
+        let result = work(&session);
+        let events = session.events.take();
+        let written = events.map_or(Ok(()), |file| file.close(&session.cx, result.as_ref().err()));
+        let result = result.and_then(|code| written.map(|()| code));
         let failure = result.as_ref().err().map(|e| e.to_string());
         session.cx.leave(failure.as_deref());
         result
-    }
-    /// Completes the event file, or fails.
-    fn finish(&mut self) -> Result<()> {
-        match self.events.take() {
-            Some((subscription, file)) => {
-                drop(subscription);
-                let mut file = file.lock().unwrap_or_else(|e| e.into_inner());
-                file.flush().map_err(|e| Error::io("<events>", "write", &e))
-            }
-            None => Ok(()),
-        }
     }
 }
 
@@ -236,17 +228,4 @@ fn catch_interrupts(interrupted: &Arc<AtomicBool>, running: &Running, output: Ou
         });
     };
     ctrlc::set_handler(handler).map_err(|e| Error::usage(format!("signals cannot be caught: {e}")))
-}
-
-fn write_events(cx: &Context, path: &std::path::Path) -> Result<(Subscription, Arc<Mutex<BufWriter<File>>>)> {
-    let file = File::create(path).map_err(|e| Error::io(path, "create", &e))?;
-    let file = Arc::new(Mutex::new(BufWriter::new(file)));
-    let writer = file.clone();
-    let subscription = cx.events().subscribe(move |event| {
-        let mut writer = writer.lock().unwrap_or_else(|e| e.into_inner());
-        // A full disk shows when the file is flushed at the end.
-        let _ = serde_json::to_writer(&mut *writer, event);
-        let _ = writer.write_all(b"\n");
-    });
-    Ok((subscription, file))
 }

@@ -33,8 +33,8 @@ pub use input::{HeldOutArgs, InputArgs, ReadArgs};
 pub use metric::{DistanceMetricArgs, NEIGHBOURS};
 pub use network::NeuralNetworkArgs;
 pub use other::{
-    CompletionsArgs, ConfigArgs, ConfigCommand, CurveKind, EvaluateArgs, ExplainArgs, ExplainFormat,
-    ExportFormat, InspectArgs, PredictArgs, PredictFormat, ShowArgs,
+    CompletionsArgs, ConfigArgs, ConfigCommand, CurveKind, EvaluateArgs, EventsArgs, ExplainArgs,
+    ExplainFormat, ExportFormat, InspectArgs, PredictArgs, PredictFormat, ShowArgs,
 };
 pub use topics::TopicsArgs;
 pub use train::{Algorithm, Common, LinearAlgorithm, TrainArgs};
@@ -95,6 +95,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Show the lineage and the stages that training would run
     Explain(ExplainArgs),
+    /// Show what a run has done, from the file that --events wrote
+    Events(EventsArgs),
     /// Make up rows to try things on
     Generate(GenerateArgs),
     /// Run a command on several processes

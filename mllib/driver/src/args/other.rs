@@ -30,6 +30,14 @@ Examples:
   slackwater explain --data a9a.svm --split 0.6,0.4 --analyze
   slackwater explain --data a9a.svm --format dot | dot -Tsvg > lineage.svg";
 
+const EVENTS_EXAMPLES: &str = "\
+In a cluster the first process writes, and its tasks are those that are counted; jobs, generations and iterations are those
+of the run.
+
+Examples:
+  slackwater train svm --data a9a.svm --events a9a.events && slackwater events a9a.events
+  slackwater events a9a.events --json | jq '.jobs[] | select(.interrupted > 0)'";
+
 const CONFIG_EXAMPLES: &str = "\
 Examples:
   slackwater config show --origin
@@ -208,6 +216,19 @@ pub struct ExplainArgs {
     /// How to show it [default: text; json with --json]
     #[arg(long, value_name = "FORMAT", help_heading = "Output")]
     pub format: Option<ExplainFormat>,
+}
+
+/// `events`.
+#[derive(Debug, Args)]
+#[command(after_long_help = EVENTS_EXAMPLES)]
+pub struct EventsArgs {
+    /// What `--events FILE` wrote, of a run that has ended, goes on or was killed; `-` is standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    /// How many jobs are listed, the longest
+    #[arg(long, value_name = "N", default_value_t = 20, help_heading = "Output")]
+    pub top: usize,
 }
 
 /// `config`.

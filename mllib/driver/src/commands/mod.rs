@@ -6,6 +6,7 @@ mod coding;
 mod completions;
 mod config;
 mod evaluate;
+mod events;
 mod explain;
 mod factorization;
 mod generate;
@@ -30,6 +31,7 @@ pub fn run(resolved: &Resolved) -> Result<u8> {
         Command::Predict(args) => predict::run(globals, args),
         Command::Evaluate(args) => evaluate::run(globals, args),
         Command::Inspect(args) => inspect::run(globals, args),
+        Command::Events(args) => events::run(globals, args),
         Command::Explain(args) => explain::run(globals, args),
         Command::Generate(args) => generate::run(globals, args),
         Command::Cluster(args) => match &args.command {

@@ -31,6 +31,7 @@ fn help_texts() {
     check("evaluate", &["help", "evaluate"]);
     check("inspect", &["help", "inspect"]);
     check("explain", &["help", "explain"]);
+    check("events", &["help", "events"]);
     check("cluster-run", &["help", "cluster", "run"]);
     check("cluster-status", &["help", "cluster", "status"]);
     check("cluster-scale", &["help", "cluster", "scale"]);

@@ -31,11 +31,11 @@ fn ip(words: &[&str]) -> bool {
 }
 
 /// Two namespaces with a cable between them. They go, with all that runs in them, when this is dropped.
-struct Net([String; 2]);
+pub struct Net(pub [String; 2]);
 
 impl Net {
     /// None, with a note, where namespaces cannot be made.
-    fn new() -> Option<Net> {
+    pub fn new() -> Option<Net> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let own = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let net = Net(["a", "b"].map(|end| format!("slackwater-{own}-{end}")));
@@ -68,7 +68,7 @@ impl Net {
         command
     }
     /// A run of three processes on both.
-    fn start(&self, place: &Place, rsh: &str, slots: [usize; 2], words: &[&str]) -> Running {
+    pub fn start(&self, place: &Place, rsh: &str, slots: [usize; 2], words: &[&str]) -> Running {
         let [a, b] = &self.0;
         place.write("hosts", format!("{a} slots={}\n{b} slots={} # the other\n", slots[0], slots[1]));
         let run = ["cluster", "run", "-n", "3", "--hosts", "hosts", "--rsh", rsh, "--"];
@@ -94,16 +94,22 @@ impl Net {
         });
         last.unwrap()
     }
+    /// Takes the cable out of the second, or puts it in again.
+    pub fn connect(&self, up: bool) {
+        assert!(ip(&["-n", &self.0[1], "link", "set", "far", if up { "up" } else { "down" }]));
+    }
+    /// Numbers of all processes in one of them.
+    pub fn pids_in(&self, end: usize) -> Vec<i32> {
+        let done = Command::new("ip").args(["netns", "pids", &self.0[end]]).output().unwrap();
+        let pids = String::from_utf8(done.stdout).unwrap();
+        pids.lines().filter_map(|l| l.trim().parse().ok()).collect()
+    }
     /// Numbers of all processes in both.
     fn pids(&self) -> Vec<i32> {
-        let pids = |name: &String| {
-            let done = Command::new("ip").args(["netns", "pids", name]).output().unwrap();
-            String::from_utf8(done.stdout).unwrap()
-        };
-        self.0.iter().map(pids).collect::<String>().lines().filter_map(|l| l.trim().parse().ok()).collect()
+        [0, 1].into_iter().flat_map(|end| self.pids_in(end)).collect()
     }
     /// Nobody is left.
-    fn assert_empty(&self) {
+    pub fn assert_empty(&self) {
         until("all processes end", || self.pids().into_iter().all(|pid| !runs(pid)));
     }
 }
@@ -127,7 +133,7 @@ fn command(place: &Place, arguments: &[&str]) -> Command {
 }
 
 /// A process that has a deadline, and does not outlive the test.
-struct Running {
+pub struct Running {
     child: Child,
     said: [Option<JoinHandle<String>>; 2],
 }
@@ -150,13 +156,18 @@ impl Running {
     }
     /// Waits for its end.
     #[track_caller]
-    fn end(mut self) -> Ran {
+    pub fn end(self) -> Ran {
+        self.end_within(2 * DEADLINE)
+    }
+    /// The same, of one that may take longer.
+    #[track_caller]
+    pub fn end_within(mut self, limit: Duration) -> Ran {
         let start = Instant::now();
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
-            if start.elapsed() > 2 * DEADLINE {
+            if start.elapsed() > limit {
                 self.child.kill().unwrap();
                 let said = self.said[1].take().unwrap().join().unwrap();
                 panic!("it does not end\n{said}");

@@ -2,7 +2,7 @@
 
 use crate::common::{Place, files};
 
-const GENERATE: [&str; 8] = [
+pub const GENERATE: [&str; 8] = [
     "generate",
     "classification",
     "--samples=600",
@@ -12,7 +12,7 @@ const GENERATE: [&str; 8] = [
     "--partitions=3",
     "--out=data",
 ];
-const TRAIN: [&str; 6] =
+pub const TRAIN: [&str; 6] =
     ["train", "neural-network", "--data=data", "--hidden=32,16", "--batch=20", "--step-size=0.2"];
 
 fn with_data() -> Place {

@@ -7,6 +7,7 @@ use crate::interrupt::until;
 use crate::ratings::ratings;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::path::Path;
 use std::process::Stdio;
 
 /// What a run has come to: its output but for times, and the files of its model.
@@ -81,6 +82,64 @@ fn topics() {
     survives(&place, &["train", "lda", "--data=docs.tsv", "--topics=4", "--epochs=150"], 10);
 }
 
+/// Another program, which is told of nothing: the first example, killed in its first job and in its second. Each of the
+/// two takes about a second.
+#[test]
+fn word_counts() {
+    let place = Place::new();
+    place.write("words.txt", words());
+    let program = example("word_count");
+    let alone = std::process::Command::new(&program).arg(place.path("words.txt")).output().unwrap();
+    let alone = ran(alone);
+    assert_eq!((alone.code, alone.stdout.lines().count()), (Some(0), 10), "{}", alone.stderr);
+    for (slot, job) in (0..3).flat_map(|slot| [(slot, 0), (slot, 1)]) {
+        let program = program.to_str().unwrap();
+        let all = ["cluster", "run", "-n3", "--workers=1", "--program", program, "--", "words.txt"];
+        let launcher = place.command(&all).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut status = serde_json::Value::Null;
+        until("it works", || {
+            let asked = place.run(&["cluster", "status", "--json"]);
+            status = serde_json::from_str(&asked.stdout).unwrap_or_default();
+            let slots = status["runs"][0]["slots"].as_array();
+            slots.is_some_and(|s| s.iter().all(|s| s["state"] == "works" && s["jobs"].as_u64() >= Some(job)))
+        });
+        // Not in the first moment of the job.
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        let members = children(launcher.id());
+        assert_eq!(status["runs"][0]["slots"][slot]["pid"], members[slot], "{status}");
+        kill(Pid::from_raw(members[slot]), Signal::SIGKILL).unwrap();
+        let done = ran(launcher.wait_with_output().unwrap());
+        assert_eq!(done.code, Some(0), "{slot} {job}: {}", done.stderr);
+        assert!(done.stderr.contains("another takes its place"), "it was over too early: {}", done.stderr);
+        assert!(done.stdout == alone.stdout, "{slot} {job}: {} {}", done.stdout, done.stderr);
+        assert!(members.iter().all(|m| !runs(*m)));
+    }
+}
+
+/// Text of 11 million words, of which there are 40 000.
+fn words() -> String {
+    let mut block = String::new();
+    for i in 0u32..200_000 {
+        let random = f64::from(i.wrapping_mul(2_654_435_761) >> 8) / f64::from(1 << 24);
+        // Few words are most of the text.
+        let end = if i % 12 == 11 { '\n' } else { ' ' };
+        block += &format!("word{}{end}", (40_000.0 * random * random * random) as u32);
+    }
+    block.repeat(55)
+}
+
+/// A program of `examples/`. Whoever runs all tests has built it.
+fn example(name: &str) -> std::path::PathBuf {
+    let program = Path::new(env!("CARGO_BIN_EXE_slackwater")).with_file_name("examples").join(name);
+    if !program.exists() {
+        let mut build = std::process::Command::new(env!("CARGO"));
+        build.args(["build", "--quiet", "-p", "slackwater", "-p", "slackwater-examples", "--example", name]);
+        assert!(build.status().unwrap().success(), "{name} cannot be built");
+    }
+    assert!(program.exists(), "{} is not there", program.display());
+    program
+}
+
 /// With `--recovery partial` the others do not go back: not the same bytes, but about the same objective.
 #[test]
 fn what_is_left_is_gone_on_with() {
@@ -100,7 +159,7 @@ fn what_is_left_is_gone_on_with() {
 
 /// What was printed before is not printed again.
 #[test]
-fn words_are_counted_once() {
+fn predictions_are_printed_once() {
     let place = Place::new();
     place.write("rows.svm", rows()).ok(&["train", "svm", "--data", "rows.svm", "--model", "m"]);
     let predict = ["predict", "--model=m", "--data=rows.svm", "--partitions=40", "--raw"];
