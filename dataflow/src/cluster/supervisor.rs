@@ -39,6 +39,8 @@ const FORMING: Duration = Duration::from_secs(30);
 const PARTING: Duration = Duration::from_millis(1000);
 /// As many generations may fail in a row without a job being finished.
 const FUTILE_MAX: u32 = 16;
+/// So many refusals that nobody has heard of yet are kept.
+const REFUSED_MAX: usize = 64;
 /// A broken generation of which nobody is lost is formed again after this time: the loss of a process is usually noticed
 /// by its peers first.
 const GRACE: Duration = Duration::from_millis(200);
@@ -189,7 +191,12 @@ impl Shared {
     /// Strangers are nobody's concern; a process with the secret that may not come in is.
     fn note_refused(&self, refused: Refused) {
         if matches!(refused, Refused::Differs(_) | Refused::Declined(_) | Refused::Secret) {
-            self.lock().happenings.push_back(Happening::Refused { why: refused.to_string() });
+            let mut state = self.lock();
+            let unheard = state.happenings.iter().filter(|h| matches!(h, Happening::Refused { .. })).count();
+            // Whoever makes noise does not fill this process's memory.
+            if unheard < REFUSED_MAX {
+                state.happenings.push_back(Happening::Refused { why: refused.to_string() });
+            }
         }
     }
 }
