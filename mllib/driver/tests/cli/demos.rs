@@ -7,7 +7,6 @@ use crate::cluster::{rows, runs};
 use crate::common::{Place, Ran, data, files};
 use crate::documents::triples;
 use crate::hosts::Net;
-use crate::interrupt::until;
 use crate::networks;
 use serde_json::Value;
 use std::time::{Duration, Instant};
@@ -57,10 +56,14 @@ fn demo(place: &Place, train: &[&str], slots: [usize; 2], after: usize, same: im
         train.iter().copied().filter(|w| *w != "--quiet").chain(["--events=events"]).collect();
     let start = Instant::now();
     let run = net.start(place, rsh, slots, &train);
-    until("it iterates", || {
+    let iterations = || {
         let events = std::fs::read_to_string(place.path("events")).unwrap_or_default();
-        events.matches("\"iteration\"").count() > after
-    });
+        events.matches("\"iteration\"").count()
+    };
+    while iterations() <= after {
+        assert!(start.elapsed() < PATIENCE, "it does not iterate");
+        std::thread::sleep(Duration::from_millis(10));
+    }
     let cut_off = net.pids_in(1);
     assert!(cut_off.len() >= 2, "a worker and a process: {cut_off:?}");
     println!("  cut after {:.1} s", start.elapsed().as_secs_f64());
