@@ -16,7 +16,10 @@ pub mod fault;
 pub mod hash;
 pub mod plan;
 pub mod rng;
+pub mod simulation;
 mod store;
+#[doc(hidden)]
+pub mod time;
 pub mod transform;
 
 mod action;

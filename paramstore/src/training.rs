@@ -24,11 +24,11 @@ use serde::{Deserialize, Serialize};
 use slackwater_dataflow::event::Event;
 use slackwater_dataflow::exec::attempts::{Attempt, Ended};
 use slackwater_dataflow::exec::keep::Point;
+use slackwater_dataflow::time::Instant;
 use slackwater_dataflow::{Context, Data, Dataset, Error, ErrorKind, Record, Result, fault};
 use std::collections::BTreeMap;
 use std::iter::once_with;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
 /// A recovery point is kept when as much time as this has passed since the last, in microseconds, and at least
 /// [`SHARE`] times as much as keeping it took.

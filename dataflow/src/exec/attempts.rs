@@ -20,10 +20,12 @@ use super::job;
 use super::keep::{Point, complete};
 use super::log::{Entry, Outcome};
 use super::stage::{Failure, JobControl, StageState};
+use super::task::text_of;
 use crate::context::{Context, Engine};
 use crate::dataset::node::NewNode;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
+use crate::simulation;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -90,14 +92,14 @@ impl Job for Posted {
         let engine = &job.bridge.state.job.engine;
         let result = catch_unwind(AssertUnwindSafe(|| job.complete_dataflows(worker)));
         if let Err(panic) = result {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            let text = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("panic").to_string();
+            let panic = simulation::pass_on(panic);
+            let text = text_of(&*panic).to_string();
             job.fail(ErrorKind::Usage(format!("a timely operator panicked: {text}")));
             job.broken.store(true, Ordering::Release);
         }
-        for dataflow in worker.installed_dataflows() {
-            worker.drop_dataflow(dataflow);
-        }
+        let mut dataflows = worker.installed_dataflows();
+        dataflows.sort_unstable();
+        dataflows.into_iter().for_each(|dataflow| worker.drop_dataflow(dataflow));
         if let Err(e) = job.agree(worker) {
             job.fail(e.kind().clone());
         }
@@ -129,7 +131,7 @@ impl TimelyJob {
         (self.attempt.build)(worker, &self.bridge);
         engine.note_channels(worker);
         while worker.has_dataflows() && !self.must_stop() {
-            worker.step_or_park(Some(Duration::from_millis(10)));
+            simulation::step(worker, Duration::from_millis(10), "runs a dataflow");
         }
         let ends_early = worker.has_dataflows() && !engine.board.is_interrupted();
         if ends_early && !self.broken.load(Ordering::Acquire) {
@@ -306,8 +308,9 @@ pub(crate) fn attempts_on<C>(
 
 impl TimelyJob {
     /// True when it is finished, false if its generation has ended before.
-    fn wait(&self, generation: u64) -> Result<bool> {
-        let board = &self.bridge.state.job.engine.board;
+    fn wait(self: &Arc<Self>, generation: u64) -> Result<bool> {
+        let engine = &self.bridge.state.job.engine;
+        let board = &engine.board;
         let mut finished = lock(&self.finished);
         while !*finished {
             if let Some(why) = board.dead() {
@@ -316,8 +319,16 @@ impl TimelyJob {
             if board.is_over(generation) {
                 return Ok(false);
             }
-            let tick = Duration::from_millis(100);
-            finished = self.done.wait_timeout(finished, tick).unwrap_or_else(|e| e.into_inner()).0;
+            let (tick, (job, engine)) = (Duration::from_millis(100), (self.clone(), engine.clone()));
+            let ready = move || *lock(&job.finished) || engine.board.is_over(generation);
+            finished = simulation::wait_for(
+                &self.finished,
+                finished,
+                &self.done,
+                tick,
+                "waits for a dataflow",
+                ready,
+            );
         }
         Ok(true)
     }
