@@ -117,18 +117,22 @@ impl Board {
             if state.closed || state.dead.is_some() {
                 return None;
             }
-            if Instant::now() < spin_until && !simulation::is_on() {
+            if simulation::is_on() {
+                drop(state);
+                let board = self.clone();
+                simulation::wait_calmly("waits for a job", move || {
+                    let state = board.lock();
+                    let is_there = state.jobs.len() > n.wrapping_sub(state.first);
+                    is_there || state.closed || state.dead.is_some() || board.is_interrupted()
+                });
+                continue;
+            }
+            if Instant::now() < spin_until {
                 drop(state);
                 std::hint::spin_loop();
                 continue;
             }
-            let (tick, board) = (Duration::from_secs(1), self.clone());
-            let ready = move || {
-                let state = board.lock();
-                let is_there = state.jobs.len() > n.wrapping_sub(state.first);
-                is_there || state.closed || state.dead.is_some() || board.is_interrupted()
-            };
-            drop(simulation::wait_for(&self.state, state, &self.posted, tick, "waits for a job", ready));
+            let _unused = self.posted.wait_timeout(state, Duration::from_secs(1));
         }
     }
     /// Wipes the board for the workers of a new generation. Those of the last one have ended.

@@ -11,7 +11,7 @@
 use super::seat::{self, Killed, Seat, is_killed};
 use super::world::{Action, World};
 use crate::error::{Error, ErrorKind};
-use crate::hash::{hash_bytes, hash_u64};
+use crate::hash::hash_bytes;
 use std::collections::BTreeMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -27,17 +27,24 @@ const STUCK: Duration = Duration::from_secs(120);
 /// Nobody.
 const NOBODY: usize = usize::MAX;
 
+/// Spreads a number over all bits. (SplitMix64: Steele, Lea and Flood 2014.)
+fn mix(mut z: u64) -> u64 {
+    z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ z >> 31
+}
+
 /// Numbers that follow from a seed.
 pub(super) struct Dice(u64);
 
 impl Dice {
     pub fn new(seed: u64) -> Self {
-        Dice(hash_u64(seed ^ 0x5eed))
+        Dice(mix(seed))
     }
     /// A number below `n`, which is not 0.
     pub fn below(&mut self, n: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        hash_u64(self.0) % n.max(1)
+        (u128::from(mix(self.0)) * u128::from(n) >> 64) as u64
     }
     /// A number from 1 to `most` of which small ones are as likely as large ones: its logarithm is uniform.
     pub fn up_to(&mut self, most: u64) -> u64 {
@@ -58,6 +65,8 @@ struct Place {
     name: String,
     at: &'static str,
     waits: Option<Ready>,
+    /// It has had the baton: before that it may wait for others by itself.
+    has_begun: bool,
     turn: Arc<Condvar>,
 }
 
@@ -142,7 +151,7 @@ impl Baton {
     }
     /// The time of the simulation. Every look at it takes some, now and then much.
     pub fn now(&self) -> Instant {
-        let look = hash_u64(self.seed ^ self.looks.fetch_add(1, Ordering::Relaxed));
+        let look = mix(self.seed ^ mix(self.looks.fetch_add(1, Ordering::Relaxed)));
         let took = look % 40 + if look >> 32 & 63 == 0 { 1500 } else { 0 };
         let now = self.clock_us.fetch_add(took, Ordering::Relaxed) + took;
         self.start + Duration::from_micros(now)
@@ -216,7 +225,7 @@ impl Baton {
     fn note(&self, state: &mut State, number: usize, at: &str, counts: bool) {
         state.steps += 1;
         state.quiet = if counts { 0 } else { state.quiet + 1 };
-        state.hash = hash_u64(state.hash ^ hash_bytes(at.as_bytes()) ^ (number as u64) << 40);
+        state.hash = mix(state.hash ^ hash_bytes(at.as_bytes()) ^ (number as u64) << 40);
         self.clock_us.fetch_add(5, Ordering::Relaxed);
     }
     fn await_turn<'a>(&'a self, mut state: MutexGuard<'a, State>, number: usize) -> MutexGuard<'a, State> {
@@ -241,7 +250,7 @@ impl Baton {
             let actions = world.advance(self, *steps, dice, &doing);
             if !actions.is_empty() {
                 for action in &actions {
-                    state.hash = hash_u64(state.hash ^ action.mark());
+                    state.hash = mix(state.hash ^ action.mark());
                 }
                 state.quiet = 0;
                 drop(state);
@@ -298,11 +307,12 @@ impl Baton {
         }
         let can = |number: &usize| {
             let place = &places[number];
-            if verdict.is_some() || world.is_killed(place.process) {
+            if place.has_begun && (verdict.is_some() || world.is_killed(place.process)) {
                 return true;
             }
             let is_ready = |r: &Ready| r.until.is_some_and(|until| glance >= until) || (r.ready)();
-            !world.is_frozen(place.process) && place.waits.as_ref().is_none_or(is_ready)
+            let is_frozen = world.is_frozen(place.process) && verdict.is_none();
+            !is_frozen && place.waits.as_ref().is_none_or(is_ready)
         };
         if places.contains_key(&me) && dice.below(8) < manner.stays && can(&me) {
             return Some(me);
@@ -390,7 +400,8 @@ impl Baton {
             let number = state.next;
             state.next += 1;
             let turn = Arc::<Condvar>::default();
-            let place = Place { process, name: name.to_string(), at: "begins", waits: Some(ready), turn };
+            let (name, waits) = (name.to_string(), Some(ready));
+            let place = Place { process, name, at: "begins", waits, has_begun: false, turn };
             state.places.insert(number, place);
             state.world.came(process);
             number
@@ -400,7 +411,10 @@ impl Baton {
             let first = first();
             seat::set(Some(seat.clone()));
             let mut state = seat.baton.await_turn(seat.baton.lock(), number);
-            let waited = state.places.get_mut(&number).and_then(|place| place.waits.take());
+            let waited = state.places.get_mut(&number).and_then(|place| {
+                place.has_begun = true;
+                place.waits.take()
+            });
             drop(state);
             drop(waited);
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(first)))

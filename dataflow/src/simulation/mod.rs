@@ -40,7 +40,9 @@ mod slabs;
 mod world;
 
 pub use faults::{Fault, Faults, Injected};
-pub(crate) use seat::{Task, is_killed, is_on, now, pass_on, reach, step, wait_for, wait_for_until};
+pub(crate) use seat::{
+    Task, is_killed, is_on, now, pass_on, reach, step, wait_calmly, wait_for, wait_for_until,
+};
 pub(crate) use world::saw;
 
 use crate::cluster::{Membership, Secret};
@@ -163,7 +165,7 @@ impl Simulation {
             return Err(Error::config("processes", format!("{} is not between 1 and 64", self.processes)));
         }
         let running = Running::begin();
-        let mut dice = Dice::new(self.seed ^ 0xfau64.rotate_right(8));
+        let mut dice = Dice::new(!self.seed);
         let world = World::new(self.processes, self.config.workers, self.faults, &mut dice);
         let baton = Baton::new(self.seed, self.limits, world);
         let ends = Arc::new(Mutex::new(vec![]));

@@ -106,8 +106,9 @@ pub(crate) fn wait_until(
     true
 }
 
-/// As [`wait`], but a thread of a killed process goes on as well.
-pub(super) fn wait_calmly(at: &'static str, ready: impl Fn() -> bool + Send + 'static) {
+/// As [`wait`], but a thread of a killed process goes on, to find by itself that it is: for who holds what must not be dropped
+/// while it unwinds.
+pub(crate) fn wait_calmly(at: &'static str, ready: impl Fn() -> bool + Send + 'static) {
     if let Some(seat) = seat() {
         let ready = Ready { ready: Box::new(ready), until: None };
         seat.baton.hand_on_calmly(&seat, at, true, Some(ready));
