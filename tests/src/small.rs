@@ -150,8 +150,8 @@ fn train(cx: &Context, consistency: Consistency, snapshots: Option<&Path>) -> Re
     let added = cx.table::<f64>("added", TableSpec::dense(1, COLUMNS).consistency(consistency))?;
     let ruled = TableSpec::dense(1, COLUMNS).consistency(consistency).rule(Rule::Momentum { momentum: 0.5 });
     let ruled = cx.table::<f64>("ruled", ruled)?;
-    let (read, table) = (std::rc::Rc::new(std::cell::RefCell::new(vec![])), added.clone());
-    let reads = read.clone();
+    let (mut read, table) = (vec![], added.clone());
+    let reads = &mut read;
     let training = data
         .epochs(6)
         .batch(9)
@@ -169,11 +169,11 @@ fn train(cx: &Context, consistency: Consistency, snapshots: Option<&Path>) -> Re
         })
         .recovery_every(2)
         .until(move |progress| {
-            reads.borrow_mut().push(table.get(0, 0).to_bits());
+            reads.push(table.get(0, 0).to_bits());
             progress.epochs == 6
         });
     let training = match snapshots {
-        Some(dir) => training.snapshots(Snapshots::new(dir.join("snapshots")).every(2)),
+        Some(dir) => training.snapshots(Snapshots::new(dir.join("snapshots")).every(2).resume(true)),
         None => training,
     };
     let (report, states) = training.run_with_locals()?;
@@ -181,6 +181,10 @@ fn train(cx: &Context, consistency: Consistency, snapshots: Option<&Path>) -> Re
     let bits = |values: &[f64]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
     let last = report.losses.last().copied().unwrap_or(f64::NAN);
     let (a, b, losses) = (bits(&added.values()), bits(&ruled.values()), bits(&report.losses));
+    if snapshots.is_some() {
+        // A run that begins anew, when all processes were lost, goes on from a snapshot.
+        read.clear();
+    }
     let text = format!("{a:x?} {b:x?} {losses:x?} {:?} {read:x?}", states.collect()?);
     Ok((text, last))
 }

@@ -211,6 +211,9 @@ impl Baton {
     ) -> bool {
         let mut state = self.lock();
         self.note(&mut state, seat.number, at, counts);
+        if counts && waits.is_none() {
+            state.world.reached(seat.process, hash_bytes(at.as_bytes()) >> 32);
+        }
         if let Some(place) = state.places.get_mut(&seat.number) {
             (place.at, place.waits) = (at, waits);
         }

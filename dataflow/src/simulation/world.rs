@@ -22,6 +22,10 @@ const PARTING: u64 = 3000;
 const FREEZE: u64 = 20_000;
 /// A process that is not scheduled for as many steps, at most, is given up.
 const PATIENCE: u64 = 4000;
+/// Points of the program are in as many classes, so that rare ones are met as often as others.
+const CLASSES: u64 = 24;
+/// Steps for which a point of a class is waited for.
+const AMBUSH: u64 = 4000;
 /// As many generations may fail in a row without a job being finished, and without a fault.
 const FUTILE_MAX: u32 = 16;
 
@@ -113,6 +117,8 @@ impl Action {
 /// What will happen.
 enum Event {
     Fault,
+    /// That of a process that has come to where it was waited for.
+    FaultOf(usize),
     Abort(usize, Arc<Generation>, String),
     End(usize, String),
     Launch(usize),
@@ -156,6 +162,8 @@ pub(super) struct World {
     generations: u64,
     faults: Faults,
     pub injected: Vec<Injected>,
+    /// The next process that comes to a point of this class before that step is the next one that something happens to.
+    ambush: Option<(u64, u64)>,
     futile: (u32, u64),
     slabs: Slabs,
     /// Something is wrong that no process can say.
@@ -174,6 +182,7 @@ impl World {
             generations: 0,
             faults,
             injected: vec![],
+            ambush: None,
             futile: (0, 0),
             slabs: Slabs::default(),
             verdict: None,
@@ -269,7 +278,11 @@ impl World {
     }
     /// Makes what is next happen although its time has not come. Not a fault: what waits must not wait for one.
     pub fn hurry(&mut self) -> bool {
-        let next = self.events.iter().find(|(_, event)| !matches!(event, Event::Fault)).map(|(at, _)| *at);
+        let next = self
+            .events
+            .iter()
+            .find(|(_, event)| !matches!(event, Event::Fault | Event::FaultOf(_)))
+            .map(|(at, _)| *at);
         let Some(event) = next.and_then(|at| self.events.remove(&at)) else { return false };
         self.sequence += 1;
         self.events.insert((0, self.sequence), event);
@@ -302,7 +315,16 @@ impl World {
     }
     fn happen(&mut self, event: Event, dice: &mut Dice, doing: &dyn Fn(usize) -> String) -> Vec<Action> {
         match event {
-            Event::Fault => self.inject(dice, doing),
+            Event::Fault if self.ambush.is_none() && dice.below(3) == 0 => {
+                self.ambush = Some((dice.below(CLASSES), self.step + AMBUSH));
+                self.later(AMBUSH, Event::Fault);
+                vec![]
+            }
+            Event::Fault => {
+                self.ambush = None;
+                self.inject(None, dice, doing)
+            }
+            Event::FaultOf(process) => self.inject(Some(process), dice, doing),
             Event::Abort(process, generation, why) => match self.processes[process].frozen_until {
                 Some(until) => {
                     self.later(until.saturating_sub(self.step) + 1, Event::Abort(process, generation, why));
@@ -382,7 +404,21 @@ impl World {
         let steps = 1 + dice.below(most);
         self.later(steps, Event::Fault);
     }
-    fn inject(&mut self, dice: &mut Dice, doing: &dyn Fn(usize) -> String) -> Vec<Action> {
+    /// A process has come to a point.
+    pub fn reached(&mut self, process: usize, at: u64) {
+        if self.ambush.is_some_and(|(class, until)| at % CLASSES == class && self.step < until) {
+            self.ambush = None;
+            // The one that was to follow in any case comes now.
+            self.events.retain(|_, event| !matches!(event, Event::Fault));
+            self.later(0, Event::FaultOf(process));
+        }
+    }
+    fn inject(
+        &mut self,
+        whom: Option<usize>,
+        dice: &mut Dice,
+        doing: &dyn Fn(usize) -> String,
+    ) -> Vec<Action> {
         let can = |p: &Process| {
             p.is_current && !p.is_killed && p.frozen_until.is_none() && p.left.is_none() && !p.is_gone()
         };
@@ -393,7 +429,8 @@ impl World {
             }
             return vec![];
         }
-        let process = victims[dice.below(victims.len() as u64) as usize];
+        let any = victims[dice.below(victims.len() as u64) as usize];
+        let process = whom.filter(|p| victims.contains(p)).unwrap_or(any);
         let (slot, at) = (self.processes[process].slot, doing(process));
         let fault = self.faults.draw(dice);
         let mut actions = vec![];
