@@ -295,7 +295,7 @@ fn files<P: AsRef<Path>>(cx: &Context, paths: &[P]) -> Result<Vec<InputFile>> {
 /// Every process must have the files.
 fn check_shared(cx: &Context, files: &[InputFile]) -> Result<()> {
     match files.iter().find(|f| f.is_in_memory()) {
-        Some(file) if cx.topology().processes > 1 => Err(Error::input(
+        Some(file) if cx.is_member() => Err(Error::input(
             format!("{} belongs to one process, and this is a cluster of several", file.name()),
             "write it to a file that every process can read",
         )),

@@ -281,14 +281,20 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
         let (locals, rule_states) = (self.locals.clone(), self.rule_states.clone());
         Ok(Base { place, values, locals, rule_states, is_older: true })
     }
-    fn run_snapshots(&self, shape: &Manifest, place: &Place, until: u64) -> Option<RunSnapshots> {
+    fn run_snapshots(
+        &self,
+        shape: &Manifest,
+        place: &Place,
+        until: u64,
+        shards: usize,
+    ) -> Option<RunSnapshots> {
         let snapshots = self.snapshots.as_ref()?;
         let due = (place.epoch + 1..=until).filter(|e| e.is_multiple_of(snapshots.every_epochs));
         Some(RunSnapshots {
             dir: snapshots.dir.clone(),
             keep: snapshots.keep,
             clocks: due.map(|e| (e - place.epoch) * shape.clocks_per_epoch).collect(),
-            shape: Manifest { losses_before: place.losses.clone(), ..shape.clone() },
+            shape: Manifest { losses_before: place.losses.clone(), shards, ..shape.clone() },
         })
     }
     /// What the workers of this process share in a run from `base` up to an epoch.
@@ -296,7 +302,7 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
         let (dataset, topology) = (&self.epochs.dataset, cx.topology());
         let partitions = dataset.num_partitions();
         let tables = self.tables.iter().zip(base.values);
-        let snapshots = self.run_snapshots(shape, &base.place, until);
+        let snapshots = self.run_snapshots(shape, &base.place, until, topology.workers_in_all());
         if base.is_older
             && let Some(snapshots) = snapshots.as_ref().filter(|_| topology.process == 0)
         {

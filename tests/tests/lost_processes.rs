@@ -1,8 +1,8 @@
 //! Scenarios in which processes are lost, by the numbers of the project's list of Spark's own fault tests.
 //!
 //! Those that one process can show are in `faults.rs`, those that need a stopped process in `inject.rs` (15, 29). Not
-//! here: 8, since blocks are not replicated; 12, since what bounds repeated losses is the restart limit of 4; 31 and 32,
-//! since processes are neither added nor taken away while a program runs. 27 and 37 are not here yet.
+//! here: 8, since blocks are not replicated; 12, since what bounds repeated losses is the restart limit of 4. 31 and 32
+//! are in `elastic.rs`. 27 and 37 are not here yet.
 
 use slackwater_dataflow::cluster::Happening;
 use slackwater_dataflow::event::Event;

@@ -6,6 +6,7 @@ use slackwater_paramstore::{Consistency, EpochsExt, Rule, TableExt, TableSpec};
 use slackwater_tests::cluster::{self, Setup};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 const COLUMNS: usize = 5;
 const EPOCHS: u64 = 10;
@@ -24,7 +25,7 @@ fn rows() -> Vec<([f64; COLUMNS], f64)> {
 
 /// Least squares by gradients: one table that is added to and one with a rule, states that count what they have seen, a
 /// function between epochs that reads a table. Returns everything that is known at the end, to the bit.
-fn train(cx: &Context, consistency: Consistency, epochs: u64) -> (String, f64) {
+fn train(cx: &Context, consistency: Consistency, epochs: u64, pace: Duration) -> (String, f64) {
     let data = cx.parallelize(rows(), 6);
     let added = cx.table::<f64>("added", TableSpec::dense(1, COLUMNS).consistency(consistency)).unwrap();
     let ruled = TableSpec::dense(1, COLUMNS).consistency(consistency).rule(Rule::Momentum { momentum: 0.5 });
@@ -34,7 +35,10 @@ fn train(cx: &Context, consistency: Consistency, epochs: u64) -> (String, f64) {
         .epochs(epochs)
         .batch(10)
         .local(|partition, records: &[([f64; COLUMNS], f64)]| (partition as u64, records.len() as u64))
-        .update_all(&[&added, &ruled], |state, batch, views, clock| {
+        .update_all(&[&added, &ruled], move |state, batch, views, clock| {
+            if state.0 == 1 {
+                std::thread::sleep(pace);
+            }
             for (view, step) in views.iter_mut().zip([-0.3, -0.15]) {
                 let weights: Vec<f64> = (0..COLUMNS).map(|c| view.get(0, c)).collect();
                 for (x, y) in batch {
@@ -75,8 +79,9 @@ fn child() {
     let Some(task) = cluster::task() else { return };
     let cx = Context::from_env().unwrap();
     let answer = match task.as_str() {
-        "bsp" => train(&cx, Consistency::Bsp, EPOCHS).0,
-        "ssp" => train(&cx, ssp(), EPOCHS + 1).1.to_string(),
+        "bsp" => train(&cx, Consistency::Bsp, EPOCHS, Duration::ZERO).0,
+        "slow" => train(&cx, Consistency::Bsp, EPOCHS, Duration::from_millis(40)).0,
+        "ssp" => train(&cx, ssp(), EPOCHS + 1, Duration::ZERO).1.to_string(),
         _ => panic!("unknown task {task}"),
     };
     cluster::answer(&answer);
@@ -122,18 +127,40 @@ fn points() -> Vec<String> {
 /// R1: under BSP nothing of what a training comes to depends on who is killed, and when.
 #[test]
 fn a_kill_at_any_clock_and_phase_changes_no_bit() {
-    let want = train(&Context::local(2).unwrap(), Consistency::Bsp, EPOCHS).0;
+    let want = train(&Context::local(2).unwrap(), Consistency::Bsp, EPOCHS, Duration::ZERO).0;
     let points = points();
     assert_eq!(points.len(), 48);
     disturbed("bsp", &points, |answers| answers.iter().all(|a| a.as_deref() == Some(&want)));
     println!("{} kills survived, bit for bit", points.len());
 }
 
+/// Processes come and go while a training runs: what it comes to does not depend on it.
+#[test]
+fn another_number_of_processes_changes_no_bit() {
+    let want = train(&Context::local(2).unwrap(), Consistency::Bsp, EPOCHS, Duration::ZERO).0;
+    let mut c = Setup::new("slow", 2, 1).start();
+    c.await_generation(1);
+    c.grow();
+    c.grow();
+    c.await_size(4);
+    c.run_for(Duration::from_millis(100));
+    c.retire(1);
+    c.await_size(3);
+    c.run_for(Duration::from_millis(100));
+    c.retire(3);
+    c.await_size(2);
+    c.retire(2);
+    c.await_size(1);
+    assert_eq!(c.grow(), 1, "the lowest number that is free");
+    c.await_size(2);
+    assert_eq!(c.finish(), vec![want.clone(), want], "{}", c.logs());
+}
+
 /// R2: under SSP no read is too old (the training itself says so), and after a tenth more clocks the loss is what it was.
 #[test]
 fn a_kill_under_ssp_costs_no_more_than_a_tenth() {
     let config = Config { workers: 2, ..Config::default() };
-    let undisturbed = train(&Context::new(config).unwrap(), ssp(), EPOCHS).1;
+    let undisturbed = train(&Context::new(config).unwrap(), ssp(), EPOCHS, Duration::ZERO).1;
     let points: Vec<String> = points().into_iter().step_by(5).collect();
     disturbed("ssp", &points, |answers| {
         let loss = |a: &Option<String>| a.as_ref().and_then(|a| a.parse::<f64>().ok());

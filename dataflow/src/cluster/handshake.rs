@@ -59,6 +59,8 @@ pub(crate) enum Purpose {
     Worker,
     /// Somebody who asks how the run is.
     Status,
+    /// Somebody who wants it to have another number of processes.
+    Scale,
 }
 
 /// What the initiator says of itself.
@@ -252,6 +254,7 @@ impl Introduction {
             Purpose::Mesh => 1,
             Purpose::Worker => 2,
             Purpose::Status => 3,
+            Purpose::Scale => 4,
         };
         let mut out = vec![purpose, u8::from(self.encrypt)];
         out.extend_from_slice(&self.from.to_be_bytes());
@@ -268,6 +271,7 @@ impl Introduction {
             1 => Purpose::Mesh,
             2 => Purpose::Worker,
             3 => Purpose::Status,
+            4 => Purpose::Scale,
             other => return Err(format!("purpose: {other} is none")),
         };
         let encrypt = match from.byte("encrypt")? {

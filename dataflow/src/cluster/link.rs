@@ -63,7 +63,7 @@ pub(super) fn accept(
     socket.set_nonblocking(false).map_err(Refused::Io)?;
     protect(&socket).map_err(Refused::Io)?;
     shake(socket, &membership.secret, DEADLINE, |introduction| {
-        let is_visit = matches!(introduction.purpose, Purpose::Worker | Purpose::Status);
+        let is_visit = matches!(introduction.purpose, Purpose::Worker | Purpose::Status | Purpose::Scale);
         let encrypt = membership.encrypt || is_visit;
         if introduction.encrypt != encrypt {
             let says = |e: bool| if e { "encrypts" } else { "does not encrypt" };

@@ -46,7 +46,7 @@ const RETRY: Duration = Duration::from_millis(20);
 pub struct Membership {
     /// Number of this process, from 0.
     pub process: usize,
-    /// How many there are.
+    /// How many the run began with.
     pub processes: usize,
     /// Address of the [`Supervisor`](super::Supervisor).
     pub rendezvous: String,

@@ -7,7 +7,7 @@
 use super::build::build;
 use super::channel::Channel;
 use super::control::{Inbox, send};
-use super::handshake::{DEADLINE, Purpose};
+use super::handshake::{DEADLINE, Introduction, Purpose};
 use super::link;
 use super::secret::Secret;
 use super::terms::Terms;
@@ -27,6 +27,8 @@ pub enum SlotState {
     Lost,
     /// Its program has ended.
     Left,
+    /// It is not a member any more, and nobody takes its place.
+    Retired,
 }
 
 /// One process of a run.
@@ -69,19 +71,36 @@ impl Status {
     /// # Errors
     /// Cluster, if it does not answer or must not.
     pub fn ask(address: &str, secret: &Secret) -> Result<Status> {
-        let failed = |what: String| Error::new(ErrorKind::Cluster(format!("asking {address}: {what}")));
-        let mut link = link::visit(address, secret, Purpose::Status, terms(), vec![])
-            .map_err(|e| failed(e.to_string()))?;
-        let until = Instant::now() + DEADLINE;
-        link.set_read_timeout(Some(DEADLINE)).map_err(|e| failed(e.to_string()))?;
-        let mut inbox = Inbox::default();
-        while Instant::now() < until {
-            if let Some(status) = inbox.receive(&mut link).map_err(|e| failed(e.to_string()))? {
-                return Ok(status);
-            }
-        }
-        Err(failed(format!("no answer within {DEADLINE:?}")))
+        visit(address, secret, Purpose::Status, vec![])
     }
+    /// Asks the supervisor at an address for another number of processes; how the run is as yet. Whether it comes to
+    /// that depends on the launcher, and on whether there is room.
+    ///
+    /// # Errors
+    /// Cluster, if it does not answer or must not.
+    pub fn scale(address: &str, secret: &Secret, processes: usize) -> Result<Status> {
+        visit(address, secret, Purpose::Scale, (processes as u64).to_le_bytes().to_vec())
+    }
+}
+
+fn visit(address: &str, secret: &Secret, purpose: Purpose, note: Vec<u8>) -> Result<Status> {
+    let failed = |what: String| Error::new(ErrorKind::Cluster(format!("asking {address}: {what}")));
+    let mut link = link::visit(address, secret, purpose, terms(), note).map_err(|e| failed(e.to_string()))?;
+    let until = Instant::now() + DEADLINE;
+    link.set_read_timeout(Some(DEADLINE)).map_err(|e| failed(e.to_string()))?;
+    let mut inbox = Inbox::default();
+    while Instant::now() < until {
+        if let Some(status) = inbox.receive(&mut link).map_err(|e| failed(e.to_string()))? {
+            return Ok(status);
+        }
+    }
+    Err(failed(format!("no answer within {DEADLINE:?}")))
+}
+
+/// How many processes somebody wants.
+pub(super) fn asked(introduction: &Introduction) -> Option<usize> {
+    let bytes: [u8; 8] = introduction.note.as_slice().try_into().ok()?;
+    usize::try_from(u64::from_le_bytes(bytes)).ok()
 }
 
 /// What who asks and who answers must agree on: the answer's shape is that of the build.

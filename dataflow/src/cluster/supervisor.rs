@@ -5,6 +5,9 @@
 //! and tells each of them who the others are. When one is lost (its connection ends without a word, or it has been silent
 //! for too long) its slot becomes free; when a replacement has come, the next generation is formed.
 //!
+//! Slots can be [added](Supervisor::add) and [retired](Supervisor::retire) while the run goes on; the next generation is
+//! formed with what there is then.
+//!
 //! The supervisor starts and ends no process: whoever runs it (the launcher) asks for [what has happened](Supervisor::poll).
 //!
 //! # Guarantees
@@ -59,6 +62,11 @@ pub enum Happening {
         /// How it was noticed.
         why: String,
     },
+    /// Somebody who has the secret wants the run to have so many processes.
+    Asked {
+        /// How many.
+        processes: usize,
+    },
     /// A process wanted to be a member and may not.
     Refused {
         /// Why.
@@ -84,13 +92,28 @@ pub enum Leave {
     Failed,
 }
 
+/// What a slot is to the run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Role {
+    /// No generation is formed without it.
+    #[default]
+    Member,
+    /// It becomes a member when its process comes.
+    Added,
+    /// It is none any more.
+    Retired,
+}
+
 #[derive(Default)]
 struct Slot {
+    role: Role,
     link: Option<Channel>,
     address: String,
     pid: u32,
     /// Counts connections, so that what an old one says is not taken for the new one's.
     incarnation: u64,
+    /// Processes that have come.
+    came: u64,
     heard: Option<Instant>,
     standing: Standing,
     formed: u64,
@@ -142,17 +165,24 @@ impl Shared {
         match introduction.purpose {
             Purpose::Worker if introduction.to == SUPERVISOR => return Ok(worker::terms()),
             Purpose::Status if introduction.to == SUPERVISOR => return Ok(status::terms()),
+            Purpose::Scale if introduction.to == SUPERVISOR => return Ok(status::terms()),
             _ => {}
         }
         let state = self.lock();
         if introduction.purpose != Purpose::Control || introduction.to != SUPERVISOR {
             return Err("this is the supervisor of the run".to_string());
         }
-        if introduction.from as usize >= state.slots.len() {
-            return Err(format!("there is no process {} among {}", introduction.from, state.slots.len()));
+        match state.slots.get(introduction.from as usize).map(|s| s.role) {
+            None => {
+                return Err(format!("there is no process {} among {}", introduction.from, state.slots.len()));
+            }
+            Some(Role::Retired) => {
+                return Err(format!("process {} is not wanted any more", introduction.from));
+            }
+            Some(Role::Member | Role::Added) => {}
         }
         // The first one says what the others must be like.
-        let (run, processes) = (&self.membership.run, state.slots.len());
+        let (run, processes) = (&self.membership.run, self.membership.processes);
         let theirs = || introduction.terms.clone().with("run", run).with("processes", processes);
         Ok(state.terms.clone().unwrap_or_else(theirs))
     }
@@ -191,8 +221,8 @@ impl State {
                 self.give_up(slot, format!("it has been silent for {SILENCE:?}"));
             }
         }
-        let all_here = self.slots.iter().all(|s| s.link.is_some() && !s.address.is_empty());
-        let none_left = self.slots.iter().all(|s| s.left.is_none());
+        let all_here = self.members().all(|(_, s)| s.link.is_some() && !s.address.is_empty());
+        let none_left = self.members().all(|(_, s)| s.left.is_none());
         let is_broken = self.broken.is_some_and(|since| now.duration_since(since) > GRACE);
         if all_here && none_left && (self.stale || is_broken) {
             self.generation += 1;
@@ -204,11 +234,11 @@ impl State {
             }
             (self.stale, self.broken, self.ordered, self.announced) = (false, None, now, false);
             let members: Vec<(u32, String)> =
-                self.slots.iter().enumerate().map(|(i, s)| (i as u32, s.address.clone())).collect();
+                self.members().map(|(i, s)| (i as u32, s.address.clone())).collect();
             let order = Order::Form { generation: self.generation, members };
             (0..self.slots.len()).for_each(|slot| self.tell(slot, &order));
         }
-        let works = self.generation > 0 && self.slots.iter().all(|s| s.formed == self.generation);
+        let works = self.generation > 0 && self.members().all(|(_, s)| s.formed == self.generation);
         if works && !self.announced {
             (self.announced, self.unsettled) = (true, None);
             let happening = Happening::Formed { generation: self.generation, took: self.ordered.elapsed() };
@@ -221,9 +251,9 @@ impl State {
             self.end(&why);
         }
         // Who has left comes to no generation any more, so who was about to leave need not wait for one.
-        let waits = self.slots.iter().any(|s| s.link.is_some() && s.left.is_none());
+        let waits = self.members().any(|(_, s)| s.link.is_some() && s.left.is_none());
         let is_late = self.unsettled.is_some_and(|since| now.duration_since(since) > PARTING);
-        if waits && is_late && self.slots.iter().any(|s| s.left == Some(false)) {
+        if waits && is_late && self.members().any(|(_, s)| s.left == Some(false)) {
             self.unsettled = None;
             let why = "a process was lost when another had left already".to_string();
             (0..self.slots.len()).for_each(|slot| self.tell(slot, &Order::End { why: why.clone() }));
@@ -231,6 +261,10 @@ impl State {
         if none_left && self.unsettled.is_some_and(|since| now.duration_since(since) > FORMING) {
             self.end(&format!("the processes have not come together within {FORMING:?}"));
         }
+    }
+    /// The slots that a generation must have.
+    fn members(&self) -> impl Iterator<Item = (usize, &Slot)> {
+        self.slots.iter().enumerate().filter(|(_, s)| s.role == Role::Member)
     }
     /// Jobs that the program has finished, as far as is known.
     fn jobs(&self) -> u64 {
@@ -250,14 +284,16 @@ impl State {
             address: place.address.clone(),
             pid: place.pid,
             state: match (&place.link, place.left) {
+                _ if place.role == Role::Retired => SlotState::Retired,
+                _ if place.role == Role::Added => SlotState::Joining,
                 (_, Some(_)) => SlotState::Left,
-                (None, _) if place.incarnation > 0 => SlotState::Lost,
+                (None, _) if place.came > 0 => SlotState::Lost,
                 (Some(_), _) if self.generation > 0 && place.formed == self.generation => SlotState::Works,
                 _ => SlotState::Joining,
             },
             jobs: place.standing.jobs,
             heard_seconds: place.heard.map(|h| h.elapsed().as_secs_f64()),
-            restarts: place.incarnation.saturating_sub(1),
+            restarts: place.came.saturating_sub(1),
         };
         Status {
             run: run.to_string(),
@@ -267,11 +303,16 @@ impl State {
         }
     }
     fn hear(&mut self, slot: usize, report: Report) {
-        let generation = self.generation;
+        let (generation, has_left) = (self.generation, self.members().any(|(_, s)| s.left.is_some()));
         let place = &mut self.slots[slot];
         place.heard = Some(Instant::now());
         match report {
+            Report::Join { .. } if place.role == Role::Added && has_left => {
+                let why = "it has come too late: others have left already".to_string();
+                self.tell(slot, &Order::End { why });
+            }
             Report::Join { address, pid } => {
+                place.role = Role::Member;
                 (place.address, place.pid, place.left, place.formed) = (address, pid, None, 0);
                 self.stale = true;
                 self.unsettled.get_or_insert(Instant::now());
@@ -380,7 +421,7 @@ impl Supervisor {
                 Some(true) => return Leave::Failed,
                 Some(false) => return Leave::Done,
                 None if place.link.is_none() || Instant::now() > until => {
-                    return if place.incarnation == 0 { Leave::NeverCame } else { Leave::Lost };
+                    return if place.came == 0 { Leave::NeverCame } else { Leave::Lost };
                 }
                 None => {}
             }
@@ -416,6 +457,47 @@ impl Supervisor {
     /// Notes where the process of a slot was started, for whoever asks.
     pub fn note_host(&self, slot: usize, host: &str) {
         self.shared.lock().slots[slot].host = host.to_string();
+    }
+    /// Adds a slot, with the number of one that was retired or with a new one, which becomes a member when its process
+    /// comes. Returns its number, or nothing if there are as many as there can be.
+    pub fn add(&self) -> Option<usize> {
+        let mut state = self.shared.lock();
+        let free = state.slots.iter().position(|s| s.role == Role::Retired);
+        let slot = free.or_else(|| (state.slots.len() < SLOTS_MAX).then_some(state.slots.len()))?;
+        if slot == state.slots.len() {
+            state.slots.push(Slot::default());
+        }
+        let place = &mut state.slots[slot];
+        (place.role, place.left, place.formed, place.came) = (Role::Added, None, 0, 0);
+        Some(slot)
+    }
+    /// The process of a slot is a member no longer, and nobody takes its place: the others go on without it. To be ended
+    /// by the caller, if it runs. Slot 0 stays, since it speaks for the run.
+    pub fn retire(&self, slot: usize) {
+        let mut state = self.shared.lock();
+        let Some(place) = state.slots.get_mut(slot).filter(|_| slot > 0) else { return };
+        let was_member = place.role == Role::Member;
+        (place.role, place.left) = (Role::Retired, None);
+        place.address.clear();
+        if let Some(link) = place.link.take() {
+            let _ = link.shutdown(Shutdown::Both);
+        }
+        // Its connection may end now: what it says does not count any more.
+        place.incarnation += 1;
+        if was_member {
+            state.stale = true;
+            state.unsettled.get_or_insert(Instant::now());
+        }
+        state.advance();
+    }
+    /// True when the newest generation works and nobody is missing.
+    pub fn is_settled(&self) -> bool {
+        let state = self.shared.lock();
+        state.announced && !state.stale && state.broken.is_none()
+    }
+    /// True if the process of a slot has taken part in a generation.
+    pub fn has_worked(&self, slot: usize) -> bool {
+        self.shared.lock().slots[slot].formed > 0
     }
     /// How the run is doing.
     pub fn status(&self) -> Status {
@@ -474,6 +556,14 @@ fn listen(socket: TcpStream, shared: &Shared) {
             let status = shared.lock().status(&shared.membership.run);
             return status::answer(link, &status);
         }
+        Purpose::Scale => {
+            let mut state = shared.lock();
+            let processes = status::asked(&introduction).filter(|n| (1..=SLOTS_MAX).contains(n));
+            state.happenings.extend(processes.map(|processes| Happening::Asked { processes }));
+            let status = state.status(&shared.membership.run);
+            drop(state);
+            return status::answer(link, &status);
+        }
         Purpose::Control | Purpose::Mesh => {}
     }
     let slot = introduction.from as usize;
@@ -481,13 +571,14 @@ fn listen(socket: TcpStream, shared: &Shared) {
         let mut state = shared.lock();
         let Ok(writer) = link.try_clone() else { return };
         // A member that does not read must not hold up the others.
-        if writer.set_write_timeout(Some(BEAT)).is_err() || state.stopped {
+        let is_retired = state.slots[slot].role == Role::Retired;
+        if writer.set_write_timeout(Some(BEAT)).is_err() || state.stopped || is_retired {
             return;
         }
         state.terms.get_or_insert(introduction.terms);
         state.give_up(slot, "another process has come in its place".to_string());
         let place = &mut state.slots[slot];
-        place.incarnation += 1;
+        (place.incarnation, place.came) = (place.incarnation + 1, place.came + 1);
         (place.link, place.heard) = (Some(writer), Some(Instant::now()));
         // It can be a member when it has said where it is.
         place.address.clear();

@@ -56,6 +56,11 @@ impl Config {
     pub fn local(workers: usize) -> Self {
         Config { workers, ..Config::default() }
     }
+    /// Workers of all processes that the run began with. It never changes, so what a program is must follow from this,
+    /// not from the [`Topology`](super::Topology).
+    pub fn workers_at_first(&self) -> usize {
+        self.workers * self.membership.as_ref().map_or(1, |m| m.processes)
+    }
 
     /// Checks every value; the error names the setting.
     pub fn check(&self) -> Result<()> {

@@ -3,6 +3,7 @@
 
 use super::config::parse_bytes;
 use super::{Config, Context};
+use crate::cluster::placement::SLOTS_MAX;
 use crate::cluster::{Membership, Secret};
 use crate::error::{Error, OnBad, Result};
 use std::path::PathBuf;
@@ -18,7 +19,7 @@ pub const VARIABLES: [(&str, &str); 14] = [
     ("SLACKWATER_JOB_TIMEOUT", "seconds after which a job fails"),
     ("SLACKWATER_ON_BAD", "fail, skip or quarantine=DIR"),
     ("SLACKWATER_PROCESS", "number of this process in a cluster (set by the launcher)"),
-    ("SLACKWATER_PROCESSES", "processes of the cluster (set by the launcher)"),
+    ("SLACKWATER_PROCESSES", "processes that the run began with (set by the launcher)"),
     ("SLACKWATER_RENDEZVOUS", "address where they meet (set by the launcher)"),
     ("SLACKWATER_SECRET", "shared by the members of one run (set by the launcher)"),
     ("SLACKWATER_RUN", "name of the run (set by the launcher)"),
@@ -74,8 +75,11 @@ impl Config {
             let (run, host) = (run.unwrap_or_default(), host.unwrap_or("127.0.0.1".to_string()));
             let mut encrypt = true;
             parse("SLACKWATER_ENCRYPT", lookup("SLACKWATER_ENCRYPT"), &mut encrypt)?;
-            if process >= processes {
-                return Err(Error::config("SLACKWATER_PROCESS", "is not below SLACKWATER_PROCESSES"));
+            // A process that was added later has a number beyond those that the run began with.
+            if process >= SLOTS_MAX || !(1..=SLOTS_MAX).contains(&processes) {
+                let message =
+                    format!("is not below {SLOTS_MAX}, or SLACKWATER_PROCESSES is not between 1 and it");
+                return Err(Error::config("SLACKWATER_PROCESS", message));
             }
             self.membership = Some(Membership { process, processes, rendezvous, secret, run, encrypt, host });
         }

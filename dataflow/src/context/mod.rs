@@ -39,7 +39,7 @@ use std::time::Duration;
 use timely::communication::WorkerGuards;
 use timely::worker::Worker;
 
-/// Processes and workers, and who owns which partition.
+/// Processes and workers, and who owns which partition. In a cluster it changes when processes are lost, come or go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Topology {
     /// Number of this process among those that are there.
@@ -340,7 +340,8 @@ impl Context {
     pub fn config(&self) -> &Config {
         &self.0.engine.config
     }
-    /// Processes and workers.
+    /// Processes and workers, at this moment: another process of the run may see others, so a program must not be another
+    /// for it. See [`Config::workers_at_first`].
     pub fn topology(&self) -> Topology {
         self.0.engine.topology()
     }

@@ -151,8 +151,7 @@ impl Session {
     /// Not in a cluster: the processes hear of it at different moments, and one that left by itself would be waited for
     /// by the others. There a job is cancelled, which all of them learn together.
     pub fn check(&self) -> Result<()> {
-        let alone = self.cx.topology().processes == 1;
-        if alone && self.interrupted.load(Ordering::Relaxed) {
+        if !self.cx.is_member() && self.interrupted.load(Ordering::Relaxed) {
             Err(ErrorKind::Cancelled.into())
         } else {
             Ok(())

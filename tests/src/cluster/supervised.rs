@@ -8,7 +8,7 @@ use super::{ANSWER, BREAK, DIR, FAULT, NOTE, TASK};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use slackwater_dataflow::cluster::{Happening, Leave, Secret, Supervisor, remove_spill_files};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -32,6 +32,7 @@ pub struct Setup {
     workers: usize,
     restarts: u32,
     spares_zombies: bool,
+    shrinks: bool,
     address: String,
     variables: Vec<(String, String)>,
     of_slot: BTreeMap<usize, Vec<(String, String)>>,
@@ -48,6 +49,7 @@ impl Setup {
             workers,
             restarts: RESTARTS,
             spares_zombies: false,
+            shrinks: false,
             address: "127.0.0.1:0".to_string(),
             variables: vec![],
             of_slot: BTreeMap::new(),
@@ -94,6 +96,11 @@ impl Setup {
         self.spares_zombies = true;
         self
     }
+    /// Nobody takes the place of a process that is lost, unless it is the first.
+    pub fn shrink(mut self) -> Self {
+        self.shrinks = true;
+        self
+    }
     /// Starts the processes.
     pub fn start(self) -> Cluster {
         let secret = Secret::random().expect("randomness");
@@ -105,6 +112,7 @@ impl Setup {
             slots: vec![],
             gone: vec![],
             zombies: vec![],
+            retired: BTreeSet::new(),
             happenings: vec![],
             kills: vec![],
             futile: 0,
@@ -128,6 +136,8 @@ pub struct Cluster {
     gone: Vec<(usize, Process)>,
     /// Those that were given up and still run.
     zombies: Vec<(usize, Process)>,
+    /// Slots that nobody takes any more; what was in them last is still there.
+    retired: BTreeSet<usize>,
     happenings: Vec<(Instant, Happening)>,
     /// When the test has killed which slot.
     kills: Vec<(Instant, u32)>,
@@ -222,6 +232,39 @@ impl Cluster {
             // It may have ended in between.
             let _ = kill(pid, signal);
         }
+    }
+    /// One process more; its slot.
+    pub fn grow(&mut self) -> usize {
+        let slot = self.supervisor.add().expect("room for another process");
+        let fresh = self.launch(slot, false);
+        if slot == self.slots.len() {
+            self.slots.push(fresh);
+        } else {
+            let old = std::mem::replace(&mut self.slots[slot], fresh);
+            self.gone.push((slot, old));
+        }
+        self.retired.remove(&slot);
+        slot
+    }
+    /// The others go on without the process of a slot.
+    pub fn retire(&mut self, slot: usize) {
+        self.leave_out(slot);
+        self.slots[slot].kill();
+    }
+    /// As [`retire`](Self::retire), but what becomes of the process is its own affair.
+    pub fn leave_out(&mut self, slot: usize) {
+        self.supervisor.retire(slot);
+        self.retired.insert(slot);
+    }
+    /// Waits until this many processes work.
+    pub fn await_size(&mut self, processes: usize) {
+        self.await_that(&format!("a generation of {processes}"), |cluster| {
+            let there = cluster.slots.len() - cluster.retired.len();
+            there == processes && cluster.supervisor.is_settled() && cluster.all_have_worked()
+        });
+    }
+    fn all_have_worked(&self) -> bool {
+        (0..self.slots.len()).all(|s| self.retired.contains(&s) || self.supervisor.has_worked(s))
     }
     /// Kills the process of a slot.
     pub fn kill(&mut self, slot: usize) {
@@ -365,6 +408,7 @@ impl Cluster {
             }
             Happening::Ended { why } => self.fail(why),
             Happening::Formed { .. } | Happening::Lost { .. } | Happening::Refused { .. } => {}
+            Happening::Asked { .. } => {}
         }
     }
     fn fail(&mut self, why: String) {
@@ -372,6 +416,9 @@ impl Cluster {
     }
     /// As the launcher of the driver decides.
     fn ended(&mut self, slot: usize) {
+        if self.retired.contains(&slot) {
+            return;
+        }
         let (status, pid) = (self.slots[slot].status.expect("it has ended"), self.slots[slot].pid());
         let leave = self.supervisor.leave(slot);
         let is_loss = match leave {
@@ -398,6 +445,9 @@ impl Cluster {
             let times = self.futile;
             return self.fail(format!("processes were lost {times} times in a row in job {}", jobs + 1));
         }
+        if self.setup.shrinks && slot > 0 {
+            return self.retire(slot);
+        }
         let fresh = self.launch(slot, false);
         let lost = std::mem::replace(&mut self.slots[slot], fresh);
         self.gone.push((slot, lost));
@@ -422,14 +472,23 @@ impl Cluster {
         let mut all = std::iter::once(&self.slots[slot]).chain(before);
         all.find_map(|p| Some(p.said(ANSWER)?.replace(BREAK, "\n")))
     }
-    /// Waits until all have ended, and well; the answers of all slots.
+    /// Waits until all have ended, and well; the answers of all slots that are not retired.
     pub fn finish(&mut self) -> Vec<String> {
         let end = self.end();
-        let whole: Option<Vec<String>> = end.answers.into_iter().collect();
+        let answers = end.answers.into_iter().enumerate().filter(|(slot, _)| !self.retired.contains(slot));
+        let whole: Option<Vec<String>> = answers.map(|(_, answer)| answer).collect();
         match whole {
             Some(answers) if end.failed.is_none() => answers,
             _ => panic!("the cluster has failed: {:?}\n{}", end.failed, self.logs()),
         }
+    }
+    /// True if the process of a slot has not ended yet.
+    pub fn is_running(&self, slot: usize) -> bool {
+        self.slots[slot].status.is_none()
+    }
+    /// What the process of a slot has answered.
+    pub fn answered(&self, slot: usize) -> Option<String> {
+        self.slots[slot].said(ANSWER)
     }
     /// Spill files that are there.
     pub fn spill_files(&self) -> Vec<PathBuf> {

@@ -169,7 +169,9 @@ fn refusals_say_what_to_check() {
 proptest! {
     #[test]
     fn introductions_and_answers_survive_their_encoding(
-        purpose in prop::sample::select(vec![Purpose::Control, Purpose::Mesh, Purpose::Worker, Purpose::Status]),
+        purpose in prop::sample::select(vec![
+            Purpose::Control, Purpose::Mesh, Purpose::Worker, Purpose::Status, Purpose::Scale,
+        ]),
         from in any::<u32>(), to in any::<u32>(), encrypt in any::<bool>(),
         pairs in prop::collection::vec((".{0,10}", ".{0,30}"), 0..9),
         note in prop::collection::vec(any::<u8>(), 0..300),

@@ -1,7 +1,7 @@
 //! Options of `cluster` and of `worker`.
 
 use super::values::{at_least_one, finite};
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -19,6 +19,14 @@ const STATUS_EXAMPLES: &str = "\
 Examples:
   slackwater cluster status
   slackwater cluster status --supervisor 10.0.0.1:7077 --secret-file secret --json";
+
+const SCALE_EXAMPLES: &str = "\
+A process that is added takes its share of the partitions; those of one that goes are computed again elsewhere, from
+what it was computed from. What has been trained and what has been computed stays. Process 0 stays always.
+
+Examples:
+  slackwater cluster scale 4
+  slackwater cluster scale 2 --supervisor 10.0.0.1:7077 --secret-file secret";
 
 const SECRET_EXAMPLES: &str = "\
 Examples:
@@ -50,6 +58,9 @@ pub enum ClusterCommand {
     /// Show how a run is doing; without options, the runs of this user on this machine
     #[command(after_long_help = STATUS_EXAMPLES)]
     Status(StatusArgs),
+    /// Give a run another number of processes, while it goes on
+    #[command(after_long_help = SCALE_EXAMPLES)]
+    Scale(ScaleArgs),
     /// Make a file with a new secret, for the launcher and the workers of a run
     #[command(after_long_help = SECRET_EXAMPLES)]
     Secret(SecretArgs),
@@ -69,6 +80,10 @@ pub struct RunArgs {
     /// Processes that are lost at once count once.
     #[arg(long, value_name = "N", default_value_t = 3, help_heading = "Cluster")]
     pub restarts: u32,
+
+    /// What becomes of the run when a process is lost; process 0 is always replaced
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = OnLoss::Replace, help_heading = "Cluster")]
+    pub lost: OnLoss,
 
     /// Run another program instead of this one; it must make its context with Context::from_env
     #[arg(long, value_name = "FILE", help_heading = "Cluster")]
@@ -109,9 +124,47 @@ pub struct RunArgs {
     pub command: Vec<OsString>,
 }
 
+/// What becomes of a run that has lost a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnLoss {
+    /// Another takes its place
+    Replace,
+    /// The others go on without it
+    Shrink,
+}
+
 /// `cluster status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
+    /// Which run.
+    #[command(flatten)]
+    pub run: WhichRun,
+}
+
+/// `cluster scale`.
+#[derive(Debug, Args)]
+pub struct ScaleArgs {
+    /// Processes
+    #[arg(value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub processes: u16,
+
+    /// Which run.
+    #[command(flatten)]
+    pub run: WhichRun,
+
+    /// Number of the run's launcher, if there are several runs of this user on this machine
+    #[arg(long, value_name = "PID", conflicts_with = "supervisor", help_heading = "Cluster")]
+    pub launcher: Option<u32>,
+
+    /// How long it may take, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = finite)]
+    #[arg(help_heading = "Cluster")]
+    pub wait: f64,
+}
+
+/// A run, by its supervisor.
+#[derive(Debug, Args)]
+pub struct WhichRun {
     /// Address of the run's launcher
     #[arg(long, value_name = "ADDRESS:PORT", requires = "secret_file", help_heading = "Cluster")]
     pub supervisor: Option<String>,

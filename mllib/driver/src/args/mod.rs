@@ -21,7 +21,9 @@ mod train;
 mod values;
 
 pub use algorithm::{Grid, TrainingArgs};
-pub use cluster::{ClusterArgs, ClusterCommand, RunArgs, SecretArgs, StatusArgs, WorkerArgs};
+pub use cluster::{
+    ClusterArgs, ClusterCommand, OnLoss, RunArgs, ScaleArgs, SecretArgs, StatusArgs, WorkerArgs,
+};
 pub use clusters::KMeansArgs;
 pub use coding::SparseCodingArgs;
 pub use factorization::MatrixFactorizationArgs;

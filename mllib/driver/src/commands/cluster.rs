@@ -17,17 +17,21 @@ mod pipe;
 mod place;
 mod relay;
 mod run_file;
+mod scale;
+mod size;
 mod status;
 
+pub use scale::scale;
 pub use status::status;
 
-use crate::args::{RunArgs, SecretArgs};
+use crate::args::{OnLoss, RunArgs, SecretArgs};
 use crate::config::{Origin, Refusal, Resolved, resolve, settings};
 use crate::output::print;
 use member::Member;
 use nix::sys::signal::Signal;
 use place::Places;
 use run_file::RunFile;
+use size::Size;
 use slackwater_dataflow::cluster::{Happening, Leave, Secret, Supervisor};
 use slackwater_dataflow::{Error, Result};
 use std::ffi::OsString;
@@ -73,6 +77,7 @@ pub fn run(resolved: &Resolved, args: &RunArgs) -> Result<u8> {
         spill_dir: globals.spill_dir.clone().unwrap_or_else(std::env::temp_dir),
         quiet: globals.quiet,
         restarts: args.restarts,
+        size: Size::new(args.lost == OnLoss::Shrink),
         vacant: None,
         futile: 0,
         jobs: 0,
@@ -102,6 +107,8 @@ struct Run {
     quiet: bool,
     /// Losses in a row without a job being finished.
     restarts: u32,
+    /// Which slots come and go.
+    size: Size,
     /// Since when there is a slot without a process.
     vacant: Option<Instant>,
     futile: u32,
@@ -125,7 +132,8 @@ impl Run {
         let mut passed_on = 0;
         loop {
             self.fill();
-            let is_vacant = self.vacant.is_some() && self.deadline.is_none();
+            self.resize();
+            let is_vacant = self.vacant.is_some() && self.deadline.is_none() && !self.awaits_new_only();
             if self.running().next().is_none() && !is_vacant {
                 break;
             }
@@ -145,6 +153,9 @@ impl Run {
             let has_ended = |m: &mut Option<Member>| m.as_mut().is_some_and(|m| m.has_ended_now());
             let slots = self.members.iter_mut().enumerate();
             let ended: Vec<usize> = slots.filter_map(|(slot, m)| has_ended(m).then_some(slot)).collect();
+            let (retired, ended): (Vec<usize>, Vec<usize>) =
+                ended.into_iter().partition(|slot| self.size.is_retired(*slot));
+            retired.into_iter().for_each(|slot| self.clear(slot));
             let lost: Vec<usize> = ended.into_iter().filter(|slot| self.is_lost(*slot)).collect();
             if !lost.is_empty() {
                 self.lose(&lost, pressed > 0);
@@ -164,7 +175,7 @@ impl Run {
         for note in self.places.step(&self.supervisor) {
             self.note(&note);
         }
-        let vacant: Vec<usize> = (0..self.members.len()).filter(|s| self.members[*s].is_none()).collect();
+        let vacant = self.vacant();
         if vacant.is_empty() || self.deadline.is_some() {
             self.vacant = None;
             return;
@@ -178,7 +189,8 @@ impl Run {
                     if let Some(host) = member.host() {
                         self.supervisor.note_host(slot, host);
                         if !is_first {
-                            self.note(&format!("process {slot} begins again on {host}"));
+                            let again = if self.size.is_new(slot) { "" } else { " again" };
+                            self.note(&format!("process {slot} begins{again} on {host}"));
                         }
                     }
                     self.members[slot] = Some(member);
@@ -190,8 +202,12 @@ impl Run {
             }
         }
         let patience = self.places.patience;
-        if self.members.iter().any(|m| m.is_none()) && since.elapsed() > patience {
-            let why = format!("there was no place for process {} within {patience:?}", vacant[0]);
+        if let Some(slot) = self.vacant().first().copied().filter(|_| since.elapsed() > patience) {
+            let why = format!("there was no place for process {slot} within {patience:?}");
+            if self.awaits_new_only() {
+                self.note(&why);
+                return self.vacant().into_iter().for_each(|slot| self.retire(slot));
+            }
             eprintln!("error: {why}");
             self.supervisor.end(&why);
             self.fail(LOST);
@@ -210,6 +226,7 @@ impl Run {
                     member.signal(Signal::SIGKILL);
                 }
             }
+            Happening::Asked { processes } => self.scale(processes),
             // The process itself says so, too, if it is one of ours.
             Happening::Refused { why } => self.note(&format!("a process may not come in: {why}")),
             Happening::Ended { why } => {
@@ -249,9 +266,7 @@ impl Run {
     fn lose(&mut self, slots: &[usize], interrupted: bool) {
         let how = |slot: &usize| self.members[*slot].as_ref().map_or(String::new(), |m| m.how());
         let how: Vec<String> = slots.iter().map(|s| format!("process {s}{}", how(s))).collect();
-        self.members.iter().enumerate().filter(|(s, _)| slots.contains(s)).for_each(|(_, m)| {
-            m.iter().for_each(|m| m.tidy(&self.spill_dir));
-        });
+        slots.iter().for_each(|slot| self.tidy(*slot));
         if interrupted || self.deadline.is_some() {
             return self.fail(LOST);
         }
@@ -269,9 +284,20 @@ impl Run {
             self.supervisor.end("the run was given up: it has lost a process too often");
             return self.fail(LOST);
         }
-        how.iter().for_each(|how| self.note(&format!("{how}; another takes its place")));
-        // When all that it had said is out.
-        slots.iter().for_each(|slot| self.members[*slot] = None);
+        for (slot, how) in slots.iter().zip(how) {
+            // When all that it had said is out.
+            self.members[*slot] = None;
+            if self.size.shrinks_by(*slot) {
+                self.note(&format!("{how}; the others go on without it"));
+                self.retire(*slot);
+            } else {
+                self.note(&format!("{how}; another takes its place"));
+            }
+        }
+    }
+    /// What a process has left here is removed.
+    fn tidy(&self, slot: usize) {
+        self.members[slot].iter().for_each(|m| m.tidy(&self.spill_dir));
     }
 }
 

@@ -35,6 +35,7 @@ pub fn run(resolved: &Resolved) -> Result<u8> {
         Command::Cluster(args) => match &args.command {
             ClusterCommand::Run(args) => cluster::run(resolved, args),
             ClusterCommand::Status(args) => cluster::status(globals, args),
+            ClusterCommand::Scale(args) => cluster::scale(globals, args),
             ClusterCommand::Secret(args) => cluster::secret(args),
         },
         Command::Worker(args) => worker::run(globals, args),

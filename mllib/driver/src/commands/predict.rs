@@ -109,8 +109,7 @@ pub fn write<T: Data>(
     check: impl Fn(&Part) -> Result<()>,
 ) -> Result<u64> {
     let mut sink = session.cx.on_driver(|| Sink::create(&args.out, layout, args.overwrite)).transpose()?;
-    let topology = session.cx.topology();
-    let at_once = topology.workers * topology.processes * PARTITIONS_PER_WORKER;
+    let at_once = session.cx.config().workers_at_first() * PARTITIONS_PER_WORKER;
     let all: Vec<usize> = (0..records.num_partitions()).collect();
     let (mut rows, make) = (0, Arc::new(make));
     for window in all.chunks(at_once) {

@@ -33,6 +33,7 @@ fn help_texts() {
     check("explain", &["help", "explain"]);
     check("cluster-run", &["help", "cluster", "run"]);
     check("cluster-status", &["help", "cluster", "status"]);
+    check("cluster-scale", &["help", "cluster", "scale"]);
     check("cluster-secret", &["help", "cluster", "secret"]);
     check("worker", &["help", "worker"]);
     check("config-show", &["help", "config", "show"]);

@@ -16,5 +16,6 @@ mod networks;
 mod output;
 mod ratings;
 mod recovery;
+mod scale;
 mod settings;
 mod spark;

@@ -14,13 +14,13 @@ use slackwater_dataflow::{Error, Result};
 const NONE: u8 = 1;
 
 /// A run that has answered; the number of its launcher if that is known.
-struct Answer(Option<u32>, String, Status);
+pub(super) struct Answer(pub Option<u32>, pub String, pub Status);
 
 /// Runs `cluster status`.
 pub fn status(globals: &Globals, args: &StatusArgs) -> Result<u8> {
     let output = Output { json: globals.json, quiet: globals.quiet, speaks: true };
     let (mut answers, mut failure) = (vec![], None);
-    match (&args.supervisor, &args.secret_file) {
+    match (&args.run.supervisor, &args.run.secret_file) {
         (Some(supervisor), Some(file)) => {
             let status = Status::ask(supervisor, &Secret::read(file)?)?;
             answers.push(Answer(None, supervisor.clone(), status));
@@ -55,10 +55,11 @@ fn word(state: SlotState) -> &'static str {
         SlotState::Works => "works",
         SlotState::Lost => "lost",
         SlotState::Left => "left",
+        SlotState::Retired => "retired",
     }
 }
 
-fn document(Answer(launcher, supervisor, status): &Answer) -> Value {
+pub(super) fn document(Answer(launcher, supervisor, status): &Answer) -> Value {
     let slot = |s: &SlotStatus| {
         json!({
             "slot": s.slot,
@@ -81,7 +82,7 @@ fn document(Answer(launcher, supervisor, status): &Answer) -> Value {
     })
 }
 
-fn text(Answer(launcher, supervisor, status): &Answer) -> String {
+pub(super) fn text(Answer(launcher, supervisor, status): &Answer) -> String {
     let launcher = launcher.map_or(String::new(), |pid| format!(" (process {pid})"));
     let since = status.generation_seconds;
     let generation = match status.generation {
