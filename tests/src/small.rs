@@ -141,7 +141,7 @@ fn all(cx: &Context, dir: &Path) -> Result<Found> {
 const COLUMNS: usize = 3;
 
 /// Least squares: one table that is added to, one with a rule, states that count, a function between epochs that reads.
-fn train(cx: &Context, consistency: Consistency, snapshots: Option<&Path>) -> Result<Found> {
+fn train(cx: &Context, consistency: Consistency, snapshots: Option<&Path>, epochs: u64) -> Result<Found> {
     let row = |i: u64| {
         let x: [f64; COLUMNS] = std::array::from_fn(|c| hash_u64(i * 7 + c as u64) as f64 / 1e19 - 0.9);
         (x, x.iter().enumerate().map(|(c, x)| x * (c as f64 - 1.0)).sum::<f64>())
@@ -153,7 +153,7 @@ fn train(cx: &Context, consistency: Consistency, snapshots: Option<&Path>) -> Re
     let (mut read, table) = (vec![], added.clone());
     let reads = &mut read;
     let training = data
-        .epochs(6)
+        .epochs(epochs)
         .batch(9)
         .local(|partition, records: &[([f64; COLUMNS], f64)]| (partition as u64, records.len() as u64))
         .update_all(&[&added, &ruled], |state, batch, views, clock| {
@@ -170,7 +170,7 @@ fn train(cx: &Context, consistency: Consistency, snapshots: Option<&Path>) -> Re
         .recovery_every(2)
         .until(move |progress| {
             reads.push(table.get(0, 0).to_bits());
-            progress.epochs == 6
+            progress.epochs == epochs
         });
     let training = match snapshots {
         Some(dir) => training.snapshots(Snapshots::new(dir.join("snapshots")).every(2).resume(true)),
@@ -190,15 +190,15 @@ fn train(cx: &Context, consistency: Consistency, snapshots: Option<&Path>) -> Re
 }
 
 fn bsp(cx: &Context, _: &Path) -> Result<Found> {
-    train(cx, Consistency::Bsp, None)
+    train(cx, Consistency::Bsp, None, 6)
 }
 
 fn snapshots(cx: &Context, dir: &Path) -> Result<Found> {
-    train(cx, Consistency::Bsp, Some(dir))
+    train(cx, Consistency::Bsp, Some(dir), 6)
 }
 
 fn ssp(cx: &Context, _: &Path) -> Result<Found> {
-    train(cx, Consistency::Ssp(2), None)
+    train(cx, Consistency::Ssp(2), None, 12)
 }
 
 /// Recovery points by time, which is the simulation's; sparse rows, no states.

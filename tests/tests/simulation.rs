@@ -46,7 +46,8 @@ impl Round {
     /// What is wrong with what a run has come to. What it should have come to is known, or by how much the loss may differ.
     fn judge(&self, simulated: &Simulated<Result<Found>>, want: &Found) -> Result<(), String> {
         match &simulated.result {
-            Ok((_, loss)) if is_loose(self.name()) && *loss <= want.1 * 1.5 + 1e-9 => Ok(()),
+            // The loss of the first epoch is about 60.
+            Ok((_, loss)) if is_loose(self.name()) && *loss <= want.1 * 1.5 + 0.06 => Ok(()),
             Ok((text, _)) if !is_loose(self.name()) && *text == want.0 => Ok(()),
             Ok(found) => Err(format!("{found:?}\ninstead of\n{want:?}")),
             Err(e) if simulated.faults.len() > 1 && may_fail(self.name(), e) => Ok(()),
@@ -262,7 +263,7 @@ fn the_kills_go_everywhere() {
     // Where threads of killed processes were: main programs that replay, workers that catch up, compute, push, and leave.
     let mut seen = std::collections::BTreeSet::new();
     for seed in 0..300 {
-        let faults = Faults { kills: 3, freezes: 0, apart_steps: 200 };
+        let faults = Faults { kills: 3, freezes: 0, apart_steps: 200 << (seed % 4) };
         let simulated = Simulation::new(seed).processes(3).faults(faults).run(|cx| {
             let sums = cx.range(0..100, 6).map(|i| (i % 5, i)).reduce_by_key_with(3, |a, b| *a += b);
             (0..8).map(|_| Ok((sums.collect()?, sums.count()?))).collect::<Result<Vec<_>>>()

@@ -217,6 +217,11 @@ impl Context {
     pub fn stop_keeping(&self, key: u64) {
         self.engine().kept.forget(key);
     }
+    /// True if the next job has ended already: this process has come too late for it.
+    #[doc(hidden)]
+    pub fn is_past(&self) -> bool {
+        self.is_member() && self.last_job() < self.engine().log.jobs()
+    }
     /// The number of the last job.
     #[doc(hidden)]
     pub fn last_job(&self) -> u64 {

@@ -77,7 +77,8 @@ fn a_training_on_tables_gets_more_processes_and_fewer() {
     let longer = [&train[..], &["--epochs=3020", "--snapshots=alone", "--resume"]].concat();
     place.ok(&longer);
     let want = files(&place.path("m"));
-    let launcher = start(&place, &["-n", "2"], &[&train[..], &["--epochs=3000", "--snapshots=many"]].concat());
+    let launcher =
+        start(&place, &["-n", "2"], &[&train[..], &["--epochs=3000", "--snapshots=many"]].concat());
     assert_eq!(states(&place.json(&["cluster", "scale", "4"])), ["works"; 4]);
     assert_eq!(states(&place.json(&["cluster", "scale", "3"])), ["works"; 3]);
     end(launcher);
