@@ -238,8 +238,9 @@ impl Drop for Owner {
             Some(Threads::Alone(threads)) => std::mem::forget(threads),
             Some(Threads::Member(member, generations)) => {
                 if orderly {
-                    generations.join();
+                    // First, or it waits for another generation if somebody was lost just now.
                     member.close();
+                    generations.join();
                 } else {
                     // The others get what was sent to them. What they send back is not waited for.
                     if !on_worker {

@@ -148,13 +148,16 @@ impl TimelyJob {
     fn agree(&self, worker: &mut Worker) -> Result<()> {
         let engine = &self.bridge.state.job.engine;
         let speaks = worker.index().is_multiple_of(engine.topology().workers);
+        if speaks {
+            self.bridge.note_cancelled();
+        }
         if engine.config.membership.is_none() {
             if speaks {
                 *lock(&self.told) = vec![(self.attempt.told)()];
             }
             return Ok(());
         }
-        let failure = self.bridge.failure().map(|e| e.kind().clone());
+        let failure = self.bridge.outcome().map(|e| e.kind().clone());
         let mine = if speaks && failure.is_none() { (self.attempt.told)() } else { vec![] };
         let wrong = |e: postcard::Error| Error::new(ErrorKind::Cluster(format!("what was told: {e}")));
         let mine = postcard::to_stdvec(&(failure, mine)).map_err(wrong)?;
@@ -182,7 +185,7 @@ impl TimelyJob {
     /// Writes the outcome down. Called when all workers of this process are done.
     fn record(&self) -> Result<()> {
         let engine = &self.bridge.state.job.engine;
-        let outcome = match self.bridge.failure() {
+        let outcome = match self.bridge.outcome() {
             Some(e) => Outcome::Failed(e.kind().clone()),
             None => Outcome::Done(lock(&self.told).clone()),
         };
@@ -305,7 +308,7 @@ pub(crate) fn attempts_on<C>(
         if done {
             let told = std::mem::take(&mut *lock(&job.told));
             let ended = Ended { told, remembered: None, took_part: true };
-            return job.bridge.failure().map_or(Ok(ended), Err);
+            return job.bridge.outcome().map_or(Ok(ended), Err);
         }
         engine.events.emit(|| Event::JobInterrupted { job: number, action: what.to_string() });
     }

@@ -186,7 +186,8 @@ impl Simulation {
             let (program, told, in_it) = (program.clone(), told.clone(), baton.clone());
             baton.spawn_main(process, move || {
                 run_program(&in_it, process, config, &*program, &|end| {
-                    told.lock().unwrap_or_else(|e| e.into_inner()).push((process, end));
+                    let era = in_it.lock().world.era();
+                    told.lock().unwrap_or_else(|e| e.into_inner()).push((process, era, end));
                 });
             });
         };
@@ -201,9 +202,10 @@ impl Simulation {
         let faults = std::mem::take(&mut state.world.injected);
         let generations = state.world.generations();
         let ends = std::mem::take(&mut *ends.lock().unwrap_or_else(|e| e.into_inner()));
-        let ends = ends.into_iter().map(|(process, end)| End {
+        let ends = ends.into_iter().map(|(process, era, end)| End {
             slot: state.world.slot(process),
             counts: state.world.is_current(process) && !state.world.is_ending(process),
+            is_known: era == state.world.era(),
             result: end,
         });
         let result = agree(ends.collect(), slots)
@@ -223,6 +225,8 @@ struct End<R> {
     slot: usize,
     /// It was not lost, nor told that others had ended.
     counts: bool,
+    /// What it knew was not lost afterwards, with all that knew it.
+    is_known: bool,
     result: Result<R>,
 }
 
@@ -232,7 +236,8 @@ fn agree<R: PartialEq + Debug>(ends: Vec<End<R>>, slots: usize) -> Result<Result
     for end in ends {
         match end.result {
             // Also of a process that was lost when it had come to its end.
-            Ok(result) => results.push((end.slot, end.counts, result)),
+            Ok(result) if end.counts || end.is_known => results.push((end.slot, end.counts, result)),
+            Ok(_) => {}
             Err(e) if end.counts => errors.push((end.slot, e)),
             Err(_) => {}
         }

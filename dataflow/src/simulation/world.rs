@@ -82,7 +82,9 @@ impl Mesh for Simulated {
             baton.lock().world.leave(self.process, failed);
         }
     }
-    fn close(&self) {}
+    fn close(&self) {
+        self.desk.end("this process has left");
+    }
     fn cut_off(&self, why: &str) {
         self.desk.end(why);
         let generation = lock(&self.generation).clone();
@@ -165,6 +167,9 @@ pub(super) struct World {
     /// The next process that comes to a point of this class before that step is the next one that something happens to.
     ambush: Option<(u64, u64)>,
     futile: (u32, u64),
+    /// Jobs of which anybody has had the result, and how often such a result was lost, so that the job ran once more.
+    known_jobs: u64,
+    era: u64,
     slabs: Slabs,
     /// Something is wrong that no process can say.
     pub verdict: Option<String>,
@@ -184,6 +189,8 @@ impl World {
             injected: vec![],
             ambush: None,
             futile: (0, 0),
+            known_jobs: 0,
+            era: 0,
             slabs: Slabs::default(),
             verdict: None,
         };
@@ -203,6 +210,10 @@ impl World {
     }
     pub fn generations(&self) -> u64 {
         self.generations
+    }
+    /// How often results were lost with all that had them.
+    pub fn era(&self) -> u64 {
+        self.era
     }
     pub fn slot(&self, process: usize) -> usize {
         self.processes.get(process).map_or(0, |p| p.slot)
@@ -266,6 +277,9 @@ impl World {
     /// A process has the result of a job; all must have the same.
     pub fn saw(&mut self, process: usize, job: u64, result: u64) {
         self.processes[process].seen.insert(job, result);
+        if self.processes[process].is_current {
+            self.known_jobs = self.known_jobs.max(job);
+        }
         let here = self.processes.iter().filter(|p| p.is_current);
         let of_job: Vec<(usize, u64)> = here.filter_map(|p| Some((p.slot, *p.seen.get(&job)?))).collect();
         if self.processes[process].is_current
@@ -506,6 +520,9 @@ impl World {
         self.generations += 1;
         let number = self.generations;
         let jobs = members.iter().map(|p| self.processes[*p].progress.jobs()).max().unwrap_or(0);
+        if jobs < self.known_jobs {
+            (self.era, self.known_jobs) = (self.era + 1, jobs);
+        }
         self.futile = if jobs > self.futile.1 { (0, jobs) } else { (self.futile.0 + 1, jobs) };
         if self.futile.0 > FUTILE_MAX {
             let what = format!("{FUTILE_MAX} generations have failed in a row, in job {}", jobs + 1);
