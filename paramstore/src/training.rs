@@ -274,7 +274,8 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
         let mut locals: BTreeMap<usize, Local> = BTreeMap::new();
         let own = (0..self.epochs.dataset.num_partitions()).filter(|p| cx.topology().owns(*p));
         for partition in own.filter(|_| place.has_locals) {
-            let bytes = point.parts.get(&partition).ok_or_else(|| {
+            let nothing = self.local.is_empty.then_some(&[][..]);
+            let bytes = point.parts.get(&partition).map(|bytes| &bytes[..]).or(nothing).ok_or_else(|| {
                 let what = format!("the state of partition {partition} is lost, here and in its copy");
                 Error::new(ErrorKind::Lost(what))
             })?;

@@ -31,7 +31,10 @@ impl Round {
         let dice = |n: u64, below: u64| hash_u64(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ n << 32) % below;
         let program = (seed % PROGRAMS.len() as u64) as usize;
         let (kills, freezes) = ((1 + dice(1, 5)) as usize, dice(2, 3) as usize);
-        let faults = Faults { kills, freezes, apart_steps: 100 << dice(3, 5) };
+        // In a third of the runs the cluster grows and shrinks as well.
+        let changes = |n| if dice(6, 3) == 0 { dice(n, 3) as usize } else { 0 };
+        let apart_steps = 100 << dice(3, 5);
+        let faults = Faults { kills, freezes, shrinks: changes(7), grows: changes(8), apart_steps };
         Round { seed, program, processes: 2 + dice(4, 3) as usize, workers: 1 + dice(5, 2) as usize, faults }
     }
     fn run(&self, faults: Faults) -> Result<Simulated<Result<Found>>> {
@@ -78,6 +81,7 @@ struct Counts {
     kills: usize,
     freezes: usize,
     given_up: usize,
+    changes: usize,
     generations: u64,
     steps: u64,
     named_errors: usize,
@@ -85,7 +89,7 @@ struct Counts {
 
 impl Counts {
     fn faults(&self) -> usize {
-        self.kills + self.freezes
+        self.kills + self.freezes + self.changes
     }
     fn add(&mut self, simulated: &Simulated<Result<Found>>) {
         self.rounds += 1;
@@ -95,6 +99,7 @@ impl Counts {
         for injected in &simulated.faults {
             match injected.fault {
                 Fault::Kill => self.kills += 1,
+                Fault::Shrink | Fault::Grow => self.changes += 1,
                 Fault::Freeze { is_given_up, .. } => {
                     self.freezes += 1;
                     self.given_up += usize::from(is_given_up);
@@ -135,9 +140,10 @@ fn a_thousand_faults_change_nothing() {
         (0..2).for_each(|_| drop(scope.spawn(work)));
     });
     let (counts, wrong) = (counts.into_inner().unwrap(), wrong.into_inner().unwrap());
-    let Counts { rounds, kills, freezes, given_up, generations, steps, named_errors } = counts;
+    let Counts { rounds, kills, freezes, given_up, changes, generations, steps, named_errors } = counts;
     println!(
-        "{} faults in {rounds} runs: {kills} kills, {freezes} processes asleep of which {given_up} were given up; \
+        "{} faults in {rounds} runs: {kills} kills, {freezes} processes asleep of which {given_up} were given up, \
+         {changes} processes more or less; \
          {generations} generations, {steps} steps, {named_errors} errors by name, {:.1} s",
         counts.faults(),
         begin.elapsed().as_secs_f64()
@@ -262,11 +268,11 @@ fn a_program_that_hangs_is_found() {
 fn the_kills_go_everywhere() {
     // Where threads of killed processes were: main programs that replay, workers that catch up, compute, push, and leave.
     let mut seen = std::collections::BTreeSet::new();
-    for seed in 0..300 {
-        let faults = Faults { kills: 3, freezes: 0, apart_steps: 200 << (seed % 4) };
-        let simulated = Simulation::new(seed).processes(3).faults(faults).run(|cx| {
+    for seed in 0..400 {
+        let faults = Faults { kills: 3, apart_steps: 200 << (seed % 4), ..Faults::default() };
+        let simulated = Simulation::new(seed).processes(3).faults(faults).run(move |cx| {
             let sums = cx.range(0..100, 6).map(|i| (i % 5, i)).reduce_by_key_with(3, |a, b| *a += b);
-            (0..8).map(|_| Ok((sums.collect()?, sums.count()?))).collect::<Result<Vec<_>>>()
+            (0..seed % 8).map(|_| Ok((sums.collect()?, sums.count()?))).collect::<Result<Vec<_>>>()
         });
         for fault in simulated.unwrap_or_else(|e| panic!("{e}")).faults {
             seen.extend(fault.at.split("; ").filter_map(|at| Some(at.split_once(": ")?.1.to_string())));
@@ -310,4 +316,65 @@ fn what_is_asked_for_is_checked() {
     });
     inside.unwrap();
     assert!(seen.load(Ordering::Relaxed));
+}
+
+/// Runs a program with each of these seeds, with two kills; all must come to the same.
+fn all_come_to<R: PartialEq + std::fmt::Debug + Send + 'static>(
+    seeds: impl IntoIterator<Item = u64>,
+    apart_steps: u64,
+    want: R,
+    program: impl Fn(&Context, &std::path::Path) -> Result<R> + Copy + Send + Sync + 'static,
+) {
+    let mut wrong = vec![];
+    for seed in seeds {
+        let (dir, faults) =
+            (tempfile::tempdir().unwrap(), Faults { kills: 2, apart_steps, ..Faults::default() });
+        let path = dir.path().to_path_buf();
+        let run = Simulation::new(seed).processes(3).faults(faults).run(move |cx| program(cx, &path));
+        match run {
+            Ok(simulated) if simulated.result == want => {}
+            Ok(simulated) => wrong.push(format!("seed {seed}: {:?}", simulated.result)),
+            Err(e) => wrong.push(format!("seed {seed}: {e}")),
+        }
+    }
+    assert!(wrong.is_empty(), "{} went wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+// What simulations have found. Seeds that showed it show other schedules when the engine changes, so each is looked for with
+// many.
+
+/// A dataflow that had ended, and was in the log, was taken for cancelled if its generation ended before the main program
+/// looked.
+#[test]
+fn what_has_ended_is_not_cancelled_by_the_end_of_its_generation() {
+    all_come_to(0..200, 300, 4, |cx, _| {
+        (0..4).try_fold(0, |n, _| {
+            cx.timely(&[], |worker, _| {
+                worker.dataflow::<u64, _, _>(|_| {});
+            })?;
+            Ok(n + 1)
+        })
+    });
+}
+
+/// A process that had left, and whose generation ended just then, waited for another generation for ever.
+#[test]
+fn who_has_left_waits_for_nobody() {
+    all_come_to(0..400, 50, 7, |cx, _| cx.range(0..7, 3).count());
+}
+
+/// A process that came when a training had ended looked itself which snapshot there was to go on from, and took another way
+/// than the others had.
+#[test]
+fn who_comes_later_goes_on_from_the_same_snapshot() {
+    use slackwater_paramstore::{EpochsExt, Snapshots, TableExt, TableSpec};
+    let want = (vec![12.0; 2], vec![6; 6]);
+    all_come_to(0..100, 800, want, |cx, dir| {
+        let (data, table) = (cx.range(0..6, 3), cx.table::<f64>("sums", TableSpec::dense(1, 2))?);
+        let training = data.epochs(4).update(&table, |batch, view, _| {
+            (0..2).for_each(|column| view.inc(0, column, batch.len() as f64 * 0.5));
+        });
+        training.recovery_every(1).snapshots(Snapshots::new(dir).resume(true)).run()?;
+        Ok((table.values().to_vec(), (0..6).map(|_| data.count()).collect::<Result<Vec<_>>>()?))
+    });
 }

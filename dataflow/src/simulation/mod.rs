@@ -50,11 +50,12 @@ use crate::context::{Config, Context};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::task::text_of;
 use baton::{Baton, Dice, Limits};
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
-use world::World;
+use world::{SLOTS, World};
 
 /// Steps after which a program is taken not to end.
 const STEPS_MAX: u64 = 20_000_000;
@@ -161,8 +162,9 @@ impl Simulation {
             return Err(Error::usage("a simulation inside of a simulation"));
         }
         self.config.check()?;
-        if self.processes == 0 || self.processes > 64 {
-            return Err(Error::config("processes", format!("{} is not between 1 and 64", self.processes)));
+        if !(1..=SLOTS).contains(&self.processes) {
+            let message = format!("{} is not between 1 and {SLOTS}", self.processes);
+            return Err(Error::config("processes", message));
         }
         let running = Running::begin();
         let mut dice = Dice::new(!self.seed);
@@ -208,7 +210,7 @@ impl Simulation {
             is_known: era == state.world.era(),
             result: end,
         });
-        let result = agree(ends.collect(), slots)
+        let result = agree(ends.collect(), &state.world.members())
             .map_err(|message| Error::new(ErrorKind::Simulation { seed, step: steps, message }))?;
         Ok(Simulated { result, steps, generations, faults, schedule })
     }
@@ -231,7 +233,7 @@ struct End<R> {
 }
 
 /// What all processes have come to; what is wrong if they differ.
-fn agree<R: PartialEq + Debug>(ends: Vec<End<R>>, slots: usize) -> Result<Result<R>, String> {
+fn agree<R: PartialEq + Debug>(ends: Vec<End<R>>, members: &BTreeSet<usize>) -> Result<Result<R>, String> {
     let (mut errors, mut results): (Vec<(usize, Error)>, Vec<(usize, bool, R)>) = (vec![], vec![]);
     for end in ends {
         match end.result {
@@ -257,10 +259,10 @@ fn agree<R: PartialEq + Debug>(ends: Vec<End<R>>, slots: usize) -> Result<Result
             None => Ok(Err(error)),
         };
     }
-    let missing = (0..slots).find(|slot| results.iter().all(|(s, ..)| s != slot));
+    let missing = members.iter().find(|slot| results.iter().all(|(s, ..)| s != *slot));
     match (results.pop(), missing) {
         (Some((_, _, result)), None) => Ok(Ok(result)),
-        (_, missing) => Err(format!("process {} has come to no end", missing.unwrap_or(0))),
+        (_, missing) => Err(format!("process {} has come to no end", missing.unwrap_or(&0))),
     }
 }
 

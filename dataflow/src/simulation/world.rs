@@ -9,7 +9,7 @@ use crate::cluster::mesh::{Formation, Links, Mesh, Progress};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::board::Board;
 use crate::hash::hash_bytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use timely::communication::allocator::ProcessBuilder;
@@ -26,6 +26,8 @@ const PATIENCE: u64 = 4000;
 const CLASSES: u64 = 24;
 /// Steps for which a point of a class is waited for.
 const AMBUSH: u64 = 4000;
+/// Slots that there can be.
+pub(super) const SLOTS: usize = 64;
 /// As many generations may fail in a row without a job being finished, and without a fault.
 const FUTILE_MAX: u32 = 16;
 
@@ -155,7 +157,12 @@ impl Process {
 }
 
 pub(super) struct World {
-    slots: usize,
+    /// Slots that a generation must have.
+    members: BTreeSet<usize>,
+    /// Those of them that have not been in a generation yet.
+    newcomers: BTreeSet<usize>,
+    /// A member has come for which the generation that there is must end.
+    has_grown: bool,
     workers: usize,
     processes: Vec<Process>,
     events: BTreeMap<(u64, u64), Event>,
@@ -178,7 +185,9 @@ pub(super) struct World {
 impl World {
     pub fn new(slots: usize, workers: usize, faults: Faults, dice: &mut Dice) -> Self {
         let mut world = World {
-            slots,
+            members: (0..slots).collect(),
+            newcomers: BTreeSet::new(),
+            has_grown: false,
             workers,
             processes: vec![],
             events: BTreeMap::new(),
@@ -260,7 +269,17 @@ impl World {
         self.processes[process].threads -= 1;
     }
     fn arrive(&mut self, process: usize) {
-        self.processes[process].has_arrived = true;
+        let has_left = self.has_left();
+        let p = &mut self.processes[process];
+        p.has_arrived = true;
+        if p.is_current && !has_left && self.members.insert(p.slot) {
+            self.newcomers.insert(p.slot);
+            self.has_grown = true;
+        }
+    }
+    /// Slots that have a result. Who came when others left has none.
+    pub fn members(&self) -> BTreeSet<usize> {
+        self.members.difference(&self.newcomers).copied().collect()
     }
     fn leave(&mut self, process: usize, failed: bool) {
         let p = &mut self.processes[process];
@@ -325,6 +344,9 @@ impl World {
             }
         }
         self.part(dice);
+        if std::mem::take(&mut self.has_grown) {
+            self.broken(self.generations, "another process has come", dice);
+        }
         self.form(baton).into_iter().collect()
     }
     fn happen(&mut self, event: Event, dice: &mut Dice, doing: &dyn Fn(usize) -> String) -> Vec<Action> {
@@ -437,37 +459,56 @@ impl World {
             p.is_current && !p.is_killed && p.frozen_until.is_none() && p.left.is_none() && !p.is_gone()
         };
         let victims: Vec<usize> = (0..self.processes.len()).filter(|p| can(&self.processes[*p])).collect();
-        if victims.is_empty() {
+        if victims.is_empty() || (self.faults.left() == self.faults.grows && self.has_left()) {
             if !self.has_left() {
                 self.later(1 + dice.below(64), Event::Fault);
             }
             return vec![];
         }
+        let can_go = |p: &usize| {
+            let slot = self.processes[*p].slot;
+            slot > 0 && self.members.contains(&slot)
+        };
+        let Some(fault) = self.faults.draw(victims.iter().any(can_go), dice) else { return vec![] };
+        let victims: Vec<usize> = match fault {
+            Fault::Shrink => victims.into_iter().filter(can_go).collect(),
+            _ => victims,
+        };
         let any = victims[dice.below(victims.len() as u64) as usize];
         let process = whom.filter(|p| victims.contains(p)).unwrap_or(any);
-        let (slot, at) = (self.processes[process].slot, doing(process));
-        let fault = self.faults.draw(dice);
-        let mut actions = vec![];
+        let (mut slot, mut at) = (self.processes[process].slot, doing(process));
+        let (mut actions, mut fault) = (vec![], fault);
         self.futile.0 = 0;
-        let fault = match fault {
-            Fault::Kill => {
+        match &mut fault {
+            Fault::Kill | Fault::Shrink => {
                 let p = &mut self.processes[process];
                 p.is_killed = true;
                 actions.push(Action::Kill(p.board.clone(), p.generation.clone()));
+                if fault == Fault::Shrink {
+                    self.members.remove(&slot);
+                    self.newcomers.remove(&slot);
+                }
                 self.lose(process, format!("the connection to process {slot} was closed"), dice);
-                Fault::Kill
             }
-            Fault::Freeze { .. } => {
-                let (steps, patience) = (dice.up_to(FREEZE), 100 + dice.below(PATIENCE));
-                self.processes[process].frozen_until = Some(self.step + steps);
-                self.later(steps, Event::Thaw(process));
-                let is_given_up = patience < steps;
-                if is_given_up {
+            Fault::Freeze { steps, is_given_up } => {
+                let patience = 100 + dice.below(PATIENCE);
+                *steps = dice.up_to(FREEZE);
+                self.processes[process].frozen_until = Some(self.step + *steps);
+                self.later(*steps, Event::Thaw(process));
+                *is_given_up = patience < *steps;
+                if *is_given_up {
                     self.later(patience, Event::GiveUp(process));
                 }
-                Fault::Freeze { steps, is_given_up }
             }
-        };
+            Fault::Grow => {
+                let is_free = |n: &usize| self.processes.iter().all(|p| p.slot != *n || !p.is_current);
+                let free = (0..SLOTS).find(|n| !self.members.contains(n) && is_free(n));
+                (slot, at) = (free.unwrap_or(0), String::new());
+                if free.is_some() {
+                    actions = self.launch(slot);
+                }
+            }
+        }
         self.injected.push(Injected { step: self.step, process: slot, fault, at });
         self.plan_fault(dice);
         actions
@@ -480,7 +521,9 @@ impl World {
         if let Some(generation) = generation {
             self.broken(generation.number(), &why, dice);
         }
-        self.later(dice.up_to(LAG) - 1, Event::Launch(slot));
+        if self.members.contains(&slot) {
+            self.later(dice.up_to(LAG) - 1, Event::Launch(slot));
+        }
     }
     /// A generation is broken somewhere: its members notice one after the other.
     pub fn broken(&mut self, number: u64, why: &str, dice: &mut Dice) {
@@ -513,7 +556,8 @@ impl World {
         };
         let mut members: Vec<usize> =
             (0..self.processes.len()).filter(|p| is_here(&self.processes[*p])).collect();
-        if members.len() < self.slots {
+        members.retain(|p| self.members.contains(&self.processes[*p].slot));
+        if members.len() < self.members.len() || members.is_empty() {
             return None;
         }
         members.sort_by_key(|p| self.processes[*p].slot);
@@ -534,6 +578,7 @@ impl World {
         let builders =
             ProcessBuilder::new_bytes_vector(members.len() * self.workers, self.slabs.refill(), None);
         let (mut builders, ready) = (builders.into_iter(), Arc::<AtomicUsize>::default());
+        self.newcomers.clear();
         let slots: Vec<usize> = members.iter().map(|p| self.processes[*p].slot).collect();
         let all = members.len();
         for process in members {
