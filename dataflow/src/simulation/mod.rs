@@ -314,3 +314,56 @@ impl Drop for Running {
         seat::RUNNING.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Instant;
+    use std::sync::atomic::AtomicUsize;
+    use std::time::Duration;
+
+    #[test]
+    fn threads_that_all_wait_are_a_hang() {
+        let hangs = Simulation::new(3).kills(1).run(|cx| {
+            let n = cx.range(0..4, 2).count()?;
+            seat::wait("waits for what never comes", || false);
+            Ok(n)
+        });
+        let error = hangs.unwrap_err().to_string();
+        assert!(error.contains("seed 3") && error.contains("all threads wait for each other"), "{error}");
+        assert_eq!(error.matches("main program: waits for what never comes").count(), 2, "{error}");
+    }
+
+    #[test]
+    fn time_passes_where_all_wait_for_it() {
+        let start = std::time::Instant::now();
+        let waited = Simulation::new(4).run(|_| {
+            let until = Instant::now() + Duration::from_secs(3600);
+            seat::wait_until("waits for an hour", Some(until), || false);
+            Ok(Instant::now() >= until)
+        });
+        assert!(waited.unwrap().result && start.elapsed() < Duration::from_secs(60));
+    }
+
+    #[test]
+    fn a_thread_of_a_killed_process_unwinds_and_lets_go() {
+        struct Counts(Arc<AtomicUsize>);
+        impl Drop for Counts {
+            fn drop(&mut self) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let (begun, ended) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+        let (begins, ends) = (begun.clone(), ended.clone());
+        let faults = Faults { kills: 3, apart_steps: 100, ..Faults::default() };
+        let simulated = Simulation::new(5).faults(faults).run(move |cx| {
+            begins.fetch_add(1, Ordering::Relaxed);
+            let _counts = Counts(ends.clone());
+            (0..6).try_for_each(|_| cx.range(0..9, 3).count().map(drop))
+        });
+        assert_eq!(simulated.unwrap().faults.len(), 3);
+        // Some may have been killed before their programs began.
+        assert!(begun.load(Ordering::Relaxed) > 2);
+        assert_eq!(begun.load(Ordering::Relaxed), ended.load(Ordering::Relaxed));
+    }
+}

@@ -612,3 +612,40 @@ pub(crate) fn saw(job: u64, result: &[u8]) {
         seat.baton.lock().world.saw(seat.process, job, result);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn world(processes: usize) -> World {
+        let mut world = World::new(processes, 1, Faults::default(), &mut Dice::new(1));
+        (0..processes).for_each(|slot| drop(world.launch(slot)));
+        world
+    }
+
+    #[test]
+    fn jobs_with_different_results_are_found() {
+        let mut world = world(3);
+        (0..3).for_each(|process| world.saw(process, 1, 10));
+        world.saw(0, 2, 20);
+        assert_eq!(world.verdict, None);
+        world.saw(2, 2, 21);
+        let verdict = world.verdict.take().unwrap();
+        assert!(verdict.contains("job 2") && verdict.contains("process 2"), "{verdict}");
+        // What one knew that is given up has no meaning.
+        world.lose(2, "a test".to_string(), &mut Dice::new(2));
+        world.saw(1, 2, 20);
+        world.saw(2, 3, 31);
+        world.saw(1, 3, 30);
+        assert_eq!(world.verdict, None);
+    }
+
+    #[test]
+    fn nothing_that_was_to_happen_is_skipped_but_faults() {
+        let mut world = World::new(0, 1, Faults { kills: 1, ..Faults::default() }, &mut Dice::new(3));
+        assert!(!world.hurry(), "a fault is not what others wait for");
+        world.later(1000, Event::Launch(0));
+        assert!(world.hurry());
+        assert!(world.events.keys().any(|(due, _)| *due == 0));
+    }
+}
