@@ -44,7 +44,7 @@ impl Dice {
     /// A number below `n`, which is not 0.
     pub fn below(&mut self, n: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        (u128::from(mix(self.0)) * u128::from(n) >> 64) as u64
+        ((u128::from(mix(self.0)) * u128::from(n)) >> 64) as u64
     }
     /// A number from 1 to `most` of which small ones are as likely as large ones: its logarithm is uniform.
     pub fn up_to(&mut self, most: u64) -> u64 {
