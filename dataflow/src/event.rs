@@ -86,6 +86,17 @@ pub enum Event {
         /// Why the generation before has ended; empty for the first.
         why: String,
     },
+    /// A training has gone on from what the processes had that were left.
+    WentOn {
+        /// From this epoch.
+        epoch: u64,
+        /// Values of tables that were only the lost process's to decide on.
+        values_lost: u64,
+        /// The largest Euclidean distance between what two processes had of these; nothing if one had them.
+        distance: Option<f64>,
+        /// The Euclidean distance of all values to those of the last recovery point.
+        kept: f64,
+    },
     /// An action ended.
     JobEnd {
         /// Number of the job.

@@ -25,7 +25,9 @@ pub mod transform;
 mod action;
 
 pub use action::{SUCCESS, Stats};
-pub use context::{Accumulator, Broadcast, Config, Context, Engine, Name, Topology, VARIABLES, parse_bytes};
+pub use context::{
+    Accumulator, Broadcast, Config, Context, Engine, Name, Recovery, Topology, VARIABLES, parse_bytes,
+};
 pub use dataset::{Chunk, Cursor, Data, Dataset, PartitionIter, Record, Source, Stop, StorageLevel};
 pub use error::{BadRecord, Error, ErrorKind, OnBad, Result};
 pub use exec::interop::{AnyDataset, Bridge, DatasetRef, IntoDataset, Output};

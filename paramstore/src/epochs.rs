@@ -7,7 +7,7 @@ use crate::snapshot::Snapshots;
 use crate::table::Table;
 use crate::value::Value;
 use crate::view::{Clock, TableView};
-use slackwater_dataflow::{Data, Dataset, Record, Result};
+use slackwater_dataflow::{Data, Dataset, Record, Recovery, Result};
 use std::any::Any;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -109,6 +109,7 @@ impl<T: Data, S: Record> LocalEpochs<T, S> {
             every: 1,
             snapshots: None,
             points: None,
+            recovery: None,
             _state: PhantomData,
         }
     }
@@ -131,6 +132,8 @@ pub struct Training<'u, T: Data, V: Value, S = ()> {
     pub(crate) snapshots: Option<Snapshots>,
     /// Epochs from one recovery point to the next, if that is said.
     pub(crate) points: Option<u64>,
+    /// What happens when a process is lost, if that is said.
+    pub(crate) recovery: Option<Recovery>,
     _state: PhantomData<fn() -> S>,
 }
 
@@ -138,8 +141,19 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
     /// Ends the training after an epoch for which `until` is true. It is called after every epoch (or fewer: see
     /// [`every`](Training::every)), in every process with the same figures; workers wait for each other at that point.
     pub fn until<'n>(self, until: impl FnMut(&Progress<'_>) -> bool + 'n) -> Training<'n, T, V, S> {
-        let Training { epochs, tables, update, local, locals, rule_states, every, snapshots, points, .. } =
-            self;
+        let Training {
+            epochs,
+            tables,
+            update,
+            local,
+            locals,
+            rule_states,
+            every,
+            snapshots,
+            points,
+            recovery,
+            ..
+        } = self;
         let until: Option<Until<'n>> = Some(Box::new(until));
         let _state = PhantomData;
         Training {
@@ -153,6 +167,7 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
             every,
             snapshots,
             points,
+            recovery,
             _state,
         }
     }
@@ -173,11 +188,18 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
         self.points = Some(epochs.max(1));
         self
     }
+    /// In a cluster: how the training goes on when a process is lost; as the [`Config`](slackwater_dataflow::Config) says
+    /// unless this does.
+    pub fn recovery(mut self, recovery: Recovery) -> Self {
+        self.recovery = Some(recovery);
+        self
+    }
     /// Trains. Collective: every process calls it. A process of a cluster that is lost meanwhile is waited for, or its
     /// replacement, and the training goes on from the last recovery point.
     ///
     /// # Errors
-    /// Input, if there are no records; usage, if a table is given twice; numerical, if a loss is not finite; whatever
+    /// Input, if there are no records; usage, if a table is given twice, or if partial recovery is asked for and partitions
+    /// have states or a table is sparse; numerical, if a loss is not finite; whatever
     /// computing the dataset fails with; the message of a panic of `update`. Tables then keep the values that they had
     /// before the run, or with [`until`](Training::until) those at the end of the last epoch that went well.
     pub fn run(mut self) -> Result<Report> {

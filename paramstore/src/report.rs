@@ -100,6 +100,21 @@ impl Progress<'_> {
     }
 }
 
+/// What a training has lost that has gone on from what was left; see [`Recovery::Partial`](slackwater_dataflow::Recovery).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Perturbation {
+    /// It has gone on from this epoch.
+    pub epoch: u64,
+    /// Values of tables that were only the lost process's to decide on; they are those of another's copy.
+    pub values_lost: u64,
+    /// The largest Euclidean distance between what two processes had of these: about what was on its way. Nothing if
+    /// only one had them.
+    pub distance: Option<f64>,
+    /// The Euclidean distance of all values to those of the last recovery point, to which the training would have gone
+    /// back else. Of values that are no numbers, how many differ, under the root.
+    pub kept: f64,
+}
+
 /// What a training did; the same in every process but for times.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
@@ -113,6 +128,8 @@ pub struct Report {
     pub losses: Vec<f64>,
     /// One a worker.
     pub workers: Vec<WorkerReport>,
+    /// Each time that a process was lost and the others have not gone back.
+    pub perturbations: Vec<Perturbation>,
     /// Wall time in microseconds.
     pub wall_us: u64,
 }

@@ -84,6 +84,13 @@ impl<V: Value> TableRun<V> {
 /// those of its own shards are right.
 pub(crate) type RuleStates<V> = Arc<Mutex<Vec<Vec<Vec<V>>>>>;
 
+/// What a shard has when its run is broken off.
+pub(crate) struct Salvaged<V> {
+    pub values: Vec<V>,
+    /// What the table's rule keeps, by state.
+    pub states: Vec<Vec<V>>,
+}
+
 /// The snapshots of one run.
 pub(crate) struct RunSnapshots {
     pub dir: PathBuf,
@@ -118,6 +125,10 @@ pub(crate) struct Run<T: Data, V: Value> {
     pub reports: Mutex<BTreeMap<usize, WorkerReport>>,
     /// By partition of this process: its losses by epoch.
     pub losses: Mutex<BTreeMap<usize, Vec<EpochLoss>>>,
+    /// Whether shards keep what they have when the run is broken off.
+    pub salvages: bool,
+    /// What they have kept, by worker and table, in the order of places.
+    pub salvaged: Mutex<BTreeMap<usize, Vec<Salvaged<V>>>>,
     /// Values of the tables when the run has ended.
     pub ended: OnceLock<Vec<Values<V>>>,
 }

@@ -11,10 +11,11 @@
 
 use crate::epochs::Training;
 use crate::local::{Local, Locals};
+use crate::partial::{Answer, Basis, Remains, agree};
 use crate::recovery::{
     Place, Standing, read_states, read_values, write_all_states, write_locals, write_states, write_values,
 };
-use crate::report::{EpochLoss, Progress, Report, WorkerReport};
+use crate::report::{EpochLoss, Perturbation, Progress, Report, WorkerReport};
 use crate::run::{RuleStates, Run, RunSnapshots, TableRun};
 use crate::snapshot::{Manifest, Restored, TableShape, remove_manifest, restore, write_manifest};
 use crate::table::Table;
@@ -22,10 +23,13 @@ use crate::value::Value;
 use crate::values::Values;
 use serde::{Deserialize, Serialize};
 use slackwater_dataflow::event::Event;
-use slackwater_dataflow::exec::attempts::{Attempt, Ended};
+use slackwater_dataflow::exec::attempts::{Attempt, Ended, Others};
 use slackwater_dataflow::exec::keep::Point;
 use slackwater_dataflow::time::Instant;
-use slackwater_dataflow::{Context, Data, Dataset, Error, ErrorKind, Record, Result, fault};
+use slackwater_dataflow::{
+    Context, Data, Dataset, Error, ErrorKind, Record, Recovery, Result, Topology, fault,
+};
+use std::any::TypeId;
 use std::collections::BTreeMap;
 use std::iter::once_with;
 use std::sync::{Arc, Mutex};
@@ -45,6 +49,10 @@ struct Told {
     workers: Vec<WorkerReport>,
     /// By partition: losses by epoch.
     losses: Vec<(usize, Vec<EpochLoss>)>,
+    /// Losses of the epochs of the segment that were over before it, the same in all.
+    known: Vec<f64>,
+    /// The same in all.
+    perturbation: Option<Perturbation>,
     wall_us: u64,
     /// What the last recovery point took.
     kept_us: u64,
@@ -56,6 +64,7 @@ pub(crate) struct Course {
     key: u64,
     /// The generation that has made the state in memory; 0 if nobody has.
     made_in: u64,
+    made_with: Option<Topology>,
     /// Where the training began in this program: clock and epoch.
     first: (u64, u64),
     /// Epochs and time since the last recovery point.
@@ -65,6 +74,7 @@ pub(crate) struct Course {
     kept_us: Arc<Mutex<u64>>,
     /// How long an epoch took.
     epoch_us: u64,
+    clocks_per_epoch: u64,
 }
 
 /// Where the values at the end of a training are.
@@ -81,6 +91,13 @@ struct Base<V> {
     rule_states: RuleStates<V>,
     /// It is not the state in memory.
     is_older: bool,
+    perturbation: Option<Perturbation>,
+}
+
+/// How a run begins.
+struct Begin {
+    place: Place,
+    perturbation: Option<Perturbation>,
 }
 
 fn wrong(e: impl std::fmt::Display) -> Error {
@@ -103,11 +120,13 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
         let mut course = Course {
             key: cx.last_job(),
             made_in: 0,
+            made_with: None,
             first: (0, 0),
             since_epochs: 0,
             since_us: 0,
             kept_us: Arc::default(),
             epoch_us: 0,
+            clocks_per_epoch,
         };
         let result = self.follow(&cx, &mut course, &shape);
         cx.stop_keeping(course.key);
@@ -160,7 +179,21 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
         if self.tables.is_empty() {
             return Err(Error::usage("a training needs a table"));
         }
+        if self.recovery == Some(Recovery::Partial) && !self.may_go_on() {
+            return Err(Error::usage(
+                "partial recovery is for trainings on dense tables whose partitions have no states: what a lost process \
+                 had of those nobody else has",
+            ));
+        }
         Ok(())
+    }
+    /// True if survivors have all that the training needs.
+    fn may_go_on(&self) -> bool {
+        TypeId::of::<S>() == TypeId::of::<()>() && self.tables.iter().all(|t| !t.is_sparse())
+    }
+    fn goes_on(&self, cx: &Context) -> bool {
+        let recovery = self.recovery.unwrap_or(cx.config().recovery);
+        cx.is_member() && recovery == Recovery::Partial && self.may_go_on()
     }
     fn seed(&self, cx: &Context) -> u64 {
         self.epochs.seed.unwrap_or(cx.config().seed)
@@ -250,8 +283,17 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
         self.tables.iter().zip(values).for_each(|(table, values)| table.set(values));
         Ok(Some(restored))
     }
-    /// The state in memory, if this generation has made it; else the last recovery point.
-    fn base(&self, cx: &Context, course: &Course, generation: u64, report: &Report) -> Result<Base<V>> {
+    /// The state in memory, if this generation has made it; else what is left of it, if the training goes on from that;
+    /// else the last recovery point. Nothing if the generation has ended meanwhile.
+    fn base(
+        &self,
+        cx: &Context,
+        course: &Course,
+        others: &Others<'_>,
+        report: &Report,
+        remains: &Remains<T, V>,
+    ) -> Result<Option<Base<V>>> {
+        let generation = others.generation();
         if course.made_in == ALONE || course.made_in == generation {
             let place = Place {
                 clock: report.clocks,
@@ -261,16 +303,35 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
                 first_epoch: course.first.1,
                 has_locals: true,
             };
-            return Ok(Base {
+            return Ok(Some(Base {
                 place,
                 values: self.tables.iter().map(Table::current).collect(),
                 locals: self.locals.clone(),
                 rule_states: self.rule_states.clone(),
                 is_older: false,
-            });
+                perturbation: None,
+            }));
         }
         let point = cx.kept(course.key).ok_or_else(|| wrong("a recovery point is gone"))?;
-        let Standing { place, values } = Standing::of(&point, &self.tables)?;
+        let Standing { mut place, mut values } = Standing::of(&point, &self.tables)?;
+        let mut states = read_states(&point.common, &self.tables)?;
+        let mut perturbation = None;
+        if self.goes_on(cx) {
+            let partitions = self.epochs.dataset.num_partitions();
+            let known = report.epochs;
+            match agree(others, remains, &self.tables, known, partitions, (&values, states.clone()))? {
+                Answer::Ended => return Ok(None),
+                Answer::Nothing => {}
+                Answer::Basis(left) => {
+                    let Basis { epoch, losses, .. } = left;
+                    let clock = course.clock_of(epoch);
+                    place = Place { clock, epoch, losses: report.losses.clone(), has_locals: false, ..place };
+                    place.losses.truncate(epoch as usize);
+                    place.losses.extend(losses);
+                    (values, states, perturbation) = (left.values, left.states, left.perturbation);
+                }
+            }
+        }
         let mut locals: BTreeMap<usize, Local> = BTreeMap::new();
         let own = (0..self.epochs.dataset.num_partitions()).filter(|p| cx.topology().owns(*p));
         for partition in own.filter(|_| place.has_locals) {
@@ -281,11 +342,10 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
             })?;
             locals.insert(partition, self.decode_local(partition, bytes)?);
         }
-        let states = read_states(&point.common, &self.tables)?;
         *self.locals.lock().unwrap_or_else(|e| e.into_inner()) = locals;
         *self.rule_states.lock().unwrap_or_else(|e| e.into_inner()) = states;
         let (locals, rule_states) = (self.locals.clone(), self.rule_states.clone());
-        Ok(Base { place, values, locals, rule_states, is_older: true })
+        Ok(Some(Base { place, values, locals, rule_states, is_older: true, perturbation }))
     }
     fn run_snapshots(
         &self,
@@ -333,6 +393,8 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
             snapshots,
             reports: Mutex::default(),
             losses: Mutex::default(),
+            salvages: self.goes_on(cx),
+            salvaged: Mutex::default(),
             ended: Default::default(),
         }))
     }
@@ -352,13 +414,22 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
         let ended = cx.attempts::<T>(
             "training",
             &[&dataset],
-            |generation| {
-                let base = self.base(cx, course, generation, report)?;
-                let place = base.place.clone();
+            |others| {
+                let run = last.lock().unwrap_or_else(|e| e.into_inner()).take().map(|run| (made, run));
+                let remains = Remains { run, ..course.remains(&self.rule_states) };
+                let base = self.base(cx, course, others, report, &remains)?;
+                let Some(mut base) = base else {
+                    // They are still what is left.
+                    if let Some((_, run)) = remains.run {
+                        *last.lock().unwrap_or_else(|e| e.into_inner()) = Some(run);
+                    }
+                    return Ok(None);
+                };
+                let begin = Begin { place: base.place.clone(), perturbation: base.perturbation.take() };
                 let run = self.new_run(cx, base, until, shape)?;
-                made = generation;
+                made = others.generation();
                 *last.lock().unwrap_or_else(|e| e.into_inner()) = Some(run.clone());
-                Ok(self.attempt(course, run, place, until))
+                Ok(Some(self.attempt(course, run, begin, report.epochs, until)))
             },
             move || match &*remembers.lock().unwrap_or_else(|e| e.into_inner()) {
                 Some(run) if is_remembered => write_values(run.ended()),
@@ -377,11 +448,18 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
         }
         let before = report.epochs;
         add_losses(&told, before, until, report)?;
+        if let Some(lost) = told.first().and_then(|t| t.perturbation.clone()) {
+            let (epoch, values_lost) = (lost.epoch, lost.values_lost);
+            let (distance, kept) = (lost.distance, lost.kept);
+            cx.emit(|| Event::WentOn { epoch, values_lost, distance, kept });
+            report.perturbations.push(lost);
+        }
         told.iter().flat_map(|t| &t.workers).for_each(|w| report.add_worker(w));
         (report.epochs, report.clocks) = (until, report.clocks + (until - before) * shape.clocks_per_epoch);
         match last.filter(|_| ended.took_part) {
             Some(run) => {
                 course.made_in = if course.made_in == ALONE { ALONE } else { made };
+                course.made_with = Some(run.topology);
                 self.tables.iter().zip(run.ended()).for_each(|(table, values)| table.set(values.clone()));
             }
             // It was before the time of this process.
@@ -396,8 +474,10 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
         course.count(&told, until - before, self.points);
         Ok(())
     }
-    /// What to do in one generation to come to an epoch.
-    fn attempt(&self, course: &Course, run: Arc<Run<T, V>>, place: Place, until: u64) -> Attempt {
+    /// What to do in one generation to come to an epoch. `known` epochs are known to all processes to have ended.
+    fn attempt(&self, course: &Course, run: Arc<Run<T, V>>, begin: Begin, known: u64, until: u64) -> Attempt {
+        let Begin { place, perturbation } = begin;
+        let losses_known = place.losses.get(known as usize..).unwrap_or_default().to_vec();
         let start = Instant::now();
         let (build, tells, kept) = (run.clone(), run.clone(), course.kept_us.clone());
         let (points, since) = (self.points, (course.since_epochs, course.since_us));
@@ -411,6 +491,8 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
                 let told = Told {
                     workers,
                     losses: losses.iter().map(|(p, l)| (*p, l.clone())).collect(),
+                    known: losses_known.clone(),
+                    perturbation: perturbation.clone(),
                     wall_us: start.elapsed().as_micros() as u64,
                     kept_us: *kept.lock().unwrap_or_else(|e| e.into_inner()),
                 };
@@ -452,9 +534,10 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
         let Ended { told, remembered, took_part } = cx.attempts::<T>(
             "end of training",
             &[&dataset],
-            |generation| {
-                let is_current = course.made_in == generation;
-                let base = self.base(cx, course, generation, report)?;
+            |others| {
+                let is_current = course.made_in == others.generation();
+                let remains = course.remains(&self.rule_states);
+                let Some(base) = self.base(cx, course, others, report, &remains)? else { return Ok(None) };
                 let run = self.new_run(cx, base, report.epochs, shape)?;
                 let goes_back = !is_current;
                 *last.lock().unwrap_or_else(|e| e.into_inner()) = match goes_back {
@@ -462,7 +545,7 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
                     false => Last::Values(self.tables.iter().map(Table::current).collect()),
                 };
                 let build = run.clone();
-                Ok(Attempt {
+                Ok(Some(Attempt {
                     build: Box::new(move |worker, bridge| {
                         if goes_back {
                             build.build(worker, bridge);
@@ -470,7 +553,7 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
                     }),
                     told: Box::new(move || postcard::to_stdvec(&write_locals(&run)).unwrap_or_default()),
                     ..Attempt::default()
-                })
+                }))
             },
             remember,
         )?;
@@ -517,7 +600,9 @@ fn sum_losses(told: &[Told], before: u64, until: u64) -> Vec<f64> {
 
 /// Adds the losses of the epochs after `before`, summed up over partitions in their order.
 fn add_losses(told: &[Told], before: u64, until: u64, report: &mut Report) -> Result<()> {
-    let losses = sum_losses(told, before, until);
+    // Those that were over before the last attempt began.
+    let mut losses = told.first().map_or(vec![], |t| t.known.clone());
+    losses.extend(sum_losses(told, before + losses.len() as u64, until));
     if let Some(epoch) = losses.iter().position(|l| !l.is_finite()) {
         let (epoch, loss) = (before + epoch as u64 + 1, losses[epoch]);
         let message =
@@ -539,6 +624,14 @@ fn is_due(points: Option<u64>, since_epochs: u64, since_us: u64, told: &[Told]) 
 }
 
 impl Course {
+    /// What there is to go on from when the last segment has ended.
+    fn remains<T: Data, V: Value>(&self, states: &RuleStates<V>) -> Remains<T, V> {
+        Remains { whole: self.made_with, states: states.clone(), run: None }
+    }
+    /// Clocks at the end of an epoch.
+    fn clock_of(&self, epoch: u64) -> u64 {
+        self.first.0 + epoch.saturating_sub(self.first.1) * self.clocks_per_epoch
+    }
     /// Epochs of a segment of a training that nobody asks after.
     fn segment(&self, points: Option<u64>) -> u64 {
         match (points, self.epoch_us) {

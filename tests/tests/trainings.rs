@@ -2,7 +2,9 @@
 
 use slackwater_dataflow::rng::{stream, unit_f64};
 use slackwater_dataflow::{Config, Context};
-use slackwater_paramstore::{Consistency, EpochsExt, Rule, TableExt, TableSpec};
+use slackwater_paramstore::{
+    Consistency, EpochsExt, Perturbation, Recovery, Report, Rule, TableExt, TableSpec, TableView,
+};
 use slackwater_tests::cluster::{self, Setup};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -69,6 +71,32 @@ fn train(cx: &Context, consistency: Consistency, epochs: u64, pace: Duration) ->
     (text, *report.losses.last().unwrap())
 }
 
+/// As [`train`], without states, in one segment unless `until`; no points are kept but at the start.
+fn go_on(cx: &Context, consistency: Consistency, epochs: u64, until: bool) -> Report {
+    let data = cx.parallelize(rows(), 6);
+    let added = cx.table::<f64>("added", TableSpec::dense(5, COLUMNS).consistency(consistency)).unwrap();
+    let ruled = TableSpec::dense(5, COLUMNS).consistency(consistency).rule(Rule::Momentum { momentum: 0.5 });
+    let ruled = cx.table::<f64>("ruled", ruled).unwrap();
+    let training = data.epochs(epochs).batch(10).update_all(&[&added, &ruled], |batch, views, clock| {
+        for (view, step) in views.iter_mut().zip([-0.04, -0.02]) {
+            // Rows, so that every shard has some: their sum is the model.
+            let weight = |view: &TableView<'_, f64>, c| (0..5).map(|r| view.get(r, c)).sum::<f64>();
+            let weights: Vec<f64> = (0..COLUMNS).map(|c| weight(view, c)).collect();
+            for (x, y) in batch {
+                let error: f64 = x.iter().zip(&weights).map(|(x, w)| x * w).sum::<f64>() - y;
+                clock.loss(error * error);
+                let row = (clock.number() % 5) as usize;
+                (0..COLUMNS).for_each(|c| view.inc(row, c, step * error * x[c] / 10.0));
+            }
+        }
+    });
+    let training = training.recovery_every(1000).recovery(Recovery::Partial);
+    let report = if until { training.until(|_| false).run() } else { training.run() }.unwrap();
+    assert_eq!((report.epochs, report.losses.len()), (epochs, epochs as usize));
+    assert!(report.staleness_max() <= consistency.staleness(), "{report:?}");
+    report
+}
+
 fn ssp() -> Consistency {
     Consistency::Ssp(2)
 }
@@ -82,6 +110,11 @@ fn child() {
         "bsp" => train(&cx, Consistency::Bsp, EPOCHS, Duration::ZERO).0,
         "slow" => train(&cx, Consistency::Bsp, EPOCHS, Duration::from_millis(40)).0,
         "ssp" => train(&cx, ssp(), EPOCHS + 1, Duration::ZERO).1.to_string(),
+        "partial" | "partial until" => {
+            let report = go_on(&cx, ssp(), EPOCHS + 2, task == "partial until");
+            cluster::answer(&serde_json::to_string(&report).unwrap());
+            return;
+        }
         _ => panic!("unknown task {task}"),
     };
     cluster::answer(&answer);
@@ -166,4 +199,49 @@ fn a_kill_under_ssp_costs_no_more_than_a_tenth() {
         let loss = |a: &Option<String>| a.as_ref().and_then(|a| a.parse::<f64>().ok());
         answers.iter().all(|a| loss(a).is_some_and(|loss| loss <= undisturbed * 1.01))
     });
+}
+
+/// A training that goes on from what is left does not go back to the start, comes to the same loss in at most two epochs
+/// more, and says what it has lost: the same in all processes.
+#[test]
+fn what_is_left_is_gone_on_from() {
+    let undisturbed = *go_on(&Context::local(2).unwrap(), ssp(), EPOCHS, false).losses.last().unwrap();
+    let kills = [("before-read", 13), ("after-compute", 14), ("mid-push", 19), ("before-read", 20)];
+    for task in ["partial", "partial until"] {
+        let at = |(phase, clock): &(&str, u64)| [0, 2].map(|p| format!("kill={p},1,{clock},{phase}"));
+        let faults: Vec<String> = kills.iter().flat_map(at).collect();
+        disturbed(task, &faults, |answers| {
+            let reports: Option<Vec<Report>> =
+                answers.iter().map(|a| serde_json::from_str(a.as_deref()?).ok()).collect();
+            let Some(reports) = reports else { return false };
+            let told = |r: &Report| (r.losses.clone(), r.perturbations.clone());
+            let (losses, perturbations) = told(&reports[0]);
+            // If somebody had not begun the epoch yet, all begin it again, and nothing is lost.
+            let is_whole = |lost: &[Perturbation]| lost.is_empty() && task == "partial until";
+            let is_told = |lost: &Perturbation| {
+                // Killed in the fifth to seventh epoch; the others may be `s` clocks ahead or behind.
+                (3..=7).contains(&lost.epoch)
+                    && lost.values_lost > 0
+                    && lost.distance.is_some()
+                    && lost.kept > 0.1
+            };
+            reports.iter().all(|r| told(r) == (losses.clone(), perturbations.clone()))
+                && losses.last().is_some_and(|loss| *loss <= undisturbed * 1.01)
+                && losses.iter().all(|loss| loss.is_finite() && *loss > 0.0)
+                && (is_whole(&perturbations) || matches!(&perturbations[..], [lost] if is_told(lost)))
+        });
+    }
+}
+
+/// What only a process has that was lost cannot be gone on without.
+#[test]
+fn partial_recovery_is_refused_where_states_would_be_lost() {
+    let cx = Context::local(1).unwrap();
+    let table = cx.table::<f64>("t", TableSpec::dense(1, 1)).unwrap();
+    let training = cx.range(0..10, 2).epochs(1).local(|_, _| 0u64).update_all(&[&table], |_, _, _, _| {});
+    let error = training.recovery(Recovery::Partial).run().unwrap_err();
+    assert!(error.to_string().contains("have no states"), "{error}");
+    let sparse = cx.table::<f64>("s", TableSpec::sparse(1, 1)).unwrap();
+    let training = cx.range(0..10, 2).epochs(1).update(&sparse, |_, _, _| {});
+    assert!(training.recovery(Recovery::Partial).run().is_err());
 }

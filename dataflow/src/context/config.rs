@@ -30,8 +30,42 @@ pub struct Config {
     pub job_timeout: Option<Duration>,
     /// What to do with records that cannot be used. Default: fail.
     pub on_bad: OnBad,
+    /// How trainings on parameter tables go on when a process of a cluster is lost. Default: exact.
+    pub recovery: Recovery,
     /// The other processes, if this one is a member of a cluster. Default: none.
     pub membership: Option<Membership>,
+}
+
+/// How a training on parameter tables goes on when a process of a cluster is lost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Recovery {
+    /// All go back to the last recovery point: under BSP the result has the bytes of a run that nobody disturbed.
+    #[default]
+    Exact,
+    /// Those that are left keep the values that they have, and what only the lost one had is taken from their copies of it,
+    /// which miss some of the last updates. What was on its way is lost. The report says how much that was. For trainings
+    /// on dense tables whose partitions have no states; others go back.
+    Partial,
+}
+
+impl std::fmt::Display for Recovery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Recovery::Exact => "exact",
+            Recovery::Partial => "partial",
+        })
+    }
+}
+
+impl std::str::FromStr for Recovery {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "exact" => Ok(Recovery::Exact),
+            "partial" => Ok(Recovery::Partial),
+            other => Err(format!("`{other}` is none of exact, partial")),
+        }
+    }
 }
 
 impl Default for Config {
@@ -46,6 +80,7 @@ impl Default for Config {
             max_result_bytes: 1 << 30,
             job_timeout: None,
             on_bad: OnBad::Fail,
+            recovery: Recovery::Exact,
             membership: None,
         }
     }

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// The variables, with what they set.
-pub const VARIABLES: [(&str, &str); 14] = [
+pub const VARIABLES: [(&str, &str); 15] = [
     ("SLACKWATER_WORKERS", "worker threads of a process"),
     ("SLACKWATER_PARTITIONS", "partitions of datasets that do not say how many"),
     ("SLACKWATER_MEMORY", "memory budget, such as 2GiB"),
@@ -18,6 +18,7 @@ pub const VARIABLES: [(&str, &str); 14] = [
     ("SLACKWATER_SEED", "seed of everything random"),
     ("SLACKWATER_JOB_TIMEOUT", "seconds after which a job fails"),
     ("SLACKWATER_ON_BAD", "fail, skip or quarantine=DIR"),
+    ("SLACKWATER_RECOVERY", "exact or partial: how trainings go on when a process is lost"),
     ("SLACKWATER_PROCESS", "number of this process in a cluster (set by the launcher)"),
     ("SLACKWATER_PROCESSES", "processes that the run began with (set by the launcher)"),
     ("SLACKWATER_RENDEZVOUS", "address where they meet (set by the launcher)"),
@@ -63,6 +64,9 @@ impl Config {
         }
         if let Some(text) = lookup("SLACKWATER_ON_BAD") {
             self.on_bad = text.parse().map_err(|e: String| Error::config("SLACKWATER_ON_BAD", e))?;
+        }
+        if let Some(text) = lookup("SLACKWATER_RECOVERY") {
+            self.recovery = text.parse().map_err(|e: String| Error::config("SLACKWATER_RECOVERY", e))?;
         }
         if let Some(rendezvous) = lookup("SLACKWATER_RENDEZVOUS") {
             let (mut process, mut processes) = (0, 1);

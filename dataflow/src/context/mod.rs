@@ -11,7 +11,7 @@ mod once;
 
 pub use accumulator::Accumulator;
 pub use broadcast::Broadcast;
-pub use config::{Config, parse_bytes};
+pub use config::{Config, Recovery, parse_bytes};
 pub use from_env::VARIABLES;
 
 use crate::cluster::mesh::{Mesh, Progress};
@@ -20,7 +20,7 @@ use crate::cluster::{Member, Terms, build};
 use crate::dataset::lineage::NodeId;
 use crate::error::{BadRecord, Error, ErrorKind, OnBad, Result};
 use crate::event::{Event, EventBus};
-use crate::exec::attempts::{Attempt, attempts_on};
+use crate::exec::attempts::{Attempt, Others, attempts_on};
 use crate::exec::board::Board;
 use crate::exec::interop::AnyOutput;
 use crate::exec::keep::Kept;
@@ -170,7 +170,9 @@ impl Name {
             return Ok(None);
         }
         let has = write().is_some();
-        let attempt = |_| Ok(Attempt { told: Box::new(move || vec![u8::from(has)]), ..Attempt::default() });
+        let attempt = |_: &Others<'_>| {
+            Ok(Some(Attempt { told: Box::new(move || vec![u8::from(has)]), ..Attempt::default() }))
+        };
         let remember = move || write().unwrap_or_default();
         let site = std::panic::Location::caller();
         let ended = attempts_on::<Name>(&self.engine, "remember", site, &[], attempt, remember)?;
@@ -431,6 +433,7 @@ fn terms(config: &Config) -> Terms {
         .with("task attempts", config.task_attempts)
         .with("result bytes", config.max_result_bytes)
         .with("bad records", policy(&config.on_bad))
+        .with("recovery", config.recovery)
 }
 
 fn policy(on_bad: &OnBad) -> &'static str {

@@ -11,7 +11,7 @@
 //! and the next one begins when its generation is there.
 //!
 //! # Cost
-//! One job for the inputs, the dataflows, and in a cluster one round of messages.
+//! One job for the inputs, the dataflows, and in a cluster two rounds of messages.
 
 use super::board::Job;
 use super::gather::all_gather;
@@ -75,8 +75,11 @@ struct TimelyJob {
     what: String,
     bridge: Bridge,
     attempt: Attempt,
-    remember: Arc<dyn Fn() -> Vec<u8> + Send + Sync>,
+    /// None if the log has nothing to do with it.
+    remember: Option<Arc<dyn Fn() -> Vec<u8> + Send + Sync>>,
     told: Mutex<Vec<Vec<u8>>>,
+    /// What it has failed with, the same in all processes.
+    agreed: Mutex<Option<ErrorKind>>,
     /// Set by a worker whose operators panicked: in one process timely does not tell the others.
     broken: AtomicBool,
     left: AtomicUsize,
@@ -108,7 +111,10 @@ impl Job for Posted {
             return;
         }
         if job.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            // What has failed on the way fails the whole job.
+            let is_last = job.remember.is_some() || job.outcome().is_some();
             if engine.config.membership.is_some()
+                && is_last
                 && let Err(e) = job.record()
             {
                 job.fail(e.kind().clone());
@@ -122,6 +128,11 @@ impl Job for Posted {
 impl TimelyJob {
     fn fail(&self, kind: ErrorKind) {
         self.bridge.state.fail(0, Failure::Error(kind));
+    }
+    /// What the job has failed with, when all have said how it went.
+    fn outcome(&self) -> Option<Error> {
+        let agreed = lock(&self.agreed).clone().map(Error::new);
+        agreed.or_else(|| self.bridge.outcome())
     }
     fn must_stop(&self) -> bool {
         self.broken.load(Ordering::Acquire) || self.bridge.must_stop()
@@ -166,6 +177,7 @@ impl TimelyJob {
             let (failure, of_process): (Option<ErrorKind>, Vec<u8>) =
                 postcard::from_bytes(&bytes).map_err(wrong)?;
             if let Some(kind) = failure {
+                *lock(&self.agreed) = Some(kind.clone());
                 return Err(Error::new(kind));
             }
             told.push(of_process);
@@ -176,6 +188,8 @@ impl TimelyJob {
             if let Some(point) = complete(worker, engine, point)? {
                 engine.kept.propose(key, self.number, point);
             }
+            // It may count only when all have it: one that is interrupted just now would not, and its copy be lost.
+            all_gather(worker, engine, vec![])?;
         }
         if speaks {
             *lock(&self.told) = told;
@@ -185,11 +199,14 @@ impl TimelyJob {
     /// Writes the outcome down. Called when all workers of this process are done.
     fn record(&self) -> Result<()> {
         let engine = &self.bridge.state.job.engine;
-        let outcome = match self.bridge.outcome() {
+        let outcome = match self.outcome() {
             Some(e) => Outcome::Failed(e.kind().clone()),
             None => Outcome::Done(lock(&self.told).clone()),
         };
-        let remembered = if matches!(outcome, Outcome::Done(_)) { (self.remember)() } else { vec![] };
+        let remembered = match (&outcome, &self.remember) {
+            (Outcome::Done(_), Some(remember)) => remember(),
+            _ => vec![],
+        };
         let (digest, what) = (self.digest, self.what.clone());
         let entry = Entry { digest, what, outcome, contributions: vec![], remembered };
         engine.log.append(&entry, &engine.store.dir)?;
@@ -230,15 +247,15 @@ impl Context {
     pub fn last_job(&self) -> u64 {
         *lock(&self.engine().next_job)
     }
-    /// Runs attempts until one is complete, as one job. `attempt` is given the number of its generation; `remember` says
-    /// what the log keeps for processes that come later. `C` stands for what is built, in the job's fingerprint.
+    /// Runs attempts until one is complete, as one job. `attempt` is given the processes of its generation; it gives nothing if the generation has ended meanwhile. `remember` says what the
+    /// log keeps for processes that come later. `C` stands for what is built, in the job's fingerprint.
     #[doc(hidden)]
     #[track_caller]
     pub fn attempts<C>(
         &self,
         what: &'static str,
         inputs: &[&dyn AnyDataset],
-        attempt: impl FnMut(u64) -> Result<Attempt>,
+        attempt: impl FnMut(&Others<'_>) -> Result<Option<Attempt>>,
         remember: impl Fn() -> Vec<u8> + Send + Sync + 'static,
     ) -> Result<Ended> {
         attempts_on::<C>(self.engine(), what, Location::caller(), inputs, attempt, remember)
@@ -251,7 +268,7 @@ pub(crate) fn attempts_on<C>(
     what: &'static str,
     site: &'static Location<'static>,
     inputs: &[&dyn AnyDataset],
-    mut attempt: impl FnMut(u64) -> Result<Attempt>,
+    mut attempt: impl FnMut(&Others<'_>) -> Result<Option<Attempt>>,
     remember: impl Fn() -> Vec<u8> + Send + Sync + 'static,
 ) -> Result<Ended> {
     let parents: Vec<_> = inputs.iter().map(|d| d.node()).collect();
@@ -280,11 +297,72 @@ pub(crate) fn attempts_on<C>(
                 Outcome::Done(told) => Ok(Ended { told, remembered: Some(entry.remembered), took_part }),
             };
         }
-        let attempt = attempt(generation)?;
         // Computes the shuffles of the inputs, and compares the program with the other processes.
         if !job::prepare(engine, what, number, generation, roots.clone(), (0..partitions).collect())? {
             continue;
         }
+        let others = Others { engine, what, number, generation, digest, id };
+        let attempt = match attempt(&others) {
+            Ok(Some(attempt)) => attempt,
+            Ok(None) => continue,
+            // All have failed alike, by what they were asked.
+            Err(e) if engine.log.jobs() >= number => return Err(e),
+            Err(e) => {
+                others.tell(Some(&e))?;
+                // The generation has ended, and not all may have heard it.
+                continue;
+            }
+        };
+        // What only one process finds all must know before they build anything.
+        if engine.config.membership.is_some() && !others.tell(None)? {
+            continue;
+        }
+        let (posted, told) = others.run(attempt, Some(remember.clone()), None)?;
+        took_part |= posted;
+        if let Some(told) = told {
+            return Ok(Ended { told, remembered: None, took_part: true });
+        }
+        engine.events.emit(|| Event::JobInterrupted { job: number, action: what.to_string() });
+    }
+}
+
+/// The processes of a generation, to which something is to be said in the course of a job.
+pub struct Others<'a> {
+    engine: &'a Arc<Engine>,
+    what: &'static str,
+    number: u64,
+    generation: u64,
+    digest: u64,
+    id: u64,
+}
+
+impl Others<'_> {
+    /// The number of the generation.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+    /// What each process says, by process; nothing if the generation ends before that. All must ask the same number of
+    /// times. The messages come to every worker, so they should be small in comparison to what a process has.
+    ///
+    /// # Errors
+    /// Cluster, if there will be no generation any more, or if another process does not answer.
+    pub fn ask(&self, mine: Vec<u8>) -> Result<Option<Vec<Vec<u8>>>> {
+        let attempt = Attempt { told: Box::new(move || mine.clone()), ..Attempt::default() };
+        self.run(attempt, None, None).map(|(_, told)| told)
+    }
+    /// Says whether this process can go on. True if all can, false if the generation has ended before that was known; else
+    /// the error is one of all, and of the job.
+    fn tell(&self, failure: Option<&Error>) -> Result<bool> {
+        self.run(Attempt::default(), None, failure).map(|(_, told)| told.is_some())
+    }
+    /// Runs an attempt: whether it was begun, and what was told if it was complete.
+    fn run(
+        &self,
+        attempt: Attempt,
+        remember: Option<Arc<dyn Fn() -> Vec<u8> + Send + Sync>>,
+        failure: Option<&Error>,
+    ) -> Result<(bool, Option<Vec<Vec<u8>>>)> {
+        let Others { engine, what, number, generation, digest, id } = *self;
         let control = Arc::new(JobControl::new(engine, number, None));
         let state = Arc::new(StageState::new(&control, 0, id, what.to_string(), vec![]));
         let job = Arc::new(TimelyJob {
@@ -293,24 +371,27 @@ pub(crate) fn attempts_on<C>(
             what: what.to_string(),
             bridge: Bridge { state, on_stop: Arc::default() },
             attempt,
-            remember: remember.clone(),
+            remember,
             told: Mutex::default(),
+            agreed: Mutex::default(),
             broken: AtomicBool::new(false),
             left: AtomicUsize::new(engine.config.workers),
             finished: Mutex::new(false),
             done: Condvar::new(),
         });
+        if let Some(failure) = failure {
+            job.fail(failure.kind().clone());
+        }
         engine.register_running(&control);
-        let posted = engine.board.post_in(generation, Arc::new(Posted(job.clone()))).map_err(cluster)?;
+        let posted = engine.board.post_in(generation, Arc::new(Posted(job.clone())));
+        let posted = posted.map_err(|why| Error::new(ErrorKind::Cluster(why)))?;
         let done = posted && job.wait(generation)?;
         engine.unregister_running(number);
-        took_part |= posted;
-        if done {
-            let told = std::mem::take(&mut *lock(&job.told));
-            let ended = Ended { told, remembered: None, took_part: true };
-            return job.bridge.outcome().map_or(Ok(ended), Err);
+        if !done {
+            return Ok((posted, None));
         }
-        engine.events.emit(|| Event::JobInterrupted { job: number, action: what.to_string() });
+        let told = std::mem::take(&mut *lock(&job.told));
+        job.outcome().map_or(Ok((posted, Some(told))), Err)
     }
 }
 

@@ -392,14 +392,14 @@ impl Context {
             |_| {
                 outputs.iter().for_each(|output| output.clear());
                 let (build, told) = (build.clone(), outputs.clone());
-                Ok(Attempt {
+                Ok(Some(Attempt {
                     build: Box::new(move |worker, bridge| build(worker, bridge)),
                     told: Box::new(move || {
                         let written: Vec<Vec<u8>> = told.iter().map(|o| o.written()).collect();
                         postcard::to_stdvec(&written).unwrap_or_default()
                     }),
                     ..Attempt::default()
-                })
+                }))
             },
             Vec::new,
         )?;

@@ -76,6 +76,7 @@ pub fn engine_config(globals: &Globals) -> Result<Config> {
     config.memory_budget_bytes = g.memory.map_or(config.memory_budget_bytes, |m| m.0);
     config.spill_dir = g.spill_dir.unwrap_or(config.spill_dir);
     config.seed = g.seed.unwrap_or(config.seed);
+    config.recovery = g.recovery.unwrap_or(config.recovery);
     config.on_bad = g.on_bad.unwrap_or(config.on_bad);
     if let Some(seconds) = g.job_timeout {
         let limit = Duration::try_from_secs_f64(seconds);
@@ -139,10 +140,15 @@ impl Session {
         };
         let progress =
             if speaks && !globals.quiet { progress::Shown::start(&cx, globals.progress) } else { None };
-        let warnings = cx.events().subscribe(move |event| {
-            if let Event::Warning { message } = &event.event {
-                output.note(&format!("warning: {message}"));
+        let warnings = cx.events().subscribe(move |event| match &event.event {
+            Event::Warning { message } => output.note(&format!("warning: {message}")),
+            Event::WentOn { epoch, values_lost, distance, .. } => {
+                let of = distance.map_or(String::new(), |d| format!(", which differ by {d:.3e}"));
+                output.note(&format!(
+                    "the training goes on from epoch {epoch}, with {values_lost} values from copies{of}"
+                ));
             }
+            _ => {}
         });
         Ok(Session { cx, output, interrupted, running, events, _progress: progress, _warnings: warnings })
     }

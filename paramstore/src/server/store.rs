@@ -3,7 +3,7 @@
 use super::Shard;
 use crate::block::{ABORT, ADD, Block, ByDest, NO_PULL, OVERWRITE, WHOLE};
 use crate::consistency::Refresh;
-use crate::run::{Run, RunSnapshots, TableRun};
+use crate::run::{Run, RunSnapshots, Salvaged, TableRun};
 use crate::snapshot::{Part, Writer};
 use crate::value::Value;
 use slackwater_dataflow::{Bridge, Data};
@@ -54,6 +54,31 @@ impl Cuts {
     }
 }
 
+/// The shards of a worker, one a table.
+struct Shards<T: Data, V: Value> {
+    of_tables: Vec<Shard<V>>,
+    run: Arc<Run<T, V>>,
+    index: usize,
+    /// Every replica has their last values.
+    is_done: bool,
+}
+
+impl<T: Data, V: Value> Drop for Shards<T, V> {
+    fn drop(&mut self) {
+        if self.is_done || !self.run.salvages {
+            return;
+        }
+        // What has arrived counts, though clocks are not complete.
+        let tables = self.of_tables.iter_mut().zip(&self.run.tables).map(|(shard, table)| {
+            shard.close(u64::MAX, &table.map);
+            let (_, values, states) = shard.copy(&table.map);
+            Salvaged { values, states }
+        });
+        let values = tables.collect();
+        self.run.salvaged.lock().unwrap_or_else(|e| e.into_inner()).insert(self.index, values);
+    }
+}
+
 /// The shards of worker `index`: refreshes, and a stream without data whose frontier says which snapshots are on disk.
 pub(crate) fn store<'scope, T: Data, V: Value>(
     deltas: Stream<'scope, u64, Block<V>>,
@@ -77,8 +102,9 @@ pub(crate) fn store<'scope, T: Data, V: Value>(
         let kept = |table: usize| states.get(table).map_or(&[][..], Vec::as_slice);
         let tables = run.tables.iter().enumerate();
         let shard = |(i, table)| Shard::new(table, index, replicas, kept(i));
-        let mut shards: Vec<Shard<V>> = tables.map(shard).collect();
+        let of_tables = tables.map(shard).collect();
         drop(states);
+        let mut all = Shards { of_tables, run: run.clone(), index, is_done: false };
         let mut pulls: Vec<Pull> = vec![];
         // For the values at the end. It stands at a time that no gate waits for.
         let for_snapshots = capabilities.pop();
@@ -94,6 +120,7 @@ pub(crate) fn store<'scope, T: Data, V: Value>(
         let speaks = index.is_multiple_of(run.topology.workers);
 
         move |frontiers| {
+            let shards = &mut all.of_tables;
             let mut arrived: Vec<Option<Capability<u64>>> = vec![None; shards.len()];
             input.for_each(|capability, block: &mut Block<V>| {
                 let block = std::mem::take(block);
@@ -189,6 +216,7 @@ pub(crate) fn store<'scope, T: Data, V: Value>(
                     }
                     run.keep_states(table, index, shard.states());
                 }
+                all.is_done = true;
             }
         }
     });

@@ -2,7 +2,7 @@
 
 use super::values::{Bytes, at_least_one, finite};
 use clap::{Args, ValueEnum};
-use slackwater_dataflow::OnBad;
+use slackwater_dataflow::{OnBad, Recovery};
 use std::path::PathBuf;
 
 /// When progress is shown.
@@ -57,6 +57,14 @@ pub struct Globals {
     #[arg(long, global = true, value_name = "POLICY", env = "SLACKWATER_ON_BAD", hide_env_values = true)]
     #[arg(help_heading = "Execution")]
     pub on_bad: Option<OnBad>,
+
+    /// How trainings on tables go on when a process of a cluster is lost: exact or partial [default: exact]
+    ///
+    /// Exact goes back to the last recovery point. Partial goes on with what the others have: it costs less time, loses
+    /// some updates, and says how many values were affected. Where partitions have states, it is exact.
+    #[arg(long, global = true, value_name = "HOW", env = "SLACKWATER_RECOVERY", hide_env_values = true)]
+    #[arg(help_heading = "Execution")]
+    pub recovery: Option<Recovery>,
 
     /// Fail if one job takes longer, in seconds [default: no limit]
     #[arg(

@@ -51,6 +51,7 @@ fn fill_in(settings: &mut [Setting], globals: &Globals) -> Result<(), Error> {
             "partitions" => Some(config.default_partitions.to_string()),
             "spill-dir" => Some(config.spill_dir.display().to_string()),
             "seed" => Some(config.seed.to_string()),
+            "recovery" => Some(config.recovery.to_string()),
             "on-bad" if config.on_bad == OnBad::Fail => Some("fail".to_string()),
             _ => None,
         };

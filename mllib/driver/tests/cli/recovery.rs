@@ -81,6 +81,23 @@ fn topics() {
     survives(&place, &["train", "lda", "--data=docs.tsv", "--topics=4", "--epochs=150"], 10);
 }
 
+/// With `--recovery partial` the others do not go back: not the same bytes, but about the same objective.
+#[test]
+fn what_is_left_is_gone_on_with() {
+    let place = Place::new();
+    place.write("rows.svm", rows());
+    let train = ["train", "logistic-regression", "--data=rows.svm", "--solver=minibatch", "--iterations=60"];
+    let options = ["--batch=500", "--tolerance=0", "--partitions=6", "--model=m", "--overwrite", "--json"];
+    let train = [&train[..], &options, &["--recovery=partial"]].concat();
+    let objective = |told: &Result| told.0["objective"].as_f64().unwrap();
+    let alone = objective(&told(&place, &place.ok(&train)));
+    for slot in 0..3 {
+        let with = objective(&disturbed(&place, &train, slot, 5));
+        assert!((with - alone).abs() <= 0.01 * alone, "{with} without {slot}, {alone} alone");
+    }
+    assert!(place.fails(2, &["config", "show", "--recovery=half"]).contains("exact, partial"));
+}
+
 /// What was printed before is not printed again.
 #[test]
 fn words_are_counted_once() {
