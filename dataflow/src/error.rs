@@ -100,6 +100,15 @@ pub enum ErrorKind {
     },
     /// A peer process is gone, or did not come up in time.
     Cluster(String),
+    /// A simulation has found what must not be; see [`simulation`](crate::simulation).
+    Simulation {
+        /// The seed that shows it again.
+        seed: u64,
+        /// How many steps it took.
+        step: u64,
+        /// What it is.
+        message: String,
+    },
     /// A numerical routine cannot go on (not positive definite, NaN in the objective).
     Numerical(String),
 }
@@ -197,6 +206,10 @@ impl fmt::Display for Error {
                 "partition {partition} of {operation} at {place} was computed again and is not what it was\n  hint: what \
                  its function gives may depend on its input alone: not on the time, nor on random numbers without a seed \
                  (see `rng`), nor on the order of a hash map"
+            ),
+            ErrorKind::Simulation { seed, step, message } => write!(
+                f,
+                "simulation of seed {seed}, step {step}: {message}\n  hint: the same seed, program and settings show it again"
             ),
             ErrorKind::Cancelled => f.write_str("cancelled"),
             ErrorKind::Timeout { job, limit } => {

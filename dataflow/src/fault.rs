@@ -11,8 +11,10 @@
 //! jobs that this process has finished. Parameter tables have phases of their own, by clock.
 //!
 //! # Cost
-//! One relaxed load where nothing is armed.
+//! Two relaxed loads where nothing is armed or simulated. In a [simulation](crate::simulation) they are points at which other
+//! threads go on, and processes are killed.
 
+use crate::simulation;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -129,7 +131,8 @@ pub(crate) fn enter(process: usize, generation: u64) {
 
 /// A point in the program: what is armed for it happens.
 #[inline]
-pub fn reach(phase: &str, count: u64) {
+pub fn reach(phase: &'static str, count: u64) {
+    simulation::reach(phase);
     if ARMED.load(Ordering::Relaxed) {
         reached(phase, count);
     }
@@ -137,7 +140,8 @@ pub fn reach(phase: &str, count: u64) {
 
 /// As [`reach`], in a task: the count is the number of its job.
 #[inline]
-pub(crate) fn reach_in_task(phase: &str) {
+pub(crate) fn reach_in_task(phase: &'static str) {
+    simulation::reach(phase);
     if ARMED.load(Ordering::Relaxed)
         && let Some(task) = crate::exec::task::current()
     {

@@ -19,7 +19,10 @@ pub mod plan;
 pub mod rng;
 #[doc(hidden)]
 pub mod safety;
+pub mod simulation;
 mod store;
+#[doc(hidden)]
+pub mod time;
 pub mod transform;
 
 mod action;

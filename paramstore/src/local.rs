@@ -19,11 +19,18 @@ pub(crate) struct LocalKind<T> {
     pub init: Arc<dyn Fn(usize, &[T]) -> Local + Send + Sync>,
     pub encode: fn(&dyn Any) -> Vec<u8>,
     pub decode: fn(&[u8]) -> Result<Local, String>,
+    /// There is nothing in a state, as in a training without any, so that none can be lost.
+    pub is_empty: bool,
 }
 
 impl<T> Clone for LocalKind<T> {
     fn clone(&self) -> Self {
-        LocalKind { init: self.init.clone(), encode: self.encode, decode: self.decode }
+        LocalKind {
+            init: self.init.clone(),
+            encode: self.encode,
+            decode: self.decode,
+            is_empty: self.is_empty,
+        }
     }
 }
 
@@ -41,6 +48,7 @@ impl<T> LocalKind<T> {
                 let state: S = postcard::from_bytes(bytes).map_err(|e| e.to_string())?;
                 Ok(Box::new(state))
             },
+            is_empty: size_of::<S>() == 0,
         }
     }
 }

@@ -14,6 +14,7 @@
 
 use crate::block::take as columns;
 use crate::run::Run;
+use crate::snapshot::Restored;
 use crate::table::Table;
 use crate::value::Value;
 use crate::values::Values;
@@ -43,6 +44,20 @@ pub(crate) struct Place {
     pub first_epoch: u64,
     /// Partitions have states; else they are made of the records.
     pub has_locals: bool,
+}
+
+impl Place {
+    /// Where a training begins that goes on from a snapshot.
+    pub fn of<V>(restored: &Restored<V>) -> Self {
+        Place {
+            clock: restored.clock,
+            epoch: restored.epoch,
+            losses: restored.losses.clone(),
+            first_clock: restored.clock,
+            first_epoch: restored.epoch,
+            has_locals: true,
+        }
+    }
 }
 
 fn lost(what: impl std::fmt::Display) -> Error {

@@ -8,8 +8,8 @@ use crate::consistency::Consistency;
 use crate::delta_log::DeltaLog;
 use crate::run::TableRun;
 use crate::value::Value;
+use slackwater_dataflow::time::Instant;
 use slackwater_dataflow::{Error, Result};
-use std::time::Instant;
 
 /// What a worker sends of its increments, and when.
 ///

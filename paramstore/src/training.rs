@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use slackwater_dataflow::event::Event;
 use slackwater_dataflow::exec::attempts::{Attempt, Ended, Others};
 use slackwater_dataflow::exec::keep::Point;
+use slackwater_dataflow::time::Instant;
 use slackwater_dataflow::{
     Context, Data, Dataset, Error, ErrorKind, Record, Recovery, Result, Topology, fault,
 };
@@ -32,7 +33,6 @@ use std::any::TypeId;
 use std::collections::BTreeMap;
 use std::iter::once_with;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
 /// A recovery point is kept when as much time as this has passed since the last, in microseconds, and at least
 /// [`SHARE`] times as much as keeping it took.
@@ -213,12 +213,24 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
     }
     /// Finds where the training begins: at the start, at a snapshot, or in the middle, if other processes are there.
     fn begin(&self, cx: &Context, course: &mut Course, shape: &Manifest, report: &mut Report) -> Result<()> {
-        let place = match cx.kept(course.key) {
-            Some(point) => Standing::of(&point, &self.tables)?.place,
-            None => {
-                let restored = self.restore(cx, shape)?;
+        let mut restored = None;
+        // Which snapshot it is goes into the log: who comes later finds others in the folder.
+        let from: Option<Place> = match &self.snapshots {
+            None => None,
+            Some(_) => cx.once(|| {
+                restored = self.restore(cx, shape, None)?;
+                Ok(restored.as_ref().map(Place::of))
+            })?,
+        };
+        let place = match (cx.kept(course.key), from) {
+            (Some(point), _) => Standing::of(&point, &self.tables)?.place,
+            // It is not this process that goes on from there.
+            (None, Some(place)) if cx.is_past() => place,
+            (None, Some(place)) if restored.is_none() => {
+                let restored = self.restore(cx, shape, Some(place.clock))?;
                 self.start(cx, course, restored)?
             }
+            (None, _) => self.start(cx, course, restored)?,
         };
         course.first = (place.first_clock, place.first_epoch);
         (report.clocks, report.epochs) = course.first;
@@ -230,14 +242,7 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
         let mut place = Place::default();
         let (mut states, mut parts) = (vec![], BTreeMap::new());
         if let Some(restored) = restored {
-            place = Place {
-                clock: restored.clock,
-                epoch: restored.epoch,
-                losses: restored.losses,
-                first_clock: restored.clock,
-                first_epoch: restored.epoch,
-                has_locals: true,
-            };
+            place = Place::of(&restored);
             (states, parts) = (restored.states, restored.locals);
         }
         if cx.is_member() {
@@ -258,12 +263,12 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
         let state = (self.local.decode)(bytes);
         state.map_err(|e| Error::input(format!("state of partition {partition}: {e}"), ""))
     }
-    /// The newest snapshot, if that is asked for and there is one; the tables are set to it.
-    fn restore(&self, cx: &Context, shape: &Manifest) -> Result<Option<Restored<V>>> {
+    /// The newest snapshot, if that is asked for and there is one, or the one of a clock; the tables are set to it.
+    fn restore(&self, cx: &Context, shape: &Manifest, only: Option<u64>) -> Result<Option<Restored<V>>> {
         let Some(snapshots) = &self.snapshots else { return Ok(None) };
         let empty = self.tables.iter().map(|t| Values::empty(t.current().order(), t.rows(), t.columns()));
         let is_first = cx.topology().process == 0;
-        let Some(mut restored) = restore(&snapshots.dir, shape, empty.collect(), is_first)? else {
+        let Some(mut restored) = restore(&snapshots.dir, shape, empty.collect(), is_first, only)? else {
             return Ok(None);
         };
         if !snapshots.resume {
@@ -330,7 +335,8 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
         let mut locals: BTreeMap<usize, Local> = BTreeMap::new();
         let own = (0..self.epochs.dataset.num_partitions()).filter(|p| cx.topology().owns(*p));
         for partition in own.filter(|_| place.has_locals) {
-            let bytes = point.parts.get(&partition).ok_or_else(|| {
+            let nothing = self.local.is_empty.then_some(&[][..]);
+            let bytes = point.parts.get(&partition).map(|bytes| &bytes[..]).or(nothing).ok_or_else(|| {
                 let what = format!("the state of partition {partition} is lost, here and in its copy");
                 Error::new(ErrorKind::Lost(what))
             })?;

@@ -31,6 +31,11 @@ pub fn task() -> Option<String> {
     Some(task)
 }
 
+/// True in a child.
+pub fn is_child() -> bool {
+    std::env::var_os(TASK).is_some()
+}
+
 /// The folder that all children of the cluster see.
 pub fn shared_dir() -> PathBuf {
     std::env::var_os(DIR).map(PathBuf::from).expect("a child of a cluster")

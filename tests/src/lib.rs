@@ -6,6 +6,7 @@
 pub mod cluster;
 pub mod inject;
 pub mod program;
+pub mod small;
 
 use slackwater_dataflow::hash::{hash_of, partition_of};
 use slackwater_dataflow::{Config, Context};

@@ -15,6 +15,7 @@ use super::control::{Inbox, Order, Report, Standing, send};
 use super::generation::Generation;
 use super::handshake::{Introduction, Purpose, Refused};
 use super::link::{self, GENERATION, SUPERVISOR};
+use super::mesh::{Formation, Links, Mesh, Progress};
 use super::placement::SLOTS_MAX;
 use super::secret::Secret;
 use super::terms::Terms;
@@ -23,7 +24,7 @@ use crate::exec::board::Board;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
@@ -90,21 +91,6 @@ struct State {
     arrived: BTreeMap<(u64, u32), Channel>,
     /// Why this process takes part no longer.
     ended: Option<String>,
-}
-
-/// What the workers of a process have done, for the supervisor.
-#[derive(Default)]
-pub(crate) struct Progress {
-    pub jobs: AtomicU64,
-}
-
-/// The members of a new generation, and the way to each.
-pub(crate) struct Formation {
-    pub generation: Arc<Generation>,
-    /// Their slots, ascending.
-    pub members: Vec<usize>,
-    /// By member; `None` for this process.
-    pub links: Vec<Option<Channel>>,
 }
 
 /// A member of a cluster.
@@ -186,7 +172,7 @@ impl Member {
     fn standing(&self) -> Standing {
         Standing {
             generation: lock(&self.state).current.as_ref().map_or(0, |g| g.number()),
-            jobs: self.progress.jobs.load(Ordering::Relaxed),
+            jobs: self.progress.jobs(),
         }
     }
     /// Says that the program of this process has ended in order.
@@ -302,7 +288,7 @@ impl Member {
         }
         state.current = Some(generation.clone());
         let members = members.iter().map(|(slot, _)| *slot as usize).collect();
-        Ok(Some(Formation { generation, members, links }))
+        Ok(Some(Formation { generation, members, links: Links::Sockets(links) }))
     }
     /// True if the generation is the newest that was ordered.
     fn is_newest(&self, number: u64) -> bool {
@@ -366,6 +352,24 @@ impl Member {
             return Err(format!("generation {generation} is over, this is {newest}"));
         }
         Ok(self.terms.clone().with(GENERATION, generation))
+    }
+}
+
+impl Mesh for Arc<Member> {
+    fn next_formation(&self) -> Result<Formation> {
+        Member::next_formation(self)
+    }
+    fn say_formed(&self) {
+        Member::say_formed(self);
+    }
+    fn say_left(&self, failed: bool) {
+        Member::say_left(self, failed);
+    }
+    fn close(&self) {
+        Member::close(self);
+    }
+    fn cut_off(&self, why: &str) {
+        Member::cut_off(self, why);
     }
 }
 

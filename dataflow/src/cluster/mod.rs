@@ -10,13 +10,14 @@
 //! `worker.rs` what those say that start processes on other machines, `status.rs` what anybody with the secret may ask.
 
 mod build;
-mod channel;
+pub(crate) mod channel;
 mod control;
 mod frames;
 pub(crate) mod generation;
 mod handshake;
 mod link;
 pub(crate) mod member;
+pub(crate) mod mesh;
 mod overflow;
 pub(crate) mod placement;
 mod secret;

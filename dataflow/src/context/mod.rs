@@ -6,6 +6,7 @@ mod broadcast;
 pub(crate) mod checksums;
 pub(crate) mod config;
 mod from_env;
+mod generations;
 mod once;
 
 pub use accumulator::Accumulator;
@@ -13,35 +14,29 @@ pub use broadcast::Broadcast;
 pub use config::{Config, Recovery, parse_bytes};
 pub use from_env::VARIABLES;
 
-use crate::cluster::member::{Formation, Progress};
+use crate::cluster::mesh::{Mesh, Progress};
 use crate::cluster::placement::Placement;
-use crate::cluster::{Generation, Limits, Member, QuietStream, Terms, build, overflow};
+use crate::cluster::{Member, Terms, build};
 use crate::dataset::lineage::NodeId;
 use crate::error::{BadRecord, Error, ErrorKind, OnBad, Result};
 use crate::event::{Event, EventBus};
 use crate::exec::attempts::{Attempt, Others, attempts_on};
 use crate::exec::board::Board;
 use crate::exec::interop::AnyOutput;
-use crate::exec::keep::{Kept, hand_over};
+use crate::exec::keep::Kept;
 use crate::exec::leave::leave;
-use crate::exec::log::{ResultLog, catch_up};
+use crate::exec::log::ResultLog;
 use crate::exec::parcel::{Head, Kind};
 use crate::exec::stage::JobControl;
-use crate::fault;
-use crate::safety;
+use crate::simulation::{self, Task};
 use crate::store::BlockStore;
 use crate::store::memory::Memory;
 use crate::store::spill::SpillDir;
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, RwLock, Weak};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
-use timely::WorkerConfig;
-use timely::communication::allocator::ProcessBuilder;
-use timely::communication::allocator::zero_copy::initialize::initialize_networking_from_sockets;
-use timely::communication::{AllocatorBuilder, Hooks, WorkerGuards, initialize_from};
+use std::time::Duration;
+use timely::communication::WorkerGuards;
 use timely::worker::Worker;
 
 /// Processes and workers, and who owns which partition. In a cluster it changes when processes are lost, come or go.
@@ -54,6 +49,8 @@ pub struct Topology {
     /// Worker threads of each process.
     pub workers: usize,
     placement: Placement,
+    /// What workers send each other is encoded within a process, too.
+    encodes_all: bool,
 }
 
 impl Topology {
@@ -83,7 +80,7 @@ impl Topology {
     }
     pub(crate) fn is_remote(&self, head: &Head) -> bool {
         match head.kind {
-            Kind::Data => !self.owns(head.part as usize),
+            Kind::Data => self.encodes_all || !self.owns(head.part as usize),
             Kind::ToProcesses => self.processes > 1,
             Kind::Commit | Kind::Abort | Kind::Direct => false,
         }
@@ -132,7 +129,7 @@ impl Engine {
     }
     /// A job has ended.
     pub(crate) fn note_progress(&self) {
-        self.progress.jobs.store(self.log.jobs(), Ordering::Relaxed);
+        self.progress.set_jobs(self.log.jobs());
     }
     /// A number that no node and no accumulator has yet.
     pub(crate) fn next_id(&self) -> NodeId {
@@ -204,7 +201,7 @@ enum Threads {
     /// The workers of a process that is alone.
     Alone(WorkerGuards<()>),
     /// The thread that makes those of each generation.
-    Member(Arc<Member>, JoinHandle<()>),
+    Member(Arc<dyn Mesh>, Task),
 }
 
 /// The engine with its threads; ends them when the last [`Context`] and [`Dataset`](crate::Dataset) are gone.
@@ -243,13 +240,13 @@ impl Drop for Owner {
             Some(Threads::Alone(threads)) => std::mem::forget(threads),
             Some(Threads::Member(member, generations)) => {
                 if orderly {
-                    let _ = generations.join();
+                    // First, or it waits for another generation if somebody was lost just now.
                     member.close();
+                    generations.join();
                 } else {
                     // The others get what was sent to them. What they send back is not waited for.
-                    let until = Instant::now() + PARTING;
-                    while !on_worker && !generations.is_finished() && Instant::now() < until {
-                        std::thread::sleep(Duration::from_millis(1));
+                    if !on_worker {
+                        generations.wait_ended(PARTING);
                     }
                     member.cut_off("this process has left by itself");
                 }
@@ -283,15 +280,28 @@ impl Context {
     /// A context with the given settings. In a cluster this waits for the other processes (30 s at most).
     pub fn new(config: Config) -> Result<Self> {
         config.check()?;
+        if simulation::is_on() {
+            return Err(Error::usage("a program that is simulated uses the context that it is given"));
+        }
+        let board = Arc::<Board>::default();
+        let member = config.membership.as_ref();
+        let member = member.map(|m| Member::join(m, terms(&config), config.workers, &board)).transpose()?;
+        let progress = member.as_ref().map(|m| m.progress().clone()).unwrap_or_default();
+        let mesh = member.map(|member| Arc::new(member) as Arc<dyn Mesh>);
+        Context::with_mesh(config, board, progress, mesh)
+    }
+
+    /// A context of a process that is alone, or finds the others by a mesh.
+    pub(crate) fn with_mesh(
+        config: Config,
+        board: Arc<Board>,
+        progress: Arc<Progress>,
+        mesh: Option<Arc<dyn Mesh>>,
+    ) -> Result<Self> {
         let (process, processes) = config.membership.as_ref().map_or((0, 1), |m| (m.process, m.processes));
         let placement = Placement::new(processes, &(0..processes).collect::<Vec<_>>());
-        let topology = Topology { process, processes, workers: config.workers, placement };
-        let board = Arc::<Board>::default();
-        let member = config
-            .membership
-            .as_ref()
-            .map(|m| Member::join(m, terms(&config), config.workers, &board))
-            .transpose()?;
+        let topology =
+            Topology { process, processes, workers: config.workers, placement, encodes_all: false };
         let memory = Memory::new(config.memory_budget_bytes);
         let events = EventBus::new(process);
         let store = BlockStore::new(&memory, SpillDir::new(&config.spill_dir), &events);
@@ -305,7 +315,7 @@ impl Context {
             kept: Kept::default(),
             outputs: Mutex::default(),
             channels: Arc::default(),
-            progress: member.as_ref().map(|m| m.progress().clone()).unwrap_or_default(),
+            progress,
             next_job: Mutex::new(0),
             accumulators: Default::default(),
             bad: Default::default(),
@@ -316,9 +326,12 @@ impl Context {
             spilled: AtomicU64::new(0),
             config,
         });
-        let threads = match member {
-            None => Threads::Alone(start_alone(&engine)?),
-            Some(member) => start_member(&engine, member)?,
+        let threads = match mesh {
+            None => Threads::Alone(generations::start_alone(&engine)?),
+            Some(mesh) => {
+                let task = generations::start_member(&engine, mesh.clone())?;
+                Threads::Member(mesh, task)
+            }
         };
         Ok(Context(Arc::new(Owner { engine, threads: Mutex::new(Some(threads)), all_left: OnceLock::new() })))
     }
@@ -429,168 +442,4 @@ fn policy(on_bad: &OnBad) -> &'static str {
         OnBad::Skip => "skip",
         OnBad::Quarantine(_) => "quarantine",
     }
-}
-
-/// The configuration of timely's workers.
-fn worker_config(engine: &Engine) -> WorkerConfig {
-    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-    if engine.config.workers > cores || engine.config.membership.is_some() {
-        // Polling threads would keep others from their cores.
-        return WorkerConfig::default().idle_spin(Duration::ZERO);
-    }
-    WorkerConfig::default()
-}
-
-fn cluster_error(what: impl std::fmt::Display) -> Error {
-    Error::new(ErrorKind::Cluster(what.to_string()))
-}
-
-/// The workers of a process that is alone.
-fn start_alone(engine: &Arc<Engine>) -> Result<WorkerGuards<()>> {
-    let builders = ProcessBuilder::new_typed_vector(engine.config.workers, Hooks::default().refill, None);
-    let builders = builders.into_iter().map(AllocatorBuilder::Process).collect();
-    engine.board.begin(1);
-    engine.board.open(1);
-    let shared = engine.clone();
-    let threads = initialize_from(builders, Box::new(()), move |allocator| {
-        let worker = Worker::new(worker_config(&shared), allocator, Some(Instant::now()));
-        work(&shared, worker, &|why| shared.board.die(why));
-    });
-    threads.map_err(|e| cluster_error(format!("worker threads: {e}")))
-}
-
-/// The thread that makes the workers of each generation; waits until those of the first are there.
-fn start_member(engine: &Arc<Engine>, member: Arc<Member>) -> Result<Threads> {
-    let (shared, leader) = (engine.clone(), member.clone());
-    let generations = std::thread::Builder::new().name("generations".to_string()).spawn(move || {
-        let why = lead(&shared, &leader);
-        shared.board.die(why);
-    });
-    let generations = generations.map_err(|e| cluster_error(format!("threads: {e}")))?;
-    engine.board.await_open().map_err(cluster_error)?;
-    Ok(Threads::Member(member, generations))
-}
-
-/// Forms generation after generation, until this process leaves or is left; returns why.
-fn lead(engine: &Arc<Engine>, member: &Arc<Member>) -> String {
-    let mut why = String::new();
-    loop {
-        let formation = match member.next_formation() {
-            Ok(formation) => formation,
-            Err(e) => return e.to_string(),
-        };
-        let generation = formation.generation.clone();
-        match run_generation(engine, member, formation, &why) {
-            Err(e) => generation.abort(&e.to_string()),
-            Ok(()) if engine.board.is_closed() => return "the context is closed".to_string(),
-            Ok(()) => {}
-        }
-        why = generation.why().unwrap_or_default();
-    }
-}
-
-/// Starts the workers of a generation and waits for their end.
-fn run_generation(engine: &Arc<Engine>, member: &Arc<Member>, formation: Formation, why: &str) -> Result<()> {
-    let Formation { generation, members, links } = formation;
-    let config = &engine.config;
-    let (slot, slots) = config.membership.as_ref().map_or((0, 1), |m| (m.process, m.processes));
-    let placement = Placement::new(slots, &members);
-    let (process, processes) = (placement.rank(slot), members.len());
-    let topology = Topology { process, processes, workers: config.workers, placement };
-    *engine.topology.write().unwrap_or_else(|e| e.into_inner()) = topology;
-    engine.channels.store(0, Ordering::Relaxed);
-    engine.board.begin(generation.number());
-    fault::enter(slot, generation.number());
-    if generation.is_aborted() {
-        engine.board.interrupt();
-    }
-    // One to each worker from each peer, and one from each.
-    let queues = 2 * config.workers * (processes - 1);
-    let spill = safety::OVERFLOW.is_on().then(|| overflow(&engine.store, &generation, queues));
-    let hooks = Hooks { spill, ..Hooks::default() };
-    let local = ProcessBuilder::new_typed_vector(config.workers, hooks.refill.clone(), None);
-    let (builders, others): (Vec<AllocatorBuilder>, Box<dyn std::any::Any + Send>) = if processes == 1 {
-        (local.into_iter().map(AllocatorBuilder::Process).collect(), Box::new(()))
-    } else {
-        let workers =
-            |process: usize| (process * config.workers) as u64..((process + 1) * config.workers) as u64;
-        let quiet = |(slot, link): (&usize, Option<_>)| {
-            let peer = placement.rank(*slot);
-            let mut limits = Limits::new(workers(process), workers(peer), engine.channels.clone());
-            // A result is one message.
-            limits.length = limits.length.max(config.max_result_bytes.saturating_mul(2));
-            link.map(|l| QuietStream::new(l, &generation, format!("process {slot}"), limits)).transpose()
-        };
-        let sockets = members.iter().zip(links).map(quiet).collect::<std::io::Result<_>>();
-        let sockets = sockets.map_err(|e| cluster_error(format!("connections: {e}")))?;
-        let (builders, guard) =
-            initialize_networking_from_sockets(local, sockets, process, config.workers, hooks)
-                .map_err(|e| cluster_error(format!("connections: {e}")))?;
-        (builders.into_iter().map(AllocatorBuilder::Tcp).collect(), Box::new(guard))
-    };
-    let (shared, here, told, why) = (engine.clone(), generation.clone(), member.clone(), why.to_string());
-    let threads = initialize_from(builders, others, move |allocator| {
-        let _entered = Entered::new(&here);
-        let mut worker = Worker::new(worker_config(&shared), allocator, Some(Instant::now()));
-        let speaks = worker.index().is_multiple_of(shared.config.workers);
-        let ready = catch_unwind(AssertUnwindSafe(|| {
-            catch_up(&mut worker, &shared)?;
-            hand_over(&mut worker, &shared)
-        }));
-        match ready.unwrap_or_else(|panic| Err(cluster_error(cannot_go_on(&*panic)))) {
-            Err(e) => here.abort(&e.to_string()),
-            Ok(()) if speaks => {
-                shared.note_progress();
-                told.say_formed();
-                let (generation, why) = (here.number(), why.clone());
-                shared.events.emit(|| Event::GenerationFormed { generation, processes, why });
-                shared.board.open(generation);
-            }
-            Ok(()) => {}
-        }
-        work(&shared, worker, &|why| here.abort(&why));
-    });
-    let threads = threads.map_err(|e| cluster_error(format!("worker threads: {e}")))?;
-    // What a worker had to say it has said to the board.
-    drop(threads.join());
-    Ok(())
-}
-
-/// A worker is in a generation until this is dropped, after the worker.
-struct Entered<'a>(&'a Generation);
-
-impl<'a> Entered<'a> {
-    fn new(generation: &'a Generation) -> Self {
-        generation.enter();
-        Entered(generation)
-    }
-}
-
-impl Drop for Entered<'_> {
-    fn drop(&mut self) {
-        self.0.leave();
-    }
-}
-
-fn cannot_go_on(panic: &(dyn std::any::Any + Send)) -> String {
-    let what = panic.downcast_ref::<String>().map(String::as_str);
-    let what = what.or(panic.downcast_ref::<&str>().copied()).unwrap_or("panic");
-    format!("a worker cannot go on: {what}")
-}
-
-/// What a worker thread does: follow the board until it is closed or interrupted.
-fn work(engine: &Engine, mut worker: Worker, fail: &dyn Fn(String)) {
-    let mut n = 0;
-    while let Some(job) = engine.board.take(n, engine.config.workers) {
-        n += 1;
-        let result = catch_unwind(AssertUnwindSafe(|| job.run(&mut worker)));
-        if let Err(panic) = result {
-            fail(cannot_go_on(&*panic));
-            break;
-        }
-    }
-    for dataflow in worker.installed_dataflows() {
-        worker.drop_dataflow(dataflow);
-    }
-    let _ = catch_unwind(AssertUnwindSafe(|| drop(worker)));
 }

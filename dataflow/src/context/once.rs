@@ -20,8 +20,7 @@ impl Context {
         }
         let cluster = |why| Error::new(ErrorKind::Cluster(why));
         self.engine().board.await_open().map_err(cluster)?;
-        let is_done = self.last_job() < self.engine().log.jobs();
-        let result = if is_done { None } else { self.on_driver(f) };
+        let result = if self.is_past() { None } else { self.on_driver(f) };
         // A job of one partition, which the lowest process owns, carries the result to the others.
         let result = result.map(|r| r.map_err(|e| e.kind().clone()));
         let shared = self

@@ -11,7 +11,7 @@
 //! and the next one begins when its generation is there.
 //!
 //! # Cost
-//! One job for the inputs, the dataflows, and in a cluster one round of messages.
+//! One job for the inputs, the dataflows, and in a cluster two rounds of messages.
 
 use super::board::Job;
 use super::gather::all_gather;
@@ -21,17 +21,20 @@ use super::keep::{Point, complete};
 use super::log::{Entry, Outcome};
 use super::parcel::{Body, Head, Kind, Pairs, Parcel, Route};
 use super::stage::{Failure, JobControl, StageState};
+use super::task::text_of;
 use crate::context::{Context, Engine};
 use crate::dataset::lineage::NodeInfo;
 use crate::dataset::node::NewNode;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
+use crate::simulation;
+use crate::time::Instant;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use timely::container::NoopBuilder;
 use timely::dataflow::channels::pact::DistributorPact;
 use timely::dataflow::operators::Operator;
@@ -85,6 +88,8 @@ struct TimelyJob {
     /// None if the log has nothing to do with it.
     remember: Option<Arc<dyn Fn() -> Vec<u8> + Send + Sync>>,
     told: Mutex<Vec<Vec<u8>>>,
+    /// What it has failed with, the same in all processes.
+    agreed: Mutex<Option<ErrorKind>>,
     /// Set by a worker whose operators panicked: in one process timely does not tell the others.
     broken: AtomicBool,
     left: AtomicUsize,
@@ -169,14 +174,15 @@ impl Job for Posted {
         let watch = (engine.topology().processes > 1).then(|| Watch::new(worker, &job.bridge.state));
         let result = catch_unwind(AssertUnwindSafe(|| job.complete_dataflows(worker, watch.as_ref())));
         if let Err(panic) = result {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            let text = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("panic").to_string();
+            let panic = simulation::pass_on(panic);
+            let text = text_of(&*panic).to_string();
             job.fail(ErrorKind::Usage(format!("a timely operator panicked: {text}")));
             job.broken.store(true, Ordering::Release);
         }
-        let all = worker.installed_dataflows();
+        let mut dataflows = worker.installed_dataflows();
+        dataflows.sort_unstable();
         let is_watch = |dataflow: &usize| watch.as_ref().is_some_and(|w| w.dataflow == *dataflow);
-        all.iter().filter(|d| !is_watch(d)).for_each(|d| worker.drop_dataflow(*d));
+        dataflows.iter().filter(|d| !is_watch(d)).for_each(|d| worker.drop_dataflow(*d));
         if let Some(watch) = watch.filter(|_| !engine.board.is_interrupted()) {
             watch.end(worker);
         }
@@ -191,9 +197,11 @@ impl Job for Posted {
             return;
         }
         if job.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            // What has failed on the way fails the whole job.
+            let is_last = job.remember.is_some() || job.outcome().is_some();
             if engine.config.membership.is_some()
-                && let Some(remember) = &job.remember
-                && let Err(e) = job.record(&**remember)
+                && is_last
+                && let Err(e) = job.record()
             {
                 job.fail(e.kind().clone());
             }
@@ -207,6 +215,11 @@ impl TimelyJob {
     fn fail(&self, kind: ErrorKind) {
         self.bridge.state.fail(0, Failure::Error(kind));
     }
+    /// What the job has failed with, when all have said how it went.
+    fn outcome(&self) -> Option<Error> {
+        let agreed = lock(&self.agreed).clone().map(Error::new);
+        agreed.or_else(|| self.bridge.outcome())
+    }
     fn must_stop(&self) -> bool {
         self.broken.load(Ordering::Acquire) || self.bridge.must_stop()
     }
@@ -215,7 +228,7 @@ impl TimelyJob {
         (self.attempt.build)(worker, &self.bridge);
         engine.note_channels(worker);
         while worker.has_dataflows() && !self.must_stop() {
-            worker.step_or_park(Some(Duration::from_millis(10)));
+            simulation::step(worker, Duration::from_millis(10), "runs a dataflow");
             if let Some(watch) = watch.filter(|watch| worker.installed_dataflows() == [watch.dataflow]) {
                 watch.leave();
             }
@@ -235,13 +248,16 @@ impl TimelyJob {
     fn agree(&self, worker: &mut Worker) -> Result<()> {
         let engine = &self.bridge.state.job.engine;
         let speaks = worker.index().is_multiple_of(engine.topology().workers);
+        if speaks {
+            self.bridge.note_cancelled();
+        }
         if engine.config.membership.is_none() {
             if speaks {
                 *lock(&self.told) = vec![(self.attempt.told)()];
             }
             return Ok(());
         }
-        let failure = self.bridge.failure().map(|e| e.kind().clone());
+        let failure = self.bridge.outcome().map(|e| e.kind().clone());
         let mine = if speaks && failure.is_none() { (self.attempt.told)() } else { vec![] };
         let wrong = |e: postcard::Error| Error::new(ErrorKind::Cluster(format!("what was told: {e}")));
         let mine = postcard::to_stdvec(&(failure, mine)).map_err(wrong)?;
@@ -250,6 +266,7 @@ impl TimelyJob {
             let (failure, of_process): (Option<ErrorKind>, Vec<u8>) =
                 postcard::from_bytes(&bytes).map_err(wrong)?;
             if let Some(kind) = failure {
+                *lock(&self.agreed) = Some(kind.clone());
                 return Err(Error::new(kind));
             }
             told.push(of_process);
@@ -260,6 +277,8 @@ impl TimelyJob {
             if let Some(point) = complete(worker, engine, point)? {
                 engine.kept.propose(key, self.number, point);
             }
+            // It may count only when all have it: one that is interrupted just now would not, and its copy be lost.
+            all_gather(worker, engine, vec![])?;
         }
         if speaks {
             *lock(&self.told) = told;
@@ -267,13 +286,16 @@ impl TimelyJob {
         Ok(())
     }
     /// Writes the outcome down. Called when all workers of this process are done.
-    fn record(&self, remember: &dyn Fn() -> Vec<u8>) -> Result<()> {
+    fn record(&self) -> Result<()> {
         let engine = &self.bridge.state.job.engine;
-        let outcome = match self.bridge.failure() {
+        let outcome = match self.outcome() {
             Some(e) => Outcome::Failed(e.kind().clone()),
             None => Outcome::Done(lock(&self.told).clone()),
         };
-        let remembered = if matches!(outcome, Outcome::Done(_)) { remember() } else { vec![] };
+        let remembered = match (&outcome, &self.remember) {
+            (Outcome::Done(_), Some(remember)) => remember(),
+            _ => vec![],
+        };
         let (digest, what) = (self.digest, self.what.clone());
         let entry = Entry { digest, what, outcome, contributions: vec![], remembered };
         engine.log.append(&entry, &engine.store.dir)?;
@@ -304,13 +326,19 @@ impl Context {
     pub fn stop_keeping(&self, key: u64) {
         self.engine().kept.forget(key);
     }
+    /// True if the next job has ended already: this process has come too late for it.
+    #[doc(hidden)]
+    pub fn is_past(&self) -> bool {
+        self.is_member() && self.last_job() < self.engine().log.jobs()
+    }
     /// The number of the last job.
     #[doc(hidden)]
     pub fn last_job(&self) -> u64 {
         *lock(&self.engine().next_job)
     }
-    /// Runs attempts until one is complete, as one job. `attempt` is given the processes of its generation; it gives nothing if the generation has ended meanwhile. `remember` says what the
-    /// log keeps for processes that come later. `C` stands for what is built, in the job's fingerprint.
+    /// Runs attempts until one is complete, as one job. `attempt` is given the processes of its generation; it gives
+    /// nothing if the generation has ended meanwhile. `remember` says what the log keeps for processes that come later.
+    /// `C` stands for what is built, in the job's fingerprint.
     #[doc(hidden)]
     #[track_caller]
     pub fn attempts<C>(
@@ -384,8 +412,22 @@ fn until_one_ends(
             continue;
         }
         let others = Others { engine, what, number, generation, digest, id };
-        let Some(attempt) = attempt(&others)? else { continue };
-        let (posted, told) = others.run(attempt, Some(remember.clone()))?;
+        let attempt = match attempt(&others) {
+            Ok(Some(attempt)) => attempt,
+            Ok(None) => continue,
+            // All have failed alike, by what they were asked.
+            Err(e) if engine.log.jobs() >= number => return Err(e),
+            Err(e) => {
+                others.tell(Some(&e))?;
+                // The generation has ended, and not all may have heard it.
+                continue;
+            }
+        };
+        // What only one process finds all must know before they build anything.
+        if engine.config.membership.is_some() && !others.tell(None)? {
+            continue;
+        }
+        let (posted, told) = others.run(attempt, Some(remember.clone()), None)?;
         took_part |= posted;
         if let Some(told) = told {
             return Ok(Ended { told, remembered: None, took_part: true });
@@ -416,13 +458,19 @@ impl Others<'_> {
     /// Cluster, if there will be no generation any more, or if another process does not answer.
     pub fn ask(&self, mine: Vec<u8>) -> Result<Option<Vec<Vec<u8>>>> {
         let attempt = Attempt { told: Box::new(move || mine.clone()), ..Attempt::default() };
-        self.run(attempt, None).map(|(_, told)| told)
+        self.run(attempt, None, None).map(|(_, told)| told)
+    }
+    /// Says whether this process can go on. True if all can, false if the generation has ended before that was known; else
+    /// the error is one of all, and of the job.
+    fn tell(&self, failure: Option<&Error>) -> Result<bool> {
+        self.run(Attempt::default(), None, failure).map(|(_, told)| told.is_some())
     }
     /// Runs an attempt: whether it was begun, and what was told if it was complete.
     fn run(
         &self,
         attempt: Attempt,
         remember: Option<Arc<dyn Fn() -> Vec<u8> + Send + Sync>>,
+        failure: Option<&Error>,
     ) -> Result<(bool, Option<Vec<Vec<u8>>>)> {
         let Others { engine, what, number, generation, digest, id } = *self;
         let control = Arc::new(JobControl::new(engine, number, None));
@@ -435,11 +483,15 @@ impl Others<'_> {
             attempt,
             remember,
             told: Mutex::default(),
+            agreed: Mutex::default(),
             broken: AtomicBool::new(false),
             left: AtomicUsize::new(engine.config.workers),
             finished: Mutex::new(false),
             done: Condvar::new(),
         });
+        if let Some(failure) = failure {
+            job.fail(failure.kind().clone());
+        }
         engine.register_running(&control);
         let posted = engine.board.post_in(generation, Arc::new(Posted(job.clone())));
         let posted = posted.map_err(|why| Error::new(ErrorKind::Cluster(why)))?;
@@ -449,14 +501,15 @@ impl Others<'_> {
             return Ok((posted, None));
         }
         let told = std::mem::take(&mut *lock(&job.told));
-        job.bridge.failure().map_or(Ok((posted, Some(told))), Err)
+        job.outcome().map_or(Ok((posted, Some(told))), Err)
     }
 }
 
 impl TimelyJob {
     /// True when it is finished, false if its generation has ended before.
-    fn wait(&self, generation: u64) -> Result<bool> {
-        let board = &self.bridge.state.job.engine.board;
+    fn wait(self: &Arc<Self>, generation: u64) -> Result<bool> {
+        let engine = &self.bridge.state.job.engine;
+        let board = &engine.board;
         let mut finished = lock(&self.finished);
         while !*finished {
             if let Some(why) = board.dead() {
@@ -465,8 +518,16 @@ impl TimelyJob {
             if board.is_over(generation) {
                 return Ok(false);
             }
-            let tick = Duration::from_millis(100);
-            finished = self.done.wait_timeout(finished, tick).unwrap_or_else(|e| e.into_inner()).0;
+            let (tick, (job, engine)) = (Duration::from_millis(100), (self.clone(), engine.clone()));
+            let ready = move || *lock(&job.finished) || engine.board.is_over(generation);
+            finished = simulation::wait_for(
+                &self.finished,
+                finished,
+                &self.done,
+                tick,
+                "waits for a dataflow",
+                ready,
+            );
         }
         Ok(true)
     }

@@ -6,6 +6,7 @@
 //! ](Board::interrupt): its workers end, the board is wiped, and whoever waits for a job posts it again for the workers of
 //! the next one.
 
+use crate::simulation;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -44,7 +45,7 @@ impl Board {
         self.state.lock().unwrap_or_else(|e| e.into_inner())
     }
     /// Posts a job, as soon as there are workers; returns their generation. Fails if there will be none any more.
-    pub fn post(&self, job: Arc<dyn Job>) -> Result<u64, String> {
+    pub fn post(self: &Arc<Self>, job: Arc<dyn Job>) -> Result<u64, String> {
         let mut state = self.wait_open(self.lock())?;
         state.jobs.push_back(job);
         state.taken.push_back(0);
@@ -52,7 +53,7 @@ impl Board {
         Ok(state.generation)
     }
     /// Posts a job for the workers of one generation; false if they have been told to end.
-    pub fn post_in(&self, generation: u64, job: Arc<dyn Job>) -> Result<bool, String> {
+    pub fn post_in(self: &Arc<Self>, generation: u64, job: Arc<dyn Job>) -> Result<bool, String> {
         let mut state = self.wait_open(self.lock())?;
         if state.generation != generation {
             return Ok(false);
@@ -63,10 +64,13 @@ impl Board {
         Ok(true)
     }
     /// Waits until there are workers; their generation.
-    pub fn await_open(&self) -> Result<u64, String> {
+    pub fn await_open(self: &Arc<Self>) -> Result<u64, String> {
         self.wait_open(self.lock()).map(|state| state.generation)
     }
-    fn wait_open<'a>(&'a self, mut state: MutexGuard<'a, State>) -> Result<MutexGuard<'a, State>, String> {
+    fn wait_open<'a>(
+        self: &'a Arc<Self>,
+        mut state: MutexGuard<'a, State>,
+    ) -> Result<MutexGuard<'a, State>, String> {
         loop {
             if let Some(why) = &state.dead {
                 return Err(why.clone());
@@ -78,8 +82,12 @@ impl Board {
                 return Ok(state);
             }
             // Whoever forms generations has deadlines, and says so here when they have passed.
-            state =
-                self.posted.wait_timeout(state, Duration::from_secs(1)).unwrap_or_else(|e| e.into_inner()).0;
+            let (tick, board) = (Duration::from_secs(1), self.clone());
+            let ready = move || {
+                let state = board.lock();
+                state.dead.is_some() || state.closed || state.open
+            };
+            state = simulation::wait_for(&self.state, state, &self.posted, tick, "waits for workers", ready);
         }
     }
     /// True if the workers of this generation, or all, have been told to end: what was posted for them is not finished.
@@ -88,7 +96,7 @@ impl Board {
         state.dead.is_some() || state.generation != generation || !state.open
     }
     /// The `n`th job of this generation, or `None` when its workers should end. The caller is one of `workers`.
-    pub fn take(&self, n: usize, workers: usize) -> Option<Arc<dyn Job>> {
+    pub fn take(self: &Arc<Self>, n: usize, workers: usize) -> Option<Arc<dyn Job>> {
         // Jobs of an iterative program follow within microseconds: waiting a moment beats two context switches.
         let spin_until = Instant::now() + Duration::from_micros(if workers > 1 { 20 } else { 5 });
         loop {
@@ -108,6 +116,16 @@ impl Board {
             }
             if state.closed || state.dead.is_some() {
                 return None;
+            }
+            if simulation::is_on() {
+                drop(state);
+                let board = self.clone();
+                simulation::wait_calmly("waits for a job", move || {
+                    let state = board.lock();
+                    let is_there = state.jobs.len() > n.wrapping_sub(state.first);
+                    is_there || state.closed || state.dead.is_some() || board.is_interrupted()
+                });
+                continue;
             }
             if Instant::now() < spin_until {
                 drop(state);

@@ -3,10 +3,12 @@
 use super::parcel::{Body, Head, Kind, Parcel, Payload, Route};
 use crate::context::Engine;
 use crate::error::{Error, ErrorKind, Result};
+use crate::simulation;
+use crate::time::Instant;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use timely::container::{CapacityContainerBuilder, NoopBuilder};
 use timely::dataflow::ProbeHandle;
 use timely::dataflow::channels::pact::DistributorPact;
@@ -131,7 +133,7 @@ fn exchange(
         if engine.board.is_interrupted() {
             return Err(Error::new(ErrorKind::Cluster("a process was lost".to_string())));
         }
-        worker.step_or_park(Some(Duration::from_millis(20)));
+        simulation::step(worker, Duration::from_millis(20), "gathers");
         if start.elapsed() > PATIENCE {
             let what = format!("another process did not answer for {PATIENCE:?}");
             return Err(Error::new(ErrorKind::Cluster(what)));

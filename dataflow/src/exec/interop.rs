@@ -133,11 +133,18 @@ impl Bridge {
     /// What the call has failed with, if it has; cancelled is a failure, too.
     pub fn failure(&self) -> Option<Error> {
         let cancelled = || self.state.must_stop(0).then_some(Failure::Cancelled);
-        self.state.failure().or_else(cancelled).map(|failure| match failure {
-            Failure::Cancelled => Error::new(ErrorKind::Cancelled),
-            Failure::Missing(what) => Error::new(ErrorKind::Lost(what)),
-            Failure::Error(kind) => Error::new(kind),
-        })
+        self.state.failure().or_else(cancelled).map(error_of)
+    }
+    /// What the call has failed with, when all processes have said how it went: that its generation has ended since then, or that
+    /// it was cancelled, changes nothing any more.
+    pub(super) fn outcome(&self) -> Option<Error> {
+        self.state.failure().map(error_of)
+    }
+    /// Says that the call was cancelled, if it was, before the processes say how it went.
+    pub(super) fn note_cancelled(&self) {
+        if self.state.job.cancelled.load(Ordering::Relaxed) {
+            self.state.fail(0, Failure::Cancelled);
+        }
     }
     /// Wakes an operator when the call fails or is cancelled: it is scheduled once more before the dataflow is dropped,
     /// so that it can tell other processes, which would wait for this one for ever.
@@ -239,6 +246,14 @@ impl<T: Data> Dataset<T> {
             }
         })
     }
+}
+
+fn error_of(failure: Failure) -> Error {
+    Error::new(match failure {
+        Failure::Cancelled => ErrorKind::Cancelled,
+        Failure::Missing(what) => ErrorKind::Lost(what),
+        Failure::Error(kind) => kind,
+    })
 }
 
 fn failure(stop: Stop) -> Failure {

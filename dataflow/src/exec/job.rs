@@ -25,11 +25,13 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::fault;
 use crate::plan::{Inventory, Known, StagePlan, inventory, plan};
+use crate::simulation;
+use crate::time::Instant;
 use serde::{Deserialize, Serialize};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use timely::worker::Worker;
 
 /// How often a job is planned before it fails, when blocks keep getting lost.
@@ -274,7 +276,7 @@ impl<T: Data, R: Record> ActionJob<T, R> {
         Ok(())
     }
     /// The result; nothing if the generation that the job was posted for has ended before it.
-    fn wait(&self, board: &Board, generation: u64) -> Option<Result<Vec<R>>> {
+    fn wait(self: &Arc<Self>, board: &Arc<Board>, generation: u64) -> Option<Result<Vec<R>>> {
         let mut outcome = lock(&self.outcome);
         while !outcome.finished {
             if let Some(why) = board.dead() {
@@ -285,11 +287,10 @@ impl<T: Data, R: Record> ActionJob<T, R> {
             if board.is_over(generation) {
                 return None;
             }
-            outcome = self
-                .done
-                .wait_timeout(outcome, Duration::from_millis(100))
-                .unwrap_or_else(|e| e.into_inner())
-                .0;
+            let (tick, (job, of)) = (Duration::from_millis(100), (self.clone(), board.clone()));
+            let ready = move || lock(&job.outcome).finished || of.is_over(generation);
+            outcome =
+                simulation::wait_for(&self.outcome, outcome, &self.done, tick, "waits for a job", ready);
         }
         if let Some(error) = outcome.error.take() {
             return Some(Err(error));

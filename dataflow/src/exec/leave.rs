@@ -11,10 +11,11 @@ use super::job::Proposal;
 use crate::context::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
+use crate::simulation;
+use crate::time::Instant;
 use serde::{Deserialize, Serialize};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
 use timely::worker::Worker;
 
 /// How long a process that leaves waits for the others; they may be busy outside any job.
@@ -45,8 +46,20 @@ impl Call {
 struct Leaving {
     engine: Arc<Engine>,
     why: String,
-    /// From each worker: do all processes leave?
-    all_leave: Mutex<Sender<bool>>,
+    answers: Arc<Answers>,
+}
+
+/// From each worker: do all processes leave?
+#[derive(Default)]
+struct Answers {
+    all_leave: Mutex<Vec<bool>>,
+    more: Condvar,
+}
+
+impl Answers {
+    fn lock(&self) -> MutexGuard<'_, Vec<bool>> {
+        self.all_leave.lock().unwrap_or_else(|e| e.into_inner())
+    }
 }
 
 impl Job for Leaving {
@@ -58,16 +71,16 @@ impl Job for Leaving {
         }
         fault::reach("after-leave", self.engine.log.jobs());
         let all = calls.is_ok_and(|calls| calls.iter().all(|c| matches!(c, Call::Leave(_))));
-        // Nobody listens any more if it took too long.
-        let _ = self.all_leave.lock().unwrap_or_else(|e| e.into_inner()).send(all);
+        self.answers.lock().push(all);
+        self.answers.more.notify_all();
     }
 }
 
 /// Leaves the cluster, and closes the board. True if every process has left: the threads end by themselves then.
 pub(crate) fn leave(engine: &Arc<Engine>, why: &str) -> bool {
     let all = loop {
-        let (all_leave, answers) = channel();
-        let job = Leaving { engine: engine.clone(), why: why.to_string(), all_leave: Mutex::new(all_leave) };
+        let answers = Arc::<Answers>::default();
+        let job = Leaving { engine: engine.clone(), why: why.to_string(), answers: answers.clone() };
         let Ok(generation) = engine.board.post(Arc::new(job)) else { break false };
         if let Some(all) = wait(engine, generation, &answers) {
             break all;
@@ -79,17 +92,30 @@ pub(crate) fn leave(engine: &Arc<Engine>, why: &str) -> bool {
 }
 
 /// Whether all leave; nothing if the generation has ended before that was known.
-fn wait(engine: &Engine, generation: u64, answers: &Receiver<bool>) -> Option<bool> {
-    let until = Instant::now() + PATIENCE;
-    let mut heard = 0;
-    while heard < engine.config.workers {
-        match answers.recv_timeout(TICK) {
-            Ok(true) => heard += 1,
-            Ok(false) => return Some(false),
-            Err(_) if engine.board.is_over(generation) => return None,
-            Err(_) if Instant::now() > until => return Some(false),
-            Err(_) => {}
+fn wait(engine: &Arc<Engine>, generation: u64, answers: &Arc<Answers>) -> Option<bool> {
+    let (until, workers) = (Instant::now() + PATIENCE, engine.config.workers);
+    let mut heard = answers.lock();
+    loop {
+        if heard.iter().any(|all| !all) {
+            return Some(false);
         }
+        if heard.len() == workers {
+            return Some(true);
+        }
+        if engine.board.is_over(generation) {
+            return None;
+        }
+        if Instant::now() > until {
+            return Some(false);
+        }
+        let (answered, board, n) = (answers.clone(), engine.board.clone(), heard.len());
+        let ready = move || answered.lock().len() > n || board.is_over(generation);
+        heard = simulation::wait_for_until(
+            (&answers.all_leave, heard, &answers.more),
+            TICK,
+            "waits for all to leave",
+            Some(until),
+            ready,
+        );
     }
-    Some(true)
 }

@@ -18,6 +18,7 @@ use super::gather::all_gather;
 use crate::context::{Engine, accumulator::Contribution};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
+use crate::simulation;
 use crate::store::spill::{Frame, SpillDir, SpillFile};
 use serde::{Deserialize, Serialize};
 use std::sync::{Mutex, MutexGuard};
@@ -80,6 +81,10 @@ impl ResultLog {
     /// Writes the result of the job after the last one down.
     pub fn append(&self, entry: &Entry, dir: &SpillDir) -> Result<()> {
         let bytes = postcard::to_stdvec(entry).map_err(|e| Error::usage(e.to_string()))?;
+        if simulation::is_on() {
+            let outcome = postcard::to_stdvec(&entry.outcome).map_err(|e| Error::usage(e.to_string()))?;
+            simulation::saw(self.jobs() + 1, &outcome);
+        }
         self.append_encoded(bytes, dir)
     }
     fn append_encoded(&self, bytes: Vec<u8>, dir: &SpillDir) -> Result<()> {

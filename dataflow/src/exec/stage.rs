@@ -18,12 +18,14 @@ use crate::dataset::lineage::{NodeId, Stop};
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
 use crate::fault;
+use crate::simulation;
+use crate::time::Instant;
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use timely::container::{CapacityContainerBuilder, NoopBuilder};
 use timely::dataflow::ProbeHandle;
 use timely::dataflow::channels::pact::DistributorPact;
@@ -375,7 +377,7 @@ pub(crate) fn run_stage<P: Payload>(
             waits.set(None);
             wake.activate();
         }
-        worker.step_or_park(Some(PARK));
+        simulation::step(worker, PARK, "runs a stage");
         if state.job.deadline.is_some_and(|d| Instant::now() > d) {
             state.job.cancelled.store(true, Ordering::Relaxed);
         }

@@ -7,7 +7,9 @@ use crate::dataset::lineage::{NodeId, Stop};
 use crate::error::{BadRecord, Error, OnBad};
 use crate::event::{Event, Metrics};
 use crate::exec::stage::StageState;
+use crate::simulation;
 use crate::store::memory::Lease;
+use crate::time::Instant;
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::{Cell, RefCell};
@@ -16,7 +18,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Once};
-use std::time::Instant;
 
 /// Records a chunk of a type of ordinary size.
 pub const CHUNK_RECORDS: usize = 1024;
@@ -174,10 +175,17 @@ pub(crate) fn guarded<R>(task: &Rc<TaskContext>, f: impl FnOnce() -> Result<R, S
     let reset = Reset;
     let result = catch_unwind(AssertUnwindSafe(f));
     drop(reset);
-    result.unwrap_or_else(|_| {
+    result.unwrap_or_else(|panic| {
+        simulation::pass_on(panic);
         let what = PANIC.take().unwrap_or_else(|| "panicked".to_string());
         Err(Stop::Failed(Error::new(crate::ErrorKind::Lost(what))))
     })
+}
+
+/// What a panic says.
+pub(crate) fn text_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("panic")
 }
 
 /// Panics inside tasks are told by the job's error, not by the default hook; all others go to the hook before ours.

@@ -42,7 +42,8 @@ pub(super) fn listed(dir: &Path) -> Result<Vec<(u64, PathBuf)>> {
 
 /// The newest whole snapshot of a training of this shape, whose tables are as `empty` is; `None` if there is none at all.
 ///
-/// With `set_aside`, which one process says, damaged ones that are newer are renamed, so that they are not in the way.
+/// With `set_aside`, which one process says, damaged ones that are newer are renamed, so that they are not in the way. With
+/// `only`, no other than that of this clock.
 ///
 /// # Errors
 /// Input, if a snapshot is of another training, or if there are some and all are damaged, by name.
@@ -51,8 +52,10 @@ pub(crate) fn restore<V: Value>(
     shape: &Manifest,
     empty: Vec<Values<V>>,
     set_aside: bool,
+    only: Option<u64>,
 ) -> Result<Option<Restored<V>>> {
-    let all = listed(dir)?;
+    let mut all = listed(dir)?;
+    all.retain(|(clock, _)| only.is_none_or(|only| only == *clock));
     let (mut refused, mut damaged, some) = (vec![], vec![], !all.is_empty());
     for (clock, path) in all.into_iter().rev() {
         match read(&path, dir, clock, shape, empty.clone())? {

@@ -5,6 +5,7 @@ use super::files::{
 };
 use crate::report::EpochLoss;
 use crate::value::Value;
+use slackwater_dataflow::simulation::is_simulated;
 use slackwater_dataflow::{Error, Result};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -40,7 +41,13 @@ struct Write {
     clock: u64,
     /// Set before the operator is woken: the thread itself ends a moment later.
     is_done: Arc<AtomicBool>,
-    thread: JoinHandle<Result<()>>,
+    result: Outcome,
+}
+
+/// How it has ended, or the thread that will say so.
+enum Outcome {
+    Known(Result<()>),
+    Thread(JoinHandle<Result<()>>),
 }
 
 impl Writer {
@@ -63,12 +70,22 @@ impl Writer {
             let _ = done.activate();
             result
         };
-        self.running.push_back(Write { clock, is_done, thread: std::thread::spawn(write) });
+        // A simulation has no threads but its own.
+        let result = match is_simulated() {
+            true => Outcome::Known(write()),
+            false => Outcome::Thread(std::thread::spawn(write)),
+        };
+        self.running.push_back(Write { clock, is_done, result });
         Ok(())
     }
     fn join(&mut self) -> Result<()> {
         let Some(write) = self.running.pop_front() else { return Ok(()) };
-        write.thread.join().map_err(|_| Error::usage("the thread that writes a snapshot panicked"))?
+        match write.result {
+            Outcome::Known(result) => result,
+            Outcome::Thread(thread) => {
+                thread.join().map_err(|_| Error::usage("the thread that writes a snapshot panicked"))?
+            }
+        }
     }
     /// Forgets what has been written.
     pub fn collect(&mut self) -> Result<()> {
