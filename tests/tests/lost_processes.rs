@@ -30,6 +30,7 @@ fn child() {
         "shared" => shared(&cx),
         "cancel" => cancel(&cx),
         "broadcast" => broadcast(&cx),
+        "sticks" => sticks(&cx),
         "unsteady" => unsteady(&cx),
         "together" => together(&cx, "all"),
         "together but one" => together(&cx, "but one"),
@@ -100,6 +101,19 @@ fn cancel(cx: &Context) -> Result<String> {
     canceller.lock().unwrap().take();
     assert!(matches!(error.kind(), ErrorKind::Cancelled), "{error}");
     Ok(format!("{error}; {}", cx.range(0..100, 5).count()?))
+}
+
+/// The first process of slot 1 never comes out of a function.
+fn sticks(cx: &Context) -> Result<String> {
+    let sticks = std::env::var_os("STICKS").is_some();
+    let through = move |x: u64| {
+        if sticks && x == 1 {
+            cluster::note("stuck");
+            std::thread::sleep(Duration::from_secs(3600));
+        }
+        x
+    };
+    Ok(format!("{:?}", cx.range(0..6, 6).map(through).collect()?))
 }
 
 /// Keeps what depends on the process that computes it.
@@ -363,4 +377,23 @@ fn s22_what_is_computed_again_must_be_the_same() {
             assert!(answer.contains(what), "{answer}");
         }
     }
+}
+
+/// It is alive and says so, but one of its workers does not come round.
+#[test]
+fn a_process_whose_worker_is_stuck_is_given_up() {
+    let mut c = Setup::new("sticks", 3, 1).variable_of_first(1, "STICKS", "1").start();
+    c.await_note(1, "stuck");
+    c.run_for(Duration::from_millis(2500));
+    let status = c.supervisor().status();
+    assert!(status.slots[1].still_seconds > 1.5, "{status:?}");
+    assert!(status.slots[0].still_seconds < 1.5 && status.generation == 1, "{status:?}");
+    c.supervisor().give_up_stuck(Duration::from_secs(3));
+    assert_eq!(c.finish(), vec!["[0, 1, 2, 3, 4, 5]"; 3]);
+    let lost = c.happenings().iter().filter_map(|(_, h)| match h {
+        Happening::Lost { slot, why, .. } => Some((*slot, why.clone())),
+        _ => None,
+    });
+    let lost: Vec<(usize, String)> = lost.collect();
+    assert!(matches!(&lost[..], [(1, why)] if why.contains("in one step")), "{lost:?}");
 }

@@ -18,6 +18,8 @@ pub struct Standing {
     pub generation: u64,
     /// The last job of its program that has ended.
     pub jobs: u64,
+    /// For how long one of its workers has been in one step, in milliseconds.
+    pub still_ms: u64,
 }
 
 /// To the supervisor.

@@ -173,6 +173,7 @@ impl Member {
         Standing {
             generation: lock(&self.state).current.as_ref().map_or(0, |g| g.number()),
             jobs: self.progress.jobs(),
+            still_ms: self.progress.turns.still().as_millis() as u64,
         }
     }
     /// Says that the program of this process has ended in order.

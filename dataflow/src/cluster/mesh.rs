@@ -4,6 +4,7 @@
 use super::channel::Channel;
 use super::generation::Generation;
 use crate::error::Result;
+use crate::exec::turns::Turns;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use timely::communication::allocator::ProcessBuilder;
@@ -12,6 +13,7 @@ use timely::communication::allocator::ProcessBuilder;
 #[derive(Default)]
 pub(crate) struct Progress {
     jobs: AtomicU64,
+    pub turns: Turns,
 }
 
 impl Progress {

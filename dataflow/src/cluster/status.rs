@@ -48,6 +48,9 @@ pub struct SlotStatus {
     pub jobs: u64,
     /// Time since it was last heard, in seconds.
     pub heard_seconds: Option<f64>,
+    /// For how long one of its workers has been in one step, in seconds, as of what was heard last: much more than one is
+    /// a function of the program that takes its time, or is stuck.
+    pub still_seconds: f64,
     /// How often it was replaced.
     pub restarts: u64,
 }

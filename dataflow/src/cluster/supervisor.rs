@@ -143,6 +143,8 @@ struct State {
     /// What the first member has said that all must agree on.
     terms: Option<Terms>,
     happenings: VecDeque<Happening>,
+    /// A worker that has been in one step for longer is stuck, if that is said.
+    stuck: Option<Duration>,
     stopped: bool,
 }
 
@@ -227,6 +229,10 @@ impl State {
             if silent && self.slots[slot].link.is_some() {
                 self.give_up(slot, format!("it has been silent for {SILENCE:?}"));
             }
+            let still = Duration::from_millis(self.slots[slot].standing.still_ms);
+            if self.stuck.is_some_and(|limit| still > limit) && self.slots[slot].link.is_some() {
+                self.give_up(slot, format!("one of its workers has been in one step for {still:?}"));
+            }
         }
         let all_here = self.members().all(|(_, s)| s.link.is_some() && !s.address.is_empty());
         let none_left = self.members().all(|(_, s)| s.left.is_none());
@@ -299,6 +305,7 @@ impl State {
                 _ => SlotState::Joining,
             },
             jobs: place.standing.jobs,
+            still_seconds: place.standing.still_ms as f64 / 1e3,
             heard_seconds: place.heard.map(|h| h.elapsed().as_secs_f64()),
             restarts: place.came.saturating_sub(1),
         };
@@ -321,6 +328,7 @@ impl State {
             Report::Join { address, pid } => {
                 place.role = Role::Member;
                 (place.address, place.pid, place.left, place.formed) = (address, pid, None, 0);
+                place.standing.still_ms = 0;
                 self.stale = true;
                 self.unsettled.get_or_insert(Instant::now());
             }
@@ -396,6 +404,7 @@ impl Supervisor {
             ending: None,
             terms: None,
             happenings: VecDeque::new(),
+            stuck: None,
             stopped: false,
         };
         let shared = Arc::new(Shared { state: Mutex::new(state), membership, candidates: Mutex::default() });
@@ -496,6 +505,11 @@ impl Supervisor {
             state.unsettled.get_or_insert(Instant::now());
         }
         state.advance();
+    }
+    /// Gives processes up one of whose workers is in one step, that is in one call of a function of the program or a few,
+    /// for longer than this. Without it they are waited for.
+    pub fn give_up_stuck(&self, limit: Duration) {
+        self.shared.lock().stuck = Some(limit);
     }
     /// True when the newest generation works and nobody is missing.
     pub fn is_settled(&self) -> bool {

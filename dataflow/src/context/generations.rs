@@ -171,6 +171,7 @@ fn take_part(
     allocator: Allocator,
 ) {
     let _entered = Entered::new(generation);
+    let _watched = engine.progress.turns.watch();
     let mut worker = Worker::new(worker_config(engine), allocator, Some(Instant::now()));
     let ready = catch_unwind(AssertUnwindSafe(|| {
         catch_up(&mut worker, engine)?;

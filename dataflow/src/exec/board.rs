@@ -6,6 +6,7 @@
 //! ](Board::interrupt): its workers end, the board is wiped, and whoever waits for a job posts it again for the workers of
 //! the next one.
 
+use super::turns::turn;
 use crate::simulation;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -100,6 +101,7 @@ impl Board {
         // Jobs of an iterative program follow within microseconds: waiting a moment beats two context switches.
         let spin_until = Instant::now() + Duration::from_micros(if workers > 1 { 20 } else { 5 });
         loop {
+            turn();
             if self.is_interrupted() {
                 return None;
             }

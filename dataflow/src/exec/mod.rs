@@ -16,3 +16,4 @@ pub(crate) mod sort;
 pub(crate) mod stage;
 pub(crate) mod table;
 pub mod task;
+pub(crate) mod turns;

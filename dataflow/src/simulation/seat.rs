@@ -4,6 +4,7 @@
 //! let another thread run.
 
 use super::baton::{Baton, Ready};
+use crate::exec::turns::turn;
 use std::any::Any;
 use std::cell::RefCell;
 use std::io;
@@ -82,7 +83,10 @@ pub(crate) fn reach(at: &'static str) {
 #[inline]
 pub(crate) fn step(worker: &mut Worker, patience: Duration, at: &'static str) {
     match seat() {
-        None => worker.step_or_park(Some(patience)),
+        None => {
+            turn();
+            worker.step_or_park(Some(patience))
+        }
         Some(seat) => {
             seat.baton.hand_on(&seat, at, false, None);
             worker.step()

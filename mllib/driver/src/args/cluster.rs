@@ -85,6 +85,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "WHAT", value_enum, default_value_t = OnLoss::Replace, help_heading = "Cluster")]
     pub lost: OnLoss,
 
+    /// Give a process up one of whose workers has been in one call of the program's functions for so long, in seconds
+    /// [default: never]
+    #[arg(long, value_name = "SECONDS", value_parser = finite, help_heading = "Cluster")]
+    pub stuck: Option<f64>,
+
     /// Run another program instead of this one; it must make its context with Context::from_env
     #[arg(long, value_name = "FILE", help_heading = "Cluster")]
     pub program: Option<PathBuf>,

@@ -67,6 +67,11 @@ pub fn run(resolved: &Resolved, args: &RunArgs) -> Result<u8> {
     };
     ctrlc::set_handler(pressed).map_err(|e| Error::usage(format!("signals cannot be caught: {e}")))?;
     let (supervisor, places) = place::open(resolved, args, arguments)?;
+    if let Some(seconds) = args.stuck {
+        let limit =
+            Duration::try_from_secs_f64(seconds).map_err(|e| Error::config("stuck", e.to_string()))?;
+        supervisor.give_up_stuck(limit);
+    }
     let globals = &resolved.cli.globals;
     let membership = supervisor.membership(0);
     let file = RunFile::write(&membership.rendezvous, &membership.secret);

@@ -69,6 +69,7 @@ pub(super) fn document(Answer(launcher, supervisor, status): &Answer) -> Value {
             "state": word(s.state),
             "jobs": s.jobs,
             "heard_seconds": s.heard_seconds,
+            "still_seconds": s.still_seconds,
             "restarts": s.restarts,
         })
     };
@@ -99,9 +100,11 @@ pub(super) fn text(Answer(launcher, supervisor, status): &Answer) -> String {
             s.pid.to_string(),
             s.jobs.to_string(),
             s.heard_seconds.map_or("-".to_string(), |h| format!("{h:.1}")),
+            format!("{:.1}", s.still_seconds),
             s.restarts.to_string(),
         ]
     });
-    let heading = ["process", "state", "host", "address", "pid", "jobs", "heard, s ago", "restarts"];
+    let heading =
+        ["process", "state", "host", "address", "pid", "jobs", "heard, s ago", "in a step, s", "restarts"];
     format!("run {} at {supervisor}{launcher}: {generation}\n{}", status.run, table(&heading, rows))
 }
