@@ -9,6 +9,7 @@ use slackwater_dataflow::{Config, Context, Error, ErrorKind, Result};
 use slackwater_mllib::optimization::Progress;
 use std::io::Read;
 use std::ops::ControlFlow;
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,6 +37,10 @@ pub fn follow_launcher() {
     // The kernel ends it, also if it is stuck. Where it cannot, the pipe remains.
     #[cfg(target_os = "linux")]
     let _ = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL);
+    // If it has ended before that, the kernel says nothing.
+    if is_left() {
+        process::exit(CLUSTER_LOST);
+    }
     if let Some(program) = other {
         let mut command = process::Command::new(&program);
         let e = command.args(std::env::args_os().skip(1)).env_remove(EXECUTE).exec();
@@ -49,6 +54,15 @@ pub fn follow_launcher() {
         process::exit(CLUSTER_LOST);
     };
     let _ = std::thread::Builder::new().name("launcher".to_string()).spawn(watch);
+}
+
+/// True if the other end of the standard input is closed.
+fn is_left() -> bool {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    let stdin = std::io::stdin();
+    let mut ends = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+    let is_told = poll(&mut ends, PollTimeout::ZERO).is_ok_and(|n| n > 0);
+    is_told && ends[0].revents().is_some_and(|e| e.contains(PollFlags::POLLHUP))
 }
 
 /// What a launcher tells each process.

@@ -491,6 +491,19 @@ fn another_program_ends_with_who_started_it() {
     assert!(files(&place.path("many")) == bytes);
 }
 
+/// Whoever has started it may be gone before it has come to its first line.
+#[test]
+fn another_program_is_not_begun_for_nobody() {
+    let place = Place::new();
+    let (theirs, ours) = std::io::pipe().unwrap();
+    drop(ours);
+    let mut command = command(&place, &["60"]);
+    command.env("SLACKWATER_EXECUTE", "sleep").stdin(theirs);
+    let start = Instant::now();
+    assert_eq!(Running::start(command).end().code, Some(5));
+    assert!(start.elapsed() < Duration::from_secs(30), "it slept");
+}
+
 #[test]
 fn waiting_for_a_place_has_an_end() {
     let place = Place::new();
