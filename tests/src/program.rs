@@ -22,6 +22,18 @@ pub const ROUNDS: u64 = 6;
 /// Jobs of the whole program.
 pub const JOBS: u64 = 19;
 
+/// Phases that a job reaches, by number.
+pub const PHASES: [&str; 8] = [
+    "before-agree",
+    "before-stage",
+    "mid-shuffle",
+    "mid-sink",
+    "after-commit",
+    "before-result",
+    "after-result-before-log",
+    "after-log",
+];
+
 /// Tells the test of every task and every stored partition.
 pub fn watch(cx: &Context) -> Subscription {
     let stages: Mutex<BTreeMap<(u64, u32), String>> = Mutex::default();

@@ -1,7 +1,7 @@
 //! Processes of a cluster are lost, and its answers are those of a run in which nothing happened.
 
 use slackwater_tests::cluster::{self, Cluster, Setup};
-use slackwater_tests::program::{JOBS, PARTS, REDUCES, program, undisturbed, watch};
+use slackwater_tests::program::{JOBS, PARTS, PHASES, REDUCES, program, undisturbed, watch};
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,18 +23,6 @@ fn child() {
     };
     cluster::answer(&answer);
 }
-
-/// Phases that a job reaches, by number.
-const PHASES: [&str; 8] = [
-    "before-agree",
-    "before-stage",
-    "mid-shuffle",
-    "mid-sink",
-    "after-commit",
-    "before-result",
-    "after-result-before-log",
-    "after-log",
-];
 
 /// Runs the program with these faults. Nothing if they were not reached; else how its answers differ from `want`.
 fn disturb(faults: &str, want: &str) -> Option<Result<Cluster, String>> {

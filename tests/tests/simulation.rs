@@ -5,6 +5,7 @@
 use slackwater_dataflow::hash::hash_u64;
 use slackwater_dataflow::simulation::{Fault, Faults, Simulated, Simulation};
 use slackwater_dataflow::{Context, Error, ErrorKind, Result};
+use slackwater_tests::program::PHASES;
 use slackwater_tests::small::{Found, PROGRAMS, Program, is_loose, may_fail};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -284,21 +285,13 @@ fn the_kills_go_everywhere() {
         "waits for workers",
         "gathers",
         "runs a stage",
-        "before-agree",
-        "before-stage",
-        "mid-shuffle",
-        "mid-sink",
-        "after-commit",
-        "before-result",
-        "after-result-before-log",
-        "after-log",
         "in-replay",
         "in-catch-up",
         "in-leave",
         "after-leave",
         "begins",
     ];
-    let missing: Vec<_> = points.iter().filter(|p| !seen.contains(**p)).collect();
+    let missing: Vec<_> = points.iter().chain(&PHASES).filter(|p| !seen.contains(**p)).collect();
     assert!(missing.is_empty(), "nobody was killed at {missing:?}; seen: {seen:?}");
 }
 

@@ -22,7 +22,7 @@ Examples:
 
 const SCALE_EXAMPLES: &str = "\
 A process that is added takes its share of the partitions; those of one that goes are computed again elsewhere, from
-what it was computed from. What has been trained and what has been computed stays. Process 0 stays always.
+what it was computed from. What has been trained, and what jobs have given, stays. Process 0 stays always.
 
 Examples:
   slackwater cluster scale 4

@@ -157,6 +157,34 @@ fn what_is_left_is_gone_on_with() {
     assert!(place.fails(2, &["config", "show", "--recovery=half"]).contains("exact, partial"));
 }
 
+/// All are gone, the launcher included: another run, of another number of processes, goes on from the last snapshot.
+#[test]
+fn a_cluster_goes_on_when_all_were_lost() {
+    let place = Place::new();
+    place.write("docs.tsv", triples());
+    let train = ["train", "lda", "--data=docs.tsv", "--topics=4", "--partitions=6", "--epochs=1500"];
+    let train = [&train[..], &["--json", "--overwrite", "--model=m"]].concat();
+    let kept = ["--snapshots=kept", "--snapshot-every=20"];
+    let alone = told(&place, &place.ok(&train));
+    let run = [&["cluster", "run", "-n", "3", "--"], &train[..], &kept].concat();
+    let mut launcher = place.command(&run).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let snapshots = || std::fs::read_dir(place.path("kept")).map_or(0, |entries| entries.count());
+    until("there are snapshots", || snapshots() > 2);
+    let members = children(launcher.id());
+    launcher.kill().unwrap();
+    assert_eq!(launcher.wait().unwrap().code(), None, "it had ended already");
+    until("all end", || members.iter().all(|m| !runs(*m)));
+    let again = [&["cluster", "run", "-n", "2", "--"], &train[..], &kept, &["--resume"]].concat();
+    let again = told(&place, &place.ok(&again));
+    let differ = again.1.iter().zip(&alone.1).filter(|(a, b)| a != b).map(|(a, _)| a.0.display().to_string());
+    // The history of a run begins where it does.
+    let differ: Vec<String> = differ.filter(|name| name != "metadata.json").collect();
+    assert!(differ.is_empty() && again.1.len() == alone.1.len(), "{differ:?} {} {}", again.0, alone.0);
+    for figure in ["log_likelihood", "epochs"] {
+        assert!(again.0[figure].is_number() && again.0[figure] == alone.0[figure], "{figure}");
+    }
+}
+
 /// What was printed before is not printed again.
 #[test]
 fn predictions_are_printed_once() {
