@@ -39,6 +39,7 @@ pub mod save;
 pub mod sink;
 pub mod source;
 pub mod split;
+pub mod table;
 
 pub use codec::{Compression, ExpansionLimit};
 pub use lines::ReadLimits;

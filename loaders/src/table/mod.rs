@@ -1,0 +1,13 @@
+//! Tables: records with named, typed columns, as Arrow batches from the file to the learner.
+//!
+//! * [`RecordBlock`] is a batch of records that can be in a dataset.
+//! * [`TableSource`] is a table in files: its schema, the pieces that it is divided into, and a [`BatchReader`] for each
+//!   piece. Every format is one.
+//! * [`vector`] keeps rows of numbers, dense or sparse, in one column, as Spark does.
+
+mod block;
+mod source;
+pub mod vector;
+
+pub use block::RecordBlock;
+pub use source::{BATCH_ROWS, BatchReader, Scan, TableSource};
