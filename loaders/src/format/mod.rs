@@ -4,5 +4,6 @@ pub mod bag_of_words;
 mod fault;
 pub mod libsvm;
 pub mod libsvm_write;
+pub mod parquet;
 pub mod ratings;
 pub mod text;

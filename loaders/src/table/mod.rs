@@ -8,9 +8,11 @@
 
 mod block;
 pub mod expr;
+pub(crate) mod schema;
 mod source;
 pub mod vector;
 
 pub use block::RecordBlock;
 pub use expr::{Expr, col, lit};
-pub use source::{BATCH_ROWS, BatchReader, Scan, TableSource};
+pub use schema::difference;
+pub use source::{BATCH_ROWS, BatchReader, Scan, TableSource, batch_rows};
