@@ -18,10 +18,11 @@
 //!
 //! A pass of Arrow's kernels over a batch for each operation.
 
-mod eval;
+pub(crate) mod eval;
 mod parse;
 mod prune;
 
+pub(crate) use eval::no_column;
 pub use prune::{ColumnBounds, Stretches};
 
 use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, new_null_array};
