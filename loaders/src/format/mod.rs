@@ -1,5 +1,6 @@
 //! What the bytes of a file mean: one format a module.
 
+pub mod arrow_ipc;
 pub mod bag_of_words;
 mod fault;
 pub mod libsvm;
