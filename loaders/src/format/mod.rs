@@ -3,6 +3,7 @@
 pub mod arrow_ipc;
 pub mod bag_of_words;
 mod fault;
+pub mod json_lines;
 pub mod libsvm;
 pub mod libsvm_write;
 pub mod parquet;
