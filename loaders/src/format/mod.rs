@@ -1,8 +1,10 @@
 //! What the bytes of a file mean: one format a module.
 
 pub mod bag_of_words;
+pub mod csv;
 mod fault;
 pub mod libsvm;
 pub mod libsvm_write;
+mod number;
 pub mod ratings;
 pub mod text;
