@@ -22,7 +22,7 @@ const OPEN: &str =
     "the field begins with a quote, so it goes on to the next one: close it, or read without a quote character";
 const FOUND: &str = "the type was found by looking at the start of the first file: give the type of this column (`types`), or let more of the file be looked at (`infer_bytes`)";
 const GIVEN: &str = "the type of this column was given: give another one, or name what stands for no value (`nulls`)";
-const UTF8: &str = "the file is in another encoding than UTF-8: convert it first, for example with `iconv -f latin1 -t utf-8`";
+pub(super) const UTF8: &str = "the file is in another encoding than UTF-8: convert it first, for example with `iconv -f latin1 -t utf-8`";
 const NULL: &str = "the given schema says that the column always has a value";
 
 /// What is wrong with the record at the start of `bytes`, and how many lines after its first one. The first `length`

@@ -189,8 +189,10 @@ impl Seen {
 
 /// What was found out about the columns.
 pub(super) struct Found {
-    /// The first record, as text.
-    pub first: Vec<String>,
+    /// The fields of the first record.
+    pub first: Vec<Vec<u8>>,
+    /// Where it starts and where it ends.
+    pub range: (usize, usize),
     /// The types of the records after it.
     pub rest: Vec<Kind>,
     /// The types of all records.
@@ -200,10 +202,10 @@ pub(super) struct Found {
 }
 
 /// Looks at the records of a file. `None` if it has none.
-pub(super) fn look(head: &Head, dialect: &Dialect, nulls: &Nulls, options: &CsvOptions) -> Result<Option<Found>> {
+pub(super) fn look(head: &Head, dialect: &Dialect, nulls: &Nulls, options: &CsvOptions) -> Option<Found> {
     let mut records = head.records(dialect);
-    let Some((start, _)) = records.next() else { return Ok(None) };
-    let first = text_fields(head, dialect, start)?;
+    let (start, end) = records.next()?;
+    let first = contents(head, dialect, start);
     let columns = first.len();
     let mut rest = vec![Seen::NOTHING; columns];
     let mut again = false;
@@ -216,7 +218,7 @@ pub(super) fn look(head: &Head, dialect: &Dialect, nulls: &Nulls, options: &CsvO
             if !nulls.has_field(Kind::Boolean, field.content, field.quoted) {
                 rest[i].see(field.content, options.decimal_comma);
             }
-            again = again || (!field.content.is_empty() && field.content == first[i].as_bytes());
+            again = again || (!field.content.is_empty() && field.content == first[i]);
         });
     }
     let mut all = rest.clone();
@@ -236,40 +238,39 @@ pub(super) fn look(head: &Head, dialect: &Dialect, nulls: &Nulls, options: &CsvO
     let other_below = rest.iter().any(|seen| seen.kind() != Kind::Text);
     let distinct = first.iter().collect::<HashSet<_>>().len() == columns;
     let header = text && named && (other_below || (distinct && !again));
-    Ok(Some(Found {
+    Some(Found {
         first,
+        range: (start, end),
         rest: rest.iter().map(Seen::kind).collect(),
         all: all.iter().map(Seen::kind).collect(),
         header,
-    }))
+    })
 }
 
-/// The fields of the first record as text.
-pub(super) fn text_fields(head: &Head, dialect: &Dialect, start: usize) -> Result<Vec<String>> {
-    let mut texts = vec![];
-    let mut bad = None;
-    head.fields(dialect, start, |number, field| {
+/// The fields of a record, without quotes.
+fn contents(head: &Head, dialect: &Dialect, start: usize) -> Vec<Vec<u8>> {
+    let mut contents = vec![];
+    head.fields(dialect, start, |_, field| {
         let mut content = vec![];
         match dialect.quote {
             Some(quote) if field.doubled => undouble(field.content, quote, &mut content),
             _ => content.extend_from_slice(field.content),
         }
-        match String::from_utf8(content) {
-            Ok(text) => texts.push(text),
-            Err(e) => bad = bad.take().or(Some((number, e.into_bytes()))),
-        }
+        contents.push(content);
     });
-    match bad {
-        None => Ok(texts),
-        Some((number, bytes)) => {
+    contents
+}
+
+/// The names in the header at `start`.
+pub(super) fn names(head: &Head, dialect: &Dialect, start: usize) -> Result<Vec<String>> {
+    let text = |(number, content): (usize, Vec<u8>)| {
+        String::from_utf8(content).map_err(|e| {
             let line = 1 + memchr::memchr_iter(b'\n', &head.bytes[..start]).count() as u64;
-            let message = format!("field {} of the first record is not UTF-8", number + 1);
-            Err(BadRecord::at(head.file.name(), line, 0, message)
-                .bytes(&bytes)
-                .hint("is this a text file? If it is in another encoding, convert it first, for example with `iconv -f latin1 -t utf-8`")
-                .into())
-        }
-    }
+            let message = format!("the name of column {} is not UTF-8", number + 1);
+            BadRecord::at(head.file.name(), line, 0, message).bytes(e.as_bytes()).hint(super::careful::UTF8).into()
+        })
+    };
+    contents(head, dialect, start).into_iter().enumerate().map(text).collect()
 }
 
 /// Names that are not empty and all different.

@@ -132,7 +132,7 @@ fn first_file(file: &InputFile, nulls: &Nulls, options: &CsvOptions) -> Result<(
     let head = Head::read(file, options.infer_bytes, options)?;
     let delimiter = options.delimiter.unwrap_or_else(|| infer::delimiter(&head, options));
     let dialect = options.dialect(delimiter);
-    let found = infer::look(&head, &dialect, nulls, options)?;
+    let found = infer::look(&head, &dialect, nulls, options);
     // Without a record, the next file may have some.
     let Some(found) = found else { return Ok((None, head.start())) };
     let given = options.columns.clone();
@@ -143,39 +143,44 @@ fn first_file(file: &InputFile, nulls: &Nulls, options: &CsvOptions) -> Result<(
     let given_names: Option<Vec<String>> =
         given.as_ref().map(|s| s.fields().iter().map(|f| f.name().clone()).collect());
     let header = options.header.unwrap_or_else(|| match &given_names {
-        Some(names) => found.first == *names || (found.header && found.first.len() == names.len()),
+        Some(names) => {
+            let same = found.first.len() == names.len();
+            same && (found.header || found.first.iter().zip(names).all(|(a, b)| a == b.as_bytes()))
+        }
         None => found.header,
     });
-    if let (true, Some(names)) = (header, &given_names)
-        && found.first != *names
+    let header = header.then(|| infer::names(&head, &dialect, found.range.0)).transpose()?;
+    if let (Some(found), Some(names)) = (&header, &given_names)
+        && found != names
     {
-        return Err(infer::names_differ(file, &found.first, names, "the schema given"));
+        return Err(infer::names_differ(file, found, names, "the schema given"));
     }
     let schema = match given {
         Some(schema) => schema,
         None => {
-            let names = match header {
-                true => infer::unique_names(&found.first),
-                false => (0..found.first.len()).map(infer::column_name).collect(),
+            let names = match &header {
+                Some(names) => infer::unique_names(names),
+                None => (0..found.first.len()).map(infer::column_name).collect(),
             };
-            let kinds = if header { &found.rest } else { &found.all };
+            let kinds = if header.is_some() { &found.rest } else { &found.all };
+            let shown = infer::short_list(&names, 0);
             let mut fields: Vec<Field> =
                 names.into_iter().zip(kinds).map(|(n, k)| Field::new(n, k.data_type(), true)).collect();
             for (name, data_type) in &options.types {
                 let field = fields.iter_mut().find(|f| f.name() == name).ok_or_else(|| {
                     let message = format!("{} has no column `{name}`, whose type is given", file.name());
-                    Error::input(message, format!("its columns are: {}", infer::short_list(&found.first, 0)))
+                    Error::input(message, format!("its columns are: {shown}"))
                 })?;
                 field.set_data_type(data_type.clone());
             }
             Arc::new(Schema::new(fields))
         }
     };
-    let data = match header {
-        true => head.records(&dialect).next().map_or(head.start(), |(_, end)| end as u64),
-        false => head.start(),
+    let data = match &header {
+        Some(_) => found.range.1 as u64,
+        None => head.start(),
     };
-    Ok((Some(Known { dialect, schema, header: header.then_some(found.first) }), data))
+    Ok((Some(Known { dialect, schema, header }), data))
 }
 
 /// Where the records of a file start that is not the first; its header must be the same.
@@ -183,7 +188,7 @@ fn other_file(file: &InputFile, known: &Known, options: &CsvOptions) -> Result<u
     let head = Head::of_other(file, options)?;
     let Some(header) = &known.header else { return Ok(head.start()) };
     let Some((start, end)) = head.records(&known.dialect).next() else { return Ok(head.start()) };
-    let names = infer::text_fields(&head, &known.dialect, start)?;
+    let names = infer::names(&head, &known.dialect, start)?;
     if names != *header {
         return Err(infer::names_differ(file, &names, header, "that of the first file"));
     }
