@@ -33,6 +33,7 @@
 
 pub mod codec;
 pub mod format;
+mod guard;
 pub mod lines;
 pub mod read;
 pub mod save;

@@ -6,5 +6,6 @@ mod fault;
 pub mod libsvm;
 pub mod libsvm_write;
 mod number;
+pub mod parquet;
 pub mod ratings;
 pub mod text;

@@ -20,6 +20,21 @@ fn item(of: DataType) -> Arc<Field> {
     Arc::new(Field::new_list_field(of, false))
 }
 
+/// True for columns of vectors, of whatever widths of numbers and names of items.
+pub fn is_vector(of: &DataType) -> bool {
+    let DataType::Struct(fields) = of else { return false };
+    let list = |f: &Field, ok: fn(&DataType) -> bool| match f.data_type() {
+        DataType::List(item) | DataType::LargeList(item) => ok(item.data_type()),
+        _ => false,
+    };
+    fields.len() == 4
+        && fields.iter().map(|f| f.name().as_str()).eq(["type", "size", "indices", "values"])
+        && fields[0].data_type().is_integer()
+        && *fields[1].data_type() == DataType::Int32
+        && list(&fields[2], DataType::is_integer)
+        && list(&fields[3], DataType::is_numeric)
+}
+
 /// The type of a column of vectors.
 pub fn data_type() -> DataType {
     DataType::Struct(fields())

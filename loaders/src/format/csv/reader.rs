@@ -9,14 +9,12 @@ use super::value::Kind;
 use crate::OnBadRecord;
 use crate::lines::{CHUNK_BYTES, count_lines};
 use crate::split::Split;
-use crate::table::{BATCH_ROWS, BatchReader, Scan};
+use crate::table::{BatchReader, Scan, batch_rows};
 use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::SchemaRef;
 use slackwater_dataflow::{BadRecord, Error, Result};
 use std::sync::Arc;
 
-/// A batch has fewer rows if its values, at eight bytes each, would be more bytes than this.
-const VALUES_BYTES: usize = 4 << 20;
 /// A batch ends with the record that makes it as many bytes of the file.
 const BATCH_BYTES_MAX: usize = 16 << 20;
 
@@ -97,7 +95,7 @@ impl CsvReader {
         if none {
             shared.next_starts(piece, first);
         }
-        let rows_max = (VALUES_BYTES / 8 / wanted.len().max(1)).clamp(1, BATCH_ROWS);
+        let rows_max = batch_rows(wanted.len());
         Ok(CsvReader {
             schema: scan.schema(&shared.schema),
             piece,
