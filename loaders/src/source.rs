@@ -115,6 +115,10 @@ impl InputFile {
     pub fn is_splittable(&self) -> bool {
         self.0.compression == Compression::None
     }
+    /// True if it is a clone of `other`.
+    pub(crate) fn is_same(&self, other: &InputFile) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
     /// True if this process alone has it: standard input, a pipe, bytes made while the program runs.
     pub fn is_in_memory(&self) -> bool {
         matches!(self.0.place, Place::Memory(_))

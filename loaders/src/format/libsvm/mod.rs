@@ -31,7 +31,6 @@
 //! Chang and Lin, LIBSVM (README, "Usage of svm-train"); Joachims, SVMlight (comments, `qid`).
 
 mod careful;
-mod number;
 mod row;
 
 use crate::OnBadRecord;

@@ -52,6 +52,52 @@ fn digits(bytes: &[u8]) -> Option<(u64, usize)> {
 /// How many bytes [`short_number`] looks at: a sign, a digit, a point, eight digits and what ends them.
 pub(super) const NUMBER_WINDOW: usize = 12;
 
+/// How many bytes [`decimal`] and [`integer`] look at: a sign, eight digits, a point, eight digits and what ends them.
+pub(super) const DECIMAL_WINDOW: usize = 24;
+
+/// A number with at most seven digits before the point and seven after it, or eight where more cannot follow, without
+/// an exponent, and its length. What other numbers there are is `None`; what follows the number is for the caller to
+/// judge, but it is no digit.
+#[inline(always)]
+pub(super) fn decimal(window: &[u8; DECIMAL_WINDOW]) -> Option<(f64, usize)> {
+    let negative = usize::from(window[0] == b'-');
+    let sign = (negative as u64) << 63;
+    let (whole, places) = digits(&window[negative..])?;
+    if places == 0 || places == 8 {
+        return None;
+    }
+    let point = negative + places;
+    if window[point] != b'.' {
+        return Some((f64::from_bits((whole as f64).to_bits() | sign), point));
+    }
+    let (fraction, count) = digits(window.get(point + 1..)?)?;
+    let end = point + 1 + count;
+    if count == 8 && window[end].is_ascii_digit() {
+        return None;
+    }
+    // At most 15 digits: exact.
+    let mantissa = whole * POWERS_OF_TEN[count & 15] + fraction;
+    let value = mantissa as f64 / POWERS_OF_TEN_F64[count & 15];
+    Some((f64::from_bits(value.to_bits() | sign), end))
+}
+
+/// An integer of at most fifteen digits and its length; as [`decimal`] with what follows.
+#[inline(always)]
+pub(super) fn integer(window: &[u8; DECIMAL_WINDOW]) -> Option<(i64, usize)> {
+    let negative = usize::from(window[0] == b'-');
+    let (mut value, mut places) = digits(&window[negative..])?;
+    if places == 8 {
+        let (more, count) = digits(&window[negative + 8..])?;
+        if count == 8 {
+            return None;
+        }
+        value = value * POWERS_OF_TEN[count & 15] + more;
+        places += count;
+    }
+    let value = value as i64;
+    (places > 0).then_some((if negative == 1 { -value } else { value }, negative + places))
+}
+
 /// A number with one digit before the point and at most eight after it, followed by a blank or the end of the line,
 /// and its length. What other numbers there are is `None`. Without a branch on the sign: signs are hard to predict.
 #[inline(always)]

@@ -1,0 +1,298 @@
+//! The CSV reader against a naive one, whatever the splits, and what it says about what is wrong.
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Date32Type, Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::{Array, RecordBatch};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use proptest::prelude::*;
+use slackwater_dataflow::{BadRecord, Result};
+use slackwater_loaders::format::csv::{CsvOptions, CsvTable};
+use slackwater_loaders::table::{Scan, TableSource};
+use slackwater_loaders::{InputFile, Split};
+use std::sync::Arc;
+
+/// A value, written so that what is different reads different.
+fn show(array: &dyn Array, row: usize) -> String {
+    if array.is_null(row) {
+        return "null".to_string();
+    }
+    match array.data_type() {
+        DataType::Boolean => array.as_boolean().value(row).to_string(),
+        DataType::Int64 => array.as_primitive::<Int64Type>().value(row).to_string(),
+        DataType::Float64 => {
+            let x = array.as_primitive::<Float64Type>().value(row);
+            if x.is_nan() { "NaN".to_string() } else { format!("{x:?}f{:x}", x.to_bits()) }
+        }
+        DataType::Utf8 => format!("{:?}", array.as_string::<i32>().value(row)),
+        DataType::Date32 => format!("day {}", array.as_primitive::<Date32Type>().value(row)),
+        DataType::Timestamp(..) => {
+            format!("µs {}", array.as_primitive::<TimestampMicrosecondType>().value(row))
+        }
+        other => panic!("{other}"),
+    }
+}
+
+type Rows = Vec<Vec<String>>;
+
+fn rows_of(batch: &RecordBatch, into: &mut Rows) {
+    for row in 0..batch.num_rows() {
+        into.push(batch.columns().iter().map(|c| show(c, row)).collect());
+    }
+}
+
+/// All rows of a table, and the bad records; pieces in the order given.
+fn read_pieces(table: &CsvTable, scan: &Scan, order: &[usize]) -> Result<(Rows, Vec<BadRecord>)> {
+    let mut pieces = vec![(vec![], vec![]); table.pieces()];
+    for piece in order {
+        let (rows, bad) = &mut pieces[*piece];
+        let mut reader = table.open(*piece, scan)?;
+        while let Some(batch) = reader.next_batch(&mut |record| {
+            bad.push(record);
+            Ok(())
+        })? {
+            assert!(batch.num_rows() > 0);
+            assert_eq!(batch.schema(), scan.schema(table.schema()));
+            rows_of(&batch, rows);
+        }
+    }
+    let (rows, bad): (Vec<_>, Vec<_>) = pieces.into_iter().unzip();
+    Ok((rows.concat(), bad.concat()))
+}
+
+fn read(table: &CsvTable) -> (Rows, Vec<BadRecord>) {
+    let order: Vec<_> = (0..table.pieces()).collect();
+    read_pieces(table, &Scan::default(), &order).expect("the table can be read")
+}
+
+fn open(text: impl Into<Vec<u8>>, options: &CsvOptions) -> Result<CsvTable> {
+    CsvTable::of_files(&[InputFile::from_bytes("data.csv", text)], 1, options)
+}
+
+/// Columns of text.
+fn texts(names: &[&str]) -> SchemaRef {
+    let fields: Vec<_> = names.iter().map(|n| Field::new(*n, DataType::Utf8, true)).collect();
+    Arc::new(Schema::new(fields))
+}
+
+/// What the types of a table are called, for short.
+fn types(table: &CsvTable) -> String {
+    let names = table.schema().fields().iter().map(|f| match f.data_type() {
+        DataType::Boolean => "b",
+        DataType::Int64 => "i",
+        DataType::Float64 => "f",
+        DataType::Utf8 => "s",
+        DataType::Date32 => "d",
+        DataType::Timestamp(_, None) => "t",
+        DataType::Timestamp(..) => "z",
+        other => panic!("{other}"),
+    });
+    names.collect()
+}
+
+#[test]
+fn a_table_is_read() {
+    let text = "\u{feff}name,n,x,ok,day,at\r\n\"a,\"\"b\"\"\nc\",1,0.5,true,2024-02-29,2024-02-29T12:00:00Z\r\nNA,-2,1e3,false,?,\n,NA,NaN,NA,1970-01-01,1970-01-01 00:00:01Z";
+    let table = open(text, &CsvOptions::default()).unwrap();
+    assert_eq!(types(&table), "sifbdz");
+    let (rows, bad) = read(&table);
+    assert_eq!(bad, []);
+    assert_eq!(
+        rows,
+        [
+            ["\"a,\\\"b\\\"\\nc\"", "1", "0.5f3fe0000000000000", "true", "day 19782", "µs 1709208000000000"],
+            ["null", "-2", "1000.0f408f400000000000", "false", "null", "null"],
+            ["null", "null", "NaN", "null", "day 0", "µs 1000000"],
+        ]
+    );
+}
+
+/// A record, the slow way.
+#[derive(Debug, Default, Clone)]
+struct NaiveRecord {
+    /// Its first line and its last one, from 1.
+    lines: (u64, u64),
+    /// Content, and whether it was quoted.
+    fields: Vec<(Vec<u8>, bool)>,
+    /// A quote is not closed, or something follows it.
+    broken: bool,
+}
+
+/// The grammar as a machine of single bytes.
+fn naive(text: &[u8], delimiter: u8, quote: Option<u8>, comment: Option<u8>) -> Vec<NaiveRecord> {
+    #[derive(PartialEq)]
+    enum At {
+        Record,
+        Comment,
+        Field,
+        Bare,
+        Quoted,
+        Closed,
+        Garbage,
+    }
+    let mut text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text).to_vec();
+    if text.last().is_some_and(|b| *b != b'\n') {
+        text.push(b'\n');
+    }
+    let (mut records, mut record, mut at, mut line) = (vec![], NaiveRecord::default(), At::Record, 1);
+    for (i, &byte) in text.iter().enumerate() {
+        let line_end = byte == b'\n' || (byte == b'\r' && text.get(i + 1) == Some(&b'\n'));
+        if at == At::Record && !line_end {
+            record = NaiveRecord { lines: (line, line), ..Default::default() };
+            at = if Some(byte) == comment { At::Comment } else { At::Field };
+        }
+        if at == At::Field {
+            let quoted = Some(byte) == quote;
+            record.fields.push((vec![], quoted));
+            at = if quoted { At::Quoted } else { At::Bare };
+            if quoted {
+                continue;
+            }
+        }
+        if at == At::Closed && Some(byte) == quote {
+            record.fields.last_mut().unwrap().0.push(byte);
+            at = At::Quoted;
+        } else if at == At::Quoted {
+            if Some(byte) == quote {
+                at = At::Closed;
+            } else {
+                record.fields.last_mut().unwrap().0.push(byte);
+            }
+        } else if at == At::Comment || at == At::Record {
+            if byte == b'\n' {
+                at = At::Record;
+            }
+        } else if byte == delimiter {
+            at = At::Field;
+        } else if byte == b'\n' {
+            record.lines.1 = line;
+            records.push(std::mem::take(&mut record));
+            at = At::Record;
+        } else if at == At::Closed && !line_end {
+            record.broken = true;
+            at = At::Garbage;
+        } else if at == At::Bare && !line_end {
+            record.fields.last_mut().unwrap().0.push(byte);
+        }
+        line += u64::from(byte == b'\n');
+    }
+    if at == At::Quoted {
+        record.broken = true;
+        record.lines.1 = line;
+        records.push(record);
+    }
+    records
+}
+
+/// Rows of text, and between which lines each bad record is.
+fn naive_rows(records: &[NaiveRecord], columns: usize, nulls: &[&str]) -> (Rows, Vec<(u64, u64)>) {
+    let (mut rows, mut bad) = (vec![], vec![]);
+    for record in records {
+        let show = |(content, quoted): &(Vec<u8>, bool)| {
+            let text = std::str::from_utf8(content).ok()?;
+            Some(if !quoted && nulls.contains(&text) { "null".to_string() } else { format!("{text:?}") })
+        };
+        let row: Option<Vec<String>> = record.fields.iter().map(show).collect();
+        match row.filter(|_| record.fields.len() == columns && !record.broken) {
+            Some(row) => rows.push(row),
+            None => bad.push(record.lines),
+        }
+    }
+    (rows, bad)
+}
+
+fn divided(file: &InputFile, cuts: &[prop::sample::Index]) -> Vec<Split> {
+    let mut cuts: Vec<u64> = cuts.iter().map(|c| c.index(file.bytes() as usize + 1) as u64).collect();
+    cuts.extend([0, file.bytes()]);
+    cuts.sort_unstable();
+    cuts.dedup();
+    if cuts.len() == 1 {
+        return vec![Split::whole(file.clone())];
+    }
+    cuts.windows(2).map(|w| Split::new(file.clone(), w[0], w[1])).collect()
+}
+
+/// Text that is mostly right.
+fn a_record() -> impl Strategy<Value = String> {
+    let field = prop_oneof![
+        8 => "[a-c]{0,12}",
+        2 => "[0-9.-]{0,6}",
+        1 => Just("NA".to_string()),
+        1 => "[a\u{e9}\u{20ac} ]{0,4}",
+        4 => "\"[a\n,#;]{0,6}\"",
+        3 => "\"([a\r\n,]{0,2}(\"\")?){0,3}\"",
+        1 => "\"[a\n,]{0,3}\"[a\"]{0,2}",
+        1 => "[ab]\"[a\"]{0,3}",
+        1 => "\"[a\n,]{0,3}",
+        1 => "#[a\",]{0,3}",
+        1 => "a\r",
+    ];
+    let fields = prop_oneof![8 => 3..4usize, 2 => 0..6usize];
+    fields.prop_flat_map(move |n| proptest::collection::vec(field.clone(), n)).prop_map(|f| f.join(","))
+}
+
+fn a_text() -> impl Strategy<Value = String> {
+    let end = prop_oneof![6 => Just("\n"), 2 => Just("\r\n"), 1 => Just("\n\n"), 1 => Just("\n#\"x,\"\n"), 1 => Just("\n#,\"\n")];
+    let mark = prop_oneof![9 => Just(""), 1 => Just("\u{feff}")];
+    let last = prop_oneof![2 => Just(""), 1 => Just("\n")];
+    (mark, proptest::collection::vec((a_record(), end), 0..10), a_record(), last).prop_map(
+        |(mark, records, tail, last)| {
+            let records: String = records.iter().map(|(r, e)| r.clone() + e).collect();
+            format!("{mark}{records}{tail}{last}")
+        },
+    )
+}
+
+fn text_options(comment: bool, nulls: &[&str]) -> CsvOptions {
+    CsvOptions {
+        delimiter: Some(b','),
+        header: Some(false),
+        comment: comment.then_some(b'#'),
+        columns: Some(texts(&["x", "y", "z"])),
+        nulls: nulls.iter().map(|n| n.to_string()).collect(),
+        ..Default::default()
+    }
+}
+
+fn agrees_with_naive(text: &[u8], cuts: &[prop::sample::Index], seed: u64, comment: bool) {
+    let nulls: &[&str] = if seed.is_multiple_of(2) { &["NA", ""] } else { &["a"] };
+    let options = text_options(comment, nulls);
+    let file = InputFile::from_bytes("data.csv", text);
+    let whole = read(&CsvTable::open(vec![Split::whole(file.clone())], &options).unwrap());
+    let (rows, bad) = naive_rows(&naive(text, b',', Some(b'"'), comment.then_some(b'#')), 3, nulls);
+    let shown = text.escape_ascii().to_string();
+    assert_eq!(whole.0, rows, "{shown}");
+    assert_eq!(whole.1.len(), bad.len(), "{:?} for {shown}", whole.1);
+    for (found, lines) in whole.1.iter().zip(bad) {
+        assert!((lines.0..=lines.1).contains(&found.line), "{found} is not in {lines:?} of {shown}");
+        assert!(found.source == "data.csv" && found.column > 0 && !found.hint.is_empty(), "{found:?}");
+    }
+    // Divided, with pieces read in any order, some of them for the second time.
+    let table = CsvTable::open(divided(&file, cuts), &options).unwrap();
+    let pieces = table.pieces() as u64;
+    let mut order: Vec<usize> = (0..pieces as usize).collect();
+    order.sort_by_key(|p| (*p as u64 + 1).wrapping_mul(seed | 1) % 1009);
+    let backwards = read_pieces(&table, &Scan::default(), &order).unwrap();
+    assert_eq!(backwards, whole, "{shown} in {pieces} pieces, {order:?}");
+    assert_eq!(read(&table), whole, "{shown} again");
+    let in_order = read(&CsvTable::open(divided(&file, cuts), &options).unwrap());
+    assert_eq!(in_order, whole, "{shown} in order");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    #[test]
+    fn records_are_those_of_the_naive_reader_whatever_the_splits(
+        text in a_text(), cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..7), seed: u64, comment: bool,
+    ) {
+        agrees_with_naive(text.as_bytes(), &cuts, seed, comment);
+    }
+
+    #[test]
+    fn so_are_those_of_any_bytes(
+        text in proptest::collection::vec(prop::sample::select(b"\",\n\r#ab\xc3\xa9\"\",,\n".to_vec()), 0..60),
+        cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..7), seed: u64, comment: bool,
+    ) {
+        agrees_with_naive(&text, &cuts, seed, comment);
+    }
+}
