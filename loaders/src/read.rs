@@ -14,6 +14,7 @@ use crate::OnBadRecord;
 use crate::format::bag_of_words::{BagFormat, WordCountReader};
 use crate::format::libsvm::{IndexBase, LibsvmOptions, LibsvmReader};
 use crate::format::ratings::RatingsReader;
+use crate::format::records::describe;
 use crate::format::text::{self, TextBlock, TextReader};
 use crate::lines::ReadLimits;
 use crate::source::{InputFile, ResolveOptions, resolve};
@@ -402,14 +403,7 @@ where
         self.splits.len()
     }
     fn describe(&self) -> String {
-        const SHOWN: usize = 3;
-        let mut names: Vec<_> = self.splits.iter().map(|s| s.file().name()).collect();
-        names.dedup();
-        let more = names.len().saturating_sub(SHOWN);
-        names.truncate(SHOWN);
-        let bytes: u64 = self.splits.iter().map(Split::bytes).sum();
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        format!("{} {}{more}, {bytes} bytes", self.format, names.join(", "))
+        describe(self.format, &self.splits)
     }
     fn open(&self, partition: usize, task: &Rc<TaskContext>) -> Result<Box<dyn Cursor<T>>, Stop> {
         let read = (self.open)(&self.splits[partition])?;
