@@ -14,7 +14,7 @@ use crate::OnBadRecord;
 use crate::format::bag_of_words::{BagFormat, WordCountReader};
 use crate::format::libsvm::{IndexBase, LibsvmOptions, LibsvmReader};
 use crate::format::ratings::RatingsReader;
-use crate::format::records::describe;
+use crate::format::records::{RecordSource, describe};
 use crate::format::text::{self, TextBlock, TextReader};
 use crate::lines::ReadLimits;
 use crate::source::{InputFile, ResolveOptions, resolve};
@@ -287,14 +287,14 @@ impl ReadExt for Context {
     }
 }
 
-fn files<P: AsRef<Path>>(cx: &Context, paths: &[P]) -> Result<Vec<InputFile>> {
+pub(crate) fn files<P: AsRef<Path>>(cx: &Context, paths: &[P]) -> Result<Vec<InputFile>> {
     let files = resolve(paths, &ResolveOptions::default())?;
     check_shared(cx, &files)?;
     Ok(files)
 }
 
 /// Every process must have the files.
-fn check_shared(cx: &Context, files: &[InputFile]) -> Result<()> {
+pub(crate) fn check_shared(cx: &Context, files: &[InputFile]) -> Result<()> {
     match files.iter().find(|f| f.is_in_memory()) {
         Some(file) if cx.is_member() => Err(Error::input(
             format!("{} belongs to one process, and this is a cluster of several", file.name()),
@@ -407,6 +407,25 @@ where
     }
     fn open(&self, partition: usize, task: &Rc<TaskContext>) -> Result<Box<dyn Cursor<T>>, Stop> {
         let read = (self.open)(&self.splits[partition])?;
+        Ok(Box::new(FileCursor { read, buffer: vec![], task: task.clone() }))
+    }
+}
+
+/// A source of typed records as one of datasets.
+pub(crate) struct Records<S>(pub S);
+
+impl<T: Data, S: RecordSource<Record = T> + 'static> Source<T> for Records<S> {
+    fn partitions(&self) -> usize {
+        self.0.pieces()
+    }
+    fn describe(&self) -> String {
+        self.0.describe()
+    }
+    fn open(&self, partition: usize, task: &Rc<TaskContext>) -> Result<Box<dyn Cursor<T>>, Stop> {
+        let mut reader = self.0.open(partition)?;
+        let read = move |into: &mut Vec<T>, on_bad: &mut OnBadRecord<'_>| {
+            reader.read_into(into, TaskContext::chunk_records::<T>(), on_bad)
+        };
         Ok(Box::new(FileCursor { read, buffer: vec![], task: task.clone() }))
     }
 }

@@ -1,10 +1,15 @@
 //! What the bytes of a file mean: one format a module.
 
+pub mod adjacency;
 pub mod bag_of_words;
+pub mod dimacs;
+pub mod edges;
 mod fault;
+pub mod graph;
 pub mod libsvm;
 pub mod libsvm_write;
 pub mod matrix_market;
+pub mod metis;
 pub mod ratings;
 pub mod records;
 #[cfg(test)]

@@ -157,23 +157,13 @@ impl<T> BatchReader for Batches<T> {
     }
 }
 
-/// Where a line is.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Place {
-    /// True for the first line of a file.
-    pub first: bool,
-    /// Its number among the lines of the piece after the head, from 0.
-    pub number: u64,
-}
-
 /// The lines of a piece of a file, without their ends and without the head of the file.
 pub(crate) struct LineRecords {
     chunks: LineChunks,
     /// Where the records begin: what is before is left out.
     head_bytes: u64,
-    /// Lines of this piece read so far, and those of them that are after the head.
+    /// Lines of this piece read so far.
     lines: u64,
-    records: u64,
     /// Lines of the file before this piece, once a position has been asked for.
     lines_before: Option<u64>,
 }
@@ -182,7 +172,7 @@ impl LineRecords {
     /// Opens the split's file, of which the first `head_bytes` (of what is unpacked) hold no records.
     pub fn open(split: &Split, limits: ReadLimits, head_bytes: u64) -> Result<Self> {
         let chunks = LineChunks::open(split, limits)?;
-        Ok(LineRecords { chunks, head_bytes, lines: 0, records: 0, lines_before: None })
+        Ok(LineRecords { chunks, head_bytes, lines: 0, lines_before: None })
     }
 
     /// The split that is read.
@@ -194,21 +184,19 @@ impl LineRecords {
     pub fn next<T>(
         &mut self,
         on_bad: &mut OnBadRecord<'_>,
-        mut parse: impl FnMut(&[u8], Place) -> Result<Option<T>, Fault>,
+        mut parse: impl FnMut(&[u8]) -> Result<Option<T>, Fault>,
     ) -> Result<Option<T>> {
         while self.chunks.fill()? {
             let at = self.chunks.position();
             let (bytes, _) = self.chunks.lines();
             let end = memchr(b'\n', bytes).expect("lines end with a line feed");
             let line = bytes[..end].strip_suffix(b"\r").unwrap_or(&bytes[..end]);
-            let first = self.lines == 0 && self.chunks.split().start() == 0;
             let parsed = match at < self.head_bytes {
                 true => Ok(None),
-                false => parse(line, Place { first, number: self.records }),
+                false => parse(line),
             };
             self.chunks.consume(end + 1);
             self.lines += 1;
-            self.records += u64::from(at >= self.head_bytes);
             match parsed {
                 Ok(Some(record)) => return Ok(Some(record)),
                 Ok(None) => {}
@@ -249,6 +237,31 @@ pub(crate) fn read_head(
         chunks.consume(end + 1);
     }
     Ok(chunks.position())
+}
+
+/// Records of which one line gives several, waiting to be taken.
+pub(crate) struct Pending<T> {
+    items: Vec<T>,
+    at: usize,
+}
+
+impl<T: Copy> Pending<T> {
+    pub fn new() -> Self {
+        Pending { items: vec![], at: 0 }
+    }
+    /// The next one, if any is left of the last line.
+    #[inline]
+    pub fn take(&mut self) -> Option<T> {
+        let item = self.items.get(self.at).copied();
+        self.at += 1;
+        item
+    }
+    /// Takes what `parse` makes of a line, unless it is at fault.
+    pub fn fill(&mut self, parse: impl FnOnce(&mut Vec<T>) -> Result<(), Fault>) -> Result<(), Fault> {
+        self.items.clear();
+        self.at = 0;
+        parse(&mut self.items).inspect_err(|_| self.items.clear())
+    }
 }
 
 /// How many of a piece's lines are records, and how many words they have, counted before they are read.
@@ -299,7 +312,7 @@ impl Counts {
         for split in &splits[..splits.len() - 1] {
             let mut sum = sums[sums.len() - 1];
             let mut lines = LineRecords::open(split, limits, head_bytes)?;
-            lines.next(&mut |bad| Err(bad.into()), |line, _| {
+            lines.next(&mut |bad| Err(bad.into()), |line| {
                 sum = sum + count(line);
                 Ok(None::<()>)
             })?;
@@ -321,10 +334,6 @@ pub(crate) struct Words<'a> {
 impl<'a> Words<'a> {
     pub fn of(line: &'a [u8]) -> Self {
         Words { line, at: 0 }
-    }
-    /// The column after the last word read.
-    pub fn at(&self) -> usize {
-        self.at
     }
     /// The next word, or the fault that there is none: `what` is missing.
     #[inline]

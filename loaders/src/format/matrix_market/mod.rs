@@ -173,7 +173,7 @@ impl RecordReader for EntryReader {
             return Ok(Some(entry));
         }
         let EntryReader { lines, header, entries, cell, .. } = self;
-        let entry = lines.next(on_bad, |line, _| {
+        let entry = lines.next(on_bad, |line| {
             if !is_entry(line) {
                 return Ok(None);
             }
