@@ -6,6 +6,7 @@ pub mod dimacs;
 pub mod edges;
 mod fault;
 pub mod graph;
+pub mod idx;
 pub mod libsvm;
 pub mod libsvm_write;
 pub mod matrix_market;
@@ -15,3 +16,4 @@ pub mod records;
 #[cfg(test)]
 mod testing;
 pub mod text;
+pub mod vowpal_wabbit;
