@@ -5,7 +5,7 @@
 //! ```text
 //! file    = [header] { line }
 //! line    = [blanks] [user sep item sep rating [sep anything]] ["\r"] "\n"
-//! sep     = blanks, or "," with or without blanks around it
+//! sep     = blanks, or "," or "::" with or without blanks around it
 //! blanks  = one or more of space, tab
 //! user, item = digits, below 2^31
 //! rating  = decimal number, finite in 32 bits
@@ -172,10 +172,17 @@ impl<'a> Fields<'a> {
     pub(super) fn next(&mut self) -> (usize, &'a [u8]) {
         self.skip_blanks();
         let start = self.at;
-        self.at += self.line[start..].iter().take_while(|b| !blank(b) && **b != b',').count();
+        let ends =
+            |at: usize, b: &u8| blank(b) || *b == b',' || (*b == b':' && self.line[at..].starts_with(b"::"));
+        let rest = self.line[start..].iter().enumerate();
+        self.at = rest.take_while(|(i, b)| !ends(start + i, b)).count() + start;
         let field = &self.line[start..self.at];
         self.skip_blanks();
-        self.at += usize::from(self.line.get(self.at) == Some(&b','));
+        self.at += match &self.line[self.at..] {
+            [b',', ..] => 1,
+            [b':', b':', ..] => 2,
+            _ => 0,
+        };
         (start, field)
     }
 }

@@ -68,3 +68,12 @@ pub fn bzip2(bytes: &[u8]) -> Vec<u8> {
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
+
+/// Where real data sets are; `None`, with a word about it, where they are not.
+pub fn data() -> Option<std::path::PathBuf> {
+    let data = std::env::var_os("SLACKWATER_DATA").map(std::path::PathBuf::from);
+    if data.is_none() {
+        eprintln!("not run: SLACKWATER_DATA does not say where the data sets are");
+    }
+    data
+}

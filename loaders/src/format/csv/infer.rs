@@ -1,8 +1,8 @@
 //! What can be known of a file by looking at its start: delimiter, header, names, types.
 
+use super::CsvOptions;
 use super::fields::{Dialect, Field, undouble};
 use super::value::{self, Kind, Nulls};
-use super::CsvOptions;
 use crate::codec::Decoder;
 use crate::lines::PADDING;
 use crate::source::InputFile;
@@ -118,7 +118,8 @@ pub(super) fn delimiter(head: &Head, options: &CsvOptions) -> u8 {
             continue;
         }
         let dialect = options.dialect(candidate);
-        let mut counts = head.records(&dialect).take(RECORDS_MAX).map(|(at, _)| head.fields(&dialect, at, |_, _| ()));
+        let mut counts =
+            head.records(&dialect).take(RECORDS_MAX).map(|(at, _)| head.fields(&dialect, at, |_, _| ()));
         let first = counts.next().unwrap_or(0);
         if first < 2 {
             continue;
@@ -267,7 +268,10 @@ pub(super) fn names(head: &Head, dialect: &Dialect, start: usize) -> Result<Vec<
         String::from_utf8(content).map_err(|e| {
             let line = 1 + memchr::memchr_iter(b'\n', &head.bytes[..start]).count() as u64;
             let message = format!("the name of column {} is not UTF-8", number + 1);
-            BadRecord::at(head.file.name(), line, 0, message).bytes(e.as_bytes()).hint(super::careful::UTF8).into()
+            BadRecord::at(head.file.name(), line, 0, message)
+                .bytes(e.as_bytes())
+                .hint(super::careful::UTF8)
+                .into()
         })
     };
     contents(head, dialect, start).into_iter().enumerate().map(text).collect()

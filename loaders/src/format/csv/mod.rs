@@ -132,8 +132,7 @@ impl CsvOptions {
 
     /// Checks the values; the error names the setting.
     pub fn check(&self) -> Result<()> {
-        let named =
-            [("delimiter", self.delimiter), ("quote", self.quote), ("comment", self.comment)];
+        let named = [("delimiter", self.delimiter), ("quote", self.quote), ("comment", self.comment)];
         for (i, (name, byte)) in named.iter().enumerate() {
             let Some(byte) = byte else { continue };
             if !byte.is_ascii() || matches!(byte, b'\n' | b'\r' | 0) {
