@@ -35,6 +35,7 @@ pub mod codec;
 pub mod format;
 mod guard;
 pub mod lines;
+pub mod open;
 pub mod read;
 pub mod read_graph;
 pub mod save;
@@ -45,6 +46,7 @@ pub mod table;
 
 pub use codec::{Compression, ExpansionLimit};
 pub use lines::ReadLimits;
+pub use open::{Format, TableOptions, open_table};
 pub use read::{ReadExt, Splitting};
 pub use read_graph::ReadGraphExt;
 pub use save::{SaveLibsvm, SaveText};

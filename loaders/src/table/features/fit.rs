@@ -119,13 +119,13 @@ impl FeatureMap {
     pub fn fit(frame: &Frame, options: &FeatureOptions) -> Result<FeatureMap> {
         let schema = frame.schema();
         let label = label_name(schema, options)?;
+        let whole = schema.field_with_name("features").is_ok_and(|f| vector::is_vector(f.data_type()));
         let names: Vec<String> = match options.features.is_empty() {
-            true => schema
-                .fields()
-                .iter()
-                .map(|f| f.name().clone())
-                .filter(|n| Some(n) != label.as_ref())
-                .collect(),
+            true if whole => vec!["features".to_string()],
+            true => {
+                let names = schema.fields().iter().map(|f| f.name().clone());
+                names.filter(|n| Some(n) != label.as_ref()).collect()
+            }
             false => options.features.clone(),
         };
         if names.is_empty() {
