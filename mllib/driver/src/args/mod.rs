@@ -29,7 +29,7 @@ pub use coding::SparseCodingArgs;
 pub use factorization::MatrixFactorizationArgs;
 pub use generate::{ClassificationArgs, GenerateArgs, GenerateCommand};
 pub use global::{Globals, ProgressWhen};
-pub use input::{HeldOutArgs, InputArgs, ReadArgs};
+pub use input::{ColumnArgs, HeldOutArgs, InputArgs, ReadArgs};
 pub use metric::{DistanceMetricArgs, NEIGHBOURS};
 pub use network::NeuralNetworkArgs;
 pub use other::{
