@@ -2,12 +2,15 @@
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Float64Type, Int64Type, TimestampMicrosecondType};
-use arrow_array::{Array, RecordBatch};
+use arrow_array::{
+    Array, ArrayRef, BooleanArray, Date32Array, Float64Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray,
+};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use proptest::prelude::*;
 use slackwater_dataflow::{BadRecord, Result};
-use slackwater_loaders::format::csv::{CsvOptions, CsvTable};
-use slackwater_loaders::table::{Scan, TableSource};
+use slackwater_loaders::format::csv::{CsvOptions, CsvTable, CsvWriteOptions, CsvWriter};
+use slackwater_loaders::table::{BatchWriter, Scan, TableSource};
 use slackwater_loaders::{InputFile, Split};
 use std::sync::Arc;
 
@@ -294,5 +297,75 @@ proptest! {
         cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..7), seed: u64, comment: bool,
     ) {
         agrees_with_naive(&text, &cuts, seed, comment);
+    }
+}
+
+/// The parts of a table of all types, by row.
+type Values = (Option<bool>, Option<i64>, Option<f64>, Option<String>, Option<i32>, Option<i64>);
+
+fn some_values() -> impl Strategy<Value = Values> {
+    let text = prop_oneof![
+        "[a-z ]{0,6}",
+        "[\",\n\r\t;#\u{feff}\u{e9}]{0,5}",
+        prop::sample::select(vec!["NA", "null", "?", "NULL", "N/A", "", "1", "true", "2024-01-01"]).prop_map(String::from),
+    ];
+    (
+        any::<Option<bool>>(),
+        any::<Option<i64>>(),
+        prop_oneof![any::<Option<f64>>(), prop::sample::select(vec![Some(0.0), Some(-0.0), Some(1.0), Some(f64::NAN), Some(1e300)])],
+        proptest::option::of(text),
+        proptest::option::of(-719_528i32..2_932_897),
+        proptest::option::of(-62_167_219_200_000_000i64..253_402_300_800_000_000),
+    )
+}
+
+fn batch_of(rows: &[Values]) -> RecordBatch {
+    let columns: [(&str, ArrayRef); 6] = [
+        ("b", Arc::new(rows.iter().map(|r| r.0).collect::<BooleanArray>())),
+        ("i", Arc::new(rows.iter().map(|r| r.1).collect::<Int64Array>())),
+        ("x", Arc::new(rows.iter().map(|r| r.2).collect::<Float64Array>())),
+        ("a \"text\", so", Arc::new(rows.iter().map(|r| r.3.clone()).collect::<StringArray>())),
+        ("d", Arc::new(rows.iter().map(|r| r.4).collect::<Date32Array>())),
+        ("t", Arc::new(rows.iter().map(|r| r.5).collect::<TimestampMicrosecondArray>().with_timezone("UTC"))),
+    ];
+    RecordBatch::try_from_iter_with_nullable(columns.map(|(name, array)| (name, array, true))).unwrap()
+}
+
+fn written(batches: &[RecordBatch], options: &CsvWriteOptions) -> Result<Vec<u8>> {
+    let mut text = vec![];
+    let mut writer = Box::new(CsvWriter::new("out.csv", &mut text, &batches[0].schema(), options)?);
+    batches.iter().try_for_each(|batch| writer.write(batch))?;
+    writer.finish()?;
+    Ok(text)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn what_is_written_reads_back(
+        rows in proptest::collection::vec(some_values(), 0..12),
+        columns in prop::sample::subsequence((0..6usize).collect::<Vec<_>>(), 1..=6),
+        delimiter in prop::sample::select(b",\t;|".to_vec()),
+        header: bool,
+        cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..4),
+        at in any::<prop::sample::Index>(),
+    ) {
+        let batch = batch_of(&rows).project(&columns).unwrap();
+        let cut = at.index(rows.len() + 1);
+        let parts = [batch.slice(0, cut), batch.slice(cut, rows.len() - cut)];
+        let text = written(&parts, &CsvWriteOptions { delimiter, header }).unwrap();
+        let file = InputFile::from_bytes("out.csv", text.clone());
+        let options = CsvOptions {
+            delimiter: Some(delimiter),
+            header: Some(header),
+            columns: Some(batch.schema()),
+            ..Default::default()
+        };
+        let (found, bad) = read(&CsvTable::open(divided(&file, &cuts), &options).unwrap());
+        let mut want = vec![];
+        rows_of(&batch, &mut want);
+        prop_assert_eq!(bad, vec![], "{}", text.escape_ascii());
+        prop_assert_eq!(found, want, "{}", text.escape_ascii());
     }
 }

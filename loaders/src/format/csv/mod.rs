@@ -65,8 +65,10 @@ mod scan;
 mod starts;
 mod table;
 mod value;
+mod write;
 
 pub use table::CsvTable;
+pub use write::{CsvWriteOptions, CsvWriter};
 
 use crate::lines::ReadLimits;
 use arrow_schema::{DataType, SchemaRef};
