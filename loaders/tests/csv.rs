@@ -114,10 +114,10 @@ fn a_table_is_read() {
 struct NaiveRecord {
     /// Its first line and its last one, from 1.
     lines: (u64, u64),
-    /// Content, and whether it was quoted.
-    fields: Vec<(Vec<u8>, bool)>,
-    /// A quote is not closed, or something follows it.
-    broken: bool,
+    /// Content, whether it was quoted, and whether something followed the quote.
+    fields: Vec<(Vec<u8>, bool, bool)>,
+    /// The last quote is not closed.
+    open: bool,
 }
 
 /// The grammar as a machine of single bytes.
@@ -145,7 +145,7 @@ fn naive(text: &[u8], delimiter: u8, quote: Option<u8>, comment: Option<u8>) -> 
         }
         if at == At::Field {
             let quoted = Some(byte) == quote;
-            record.fields.push((vec![], quoted));
+            record.fields.push((vec![], quoted, false));
             at = if quoted { At::Quoted } else { At::Bare };
             if quoted {
                 continue;
@@ -171,7 +171,7 @@ fn naive(text: &[u8], delimiter: u8, quote: Option<u8>, comment: Option<u8>) -> 
             records.push(std::mem::take(&mut record));
             at = At::Record;
         } else if at == At::Closed && !line_end {
-            record.broken = true;
+            record.fields.last_mut().unwrap().2 = true;
             at = At::Garbage;
         } else if at == At::Bare && !line_end {
             record.fields.last_mut().unwrap().0.push(byte);
@@ -179,23 +179,29 @@ fn naive(text: &[u8], delimiter: u8, quote: Option<u8>, comment: Option<u8>) -> 
         line += u64::from(byte == b'\n');
     }
     if at == At::Quoted {
-        record.broken = true;
+        record.open = true;
         record.lines.1 = line;
         records.push(record);
     }
     records
 }
 
-/// Rows of text, and between which lines each bad record is.
-fn naive_rows(records: &[NaiveRecord], columns: usize, nulls: &[&str]) -> (Rows, Vec<(u64, u64)>) {
+/// Rows of some columns of text, and between which lines each bad record is.
+fn naive_rows(
+    records: &[NaiveRecord],
+    columns: usize,
+    wanted: &[usize],
+    nulls: &[&str],
+) -> (Rows, Vec<(u64, u64)>) {
     let (mut rows, mut bad) = (vec![], vec![]);
     for record in records {
-        let show = |(content, quoted): &(Vec<u8>, bool)| {
-            let text = std::str::from_utf8(content).ok()?;
+        let show = |number: &usize| {
+            let (content, quoted, garbage) = record.fields.get(*number)?;
+            let text = std::str::from_utf8(content).ok().filter(|_| !garbage)?;
             Some(if !quoted && nulls.contains(&text) { "null".to_string() } else { format!("{text:?}") })
         };
-        let row: Option<Vec<String>> = record.fields.iter().map(show).collect();
-        match row.filter(|_| record.fields.len() == columns && !record.broken) {
+        let row: Option<Vec<String>> = wanted.iter().map(show).collect();
+        match row.filter(|_| record.fields.len() == columns && !record.open) {
             Some(row) => rows.push(row),
             None => bad.push(record.lines),
         }
@@ -256,12 +262,21 @@ fn text_options(comment: bool, nulls: &[&str]) -> CsvOptions {
     }
 }
 
-fn agrees_with_naive(text: &[u8], cuts: &[prop::sample::Index], seed: u64, comment: bool) {
-    let nulls: &[&str] = if seed.is_multiple_of(2) { &["NA", ""] } else { &["a"] };
-    let options = text_options(comment, nulls);
+/// What a scan for `wanted` gives of a text, divided at `cuts`, is what the naive reader makes of it.
+fn agrees_with_naive(
+    text: &[u8],
+    records: &[NaiveRecord],
+    cuts: &[prop::sample::Index],
+    seed: u64,
+    options: &CsvOptions,
+    wanted: &[usize],
+) {
     let file = InputFile::from_bytes("data.csv", text);
-    let whole = read(&CsvTable::open(vec![Split::whole(file.clone())], &options).unwrap());
-    let (rows, bad) = naive_rows(&naive(text, b',', Some(b'"'), comment.then_some(b'#')), 3, nulls);
+    let scan = Scan { columns: Some(wanted.to_vec()), ..Default::default() };
+    let whole = CsvTable::open(vec![Split::whole(file.clone())], options).unwrap();
+    let whole = read_pieces(&whole, &scan, &[0]).unwrap();
+    let nulls: Vec<&str> = options.nulls.iter().map(String::as_str).collect();
+    let (rows, bad) = naive_rows(records, 3, wanted, &nulls);
     let shown = text.escape_ascii().to_string();
     assert_eq!(whole.0, rows, "{shown}");
     assert_eq!(whole.1.len(), bad.len(), "{:?} for {shown}", whole.1);
@@ -269,16 +284,24 @@ fn agrees_with_naive(text: &[u8], cuts: &[prop::sample::Index], seed: u64, comme
         assert!((lines.0..=lines.1).contains(&found.line), "{found} is not in {lines:?} of {shown}");
         assert!(found.source == "data.csv" && found.column > 0 && !found.hint.is_empty(), "{found:?}");
     }
-    // Divided, with pieces read in any order, some of them for the second time.
-    let table = CsvTable::open(divided(&file, cuts), &options).unwrap();
-    let pieces = table.pieces() as u64;
-    let mut order: Vec<usize> = (0..pieces as usize).collect();
+    // Divided, with pieces read in any order; then again, when more is known; and in order.
+    let table = CsvTable::open(divided(&file, cuts), options).unwrap();
+    let in_order: Vec<usize> = (0..table.pieces()).collect();
+    let mut order = in_order.clone();
     order.sort_by_key(|p| (*p as u64 + 1).wrapping_mul(seed | 1) % 1009);
-    let backwards = read_pieces(&table, &Scan::default(), &order).unwrap();
-    assert_eq!(backwards, whole, "{shown} in {pieces} pieces, {order:?}");
-    assert_eq!(read(&table), whole, "{shown} again");
-    let in_order = read(&CsvTable::open(divided(&file, cuts), &options).unwrap());
-    assert_eq!(in_order, whole, "{shown} in order");
+    assert_eq!(read_pieces(&table, &scan, &order).unwrap(), whole, "{shown} in order {order:?}");
+    assert_eq!(read_pieces(&table, &scan, &in_order).unwrap(), whole, "{shown} again");
+    let table = CsvTable::open(divided(&file, cuts), options).unwrap();
+    assert_eq!(read_pieces(&table, &scan, &in_order).unwrap(), whole, "{shown} in order");
+}
+
+fn wanted_columns() -> impl Strategy<Value = Vec<usize>> {
+    prop_oneof![Just(vec![0, 1, 2]), proptest::collection::vec(0..3usize, 0..4)]
+}
+
+/// Splits at any places.
+fn cuts() -> impl Strategy<Value = Vec<prop::sample::Index>> {
+    proptest::collection::vec(any::<prop::sample::Index>(), 0..7)
 }
 
 proptest! {
@@ -286,17 +309,128 @@ proptest! {
 
     #[test]
     fn records_are_those_of_the_naive_reader_whatever_the_splits(
-        text in a_text(), cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..7), seed: u64, comment: bool,
+        text in a_text(), cuts in cuts(), seed: u64, comment: bool, wanted in wanted_columns(),
     ) {
-        agrees_with_naive(text.as_bytes(), &cuts, seed, comment);
+        let options = text_options(comment, if seed.is_multiple_of(2) { &["NA", ""] } else { &["a"] });
+        let records = naive(text.as_bytes(), b',', options.quote, options.comment);
+        agrees_with_naive(text.as_bytes(), &records, &cuts, seed, &options, &wanted);
     }
 
     #[test]
     fn so_are_those_of_any_bytes(
         text in proptest::collection::vec(prop::sample::select(b"\",\n\r#ab\xc3\xa9\"\",,\n".to_vec()), 0..60),
-        cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..7), seed: u64, comment: bool,
+        cuts in cuts(), seed: u64, comment: bool, wanted in wanted_columns(),
     ) {
-        agrees_with_naive(&text, &cuts, seed, comment);
+        let options = text_options(comment, &[""]);
+        let records = naive(&text, b',', options.quote, options.comment);
+        agrees_with_naive(&text, &records, &cuts, seed, &options, &wanted);
+    }
+
+    #[test]
+    fn so_are_those_of_text_without_quotes(text in a_text(), cuts in cuts(), seed: u64, wanted in wanted_columns()) {
+        let options = CsvOptions { quote: None, ..text_options(true, &[]) };
+        let records = naive(text.as_bytes(), b',', options.quote, options.comment);
+        agrees_with_naive(text.as_bytes(), &records, &cuts, seed, &options, &wanted);
+    }
+
+    #[test]
+    fn so_are_those_where_every_line_is_a_record(
+        text in a_text(), cuts in cuts(), seed: u64, comment: bool, wanted in wanted_columns(),
+    ) {
+        let options = CsvOptions { quoted_line_ends: false, ..text_options(comment, &["NA"]) };
+        let mut records = vec![];
+        for (i, line) in text.split('\n').enumerate() {
+            for mut record in naive((line.to_string() + "\n").as_bytes(), b',', options.quote, options.comment) {
+                // What is left open reaches beyond the line that was given.
+                record.lines = (i as u64 + 1, i as u64 + 1);
+                records.push(record);
+            }
+        }
+        agrees_with_naive(text.as_bytes(), &records, &cuts, seed, &options, &wanted);
+    }
+
+    #[test]
+    fn values_are_those_of_std(
+        rows in proptest::collection::vec(proptest::collection::vec(a_value(), 4), 0..12), cuts in cuts(), end in "\r?\n",
+    ) {
+        let kinds = [DataType::Float64, DataType::Int64, DataType::Boolean, DataType::Float64];
+        let fields: Vec<_> = kinds.iter().enumerate().map(|(i, t)| Field::new(format!("c{i}"), t.clone(), true)).collect();
+        let options = CsvOptions {
+            header: Some(false),
+            delimiter: Some(b','),
+            columns: Some(Arc::new(Schema::new(fields))),
+            ..Default::default()
+        };
+        let text: String = rows.iter().map(|r| r.join(",") + &end).collect();
+        let file = InputFile::from_bytes("data.csv", text.clone());
+        let found = read(&CsvTable::open(divided(&file, &cuts), &options).unwrap());
+        let (mut want, mut bad) = (vec![], vec![]);
+        for (i, row) in rows.iter().enumerate() {
+            let values: Vec<Option<String>> =
+                row.iter().zip(&kinds).map(|(text, kind)| naive_value(text, kind)).collect();
+            match values.iter().position(Option::is_none) {
+                None => want.push(values.into_iter().flatten().collect::<Vec<_>>()),
+                Some(at) => bad.push((i as u64 + 1, 1 + row[..at].iter().map(|f| f.len() as u64 + 1).sum::<u64>())),
+            }
+        }
+        prop_assert_eq!(found.0, want, "{}", text);
+        let places: Vec<_> = found.1.iter().map(|b| (b.line, b.column)).collect();
+        prop_assert_eq!(places, bad, "{}", text);
+    }
+
+    /// Nothing is given: whatever is found, nothing panics, and pieces are as the whole.
+    #[test]
+    fn any_bytes_at_all_are_read_without_a_panic(
+        bytes in prop_oneof![
+            any::<Vec<u8>>(),
+            proptest::collection::vec(prop::sample::select(b"\",\n\r#\t;|1.-enatrueNA ?:T\xc3\xa9\0".to_vec()), 0..200),
+        ],
+        cuts in cuts(), comment: bool, header: Option<bool>,
+    ) {
+        let options = CsvOptions { comment: comment.then_some(b'#'), header, infer_bytes: 40, ..Default::default() };
+        let file = InputFile::from_bytes("any", bytes);
+        if let Ok(table) = CsvTable::of_files(std::slice::from_ref(&file), 1, &options) {
+            let whole = read(&table);
+            if file.is_splittable() {
+                prop_assert_eq!(read(&CsvTable::open(divided(&file, &cuts), &options).unwrap()), whole);
+            }
+        }
+    }
+}
+
+/// A field of a number or a boolean, mostly right.
+fn a_value() -> impl Strategy<Value = String> {
+    let plain = prop_oneof![
+        4 => "-?[0-9]{1,9}\\.[0-9]{1,9}",
+        3 => "-?[0-9]{1,17}",
+        2 => "[+-]?[0-9]{0,20}(\\.[0-9]{0,20})?([eE][+-]?[0-9]{1,3})?",
+        2 => any::<f64>().prop_map(|x| format!("{x:?}")),
+        2 => any::<i64>().prop_map(|x| x.to_string()),
+        3 => prop::sample::select(vec!["true", "FALSE", "True", "tru", "T", "NA", "", "?", "nan", "-inf", "NaN", "null"])
+            .prop_map(String::from),
+    ];
+    let around = prop::sample::select(vec![("", ""), ("", ""), ("", ""), (" ", ""), ("", "\t "), ("\"", "\""), ("\" ", "\"")]);
+    (around, plain).prop_map(|((before, after), value)| format!("{before}{value}{after}"))
+}
+
+/// The value of a field; `None` if it is not one.
+fn naive_value(text: &str, kind: &DataType) -> Option<String> {
+    let quoted = text.strip_prefix('"').and_then(|t| t.strip_suffix('"'));
+    let text = quoted.unwrap_or(text).trim_matches([' ', '\t']);
+    if text.is_empty() || (quoted.is_none() && ["NA", "N/A", "null", "NULL", "?"].contains(&text)) {
+        return Some("null".to_string());
+    }
+    match kind {
+        DataType::Float64 => {
+            let x: f64 = text.parse().ok()?;
+            Some(if x.is_nan() { "NaN".to_string() } else { format!("{x:?}f{:x}", x.to_bits()) })
+        }
+        DataType::Int64 => text.parse::<i64>().ok().map(|x| x.to_string()),
+        _ => match text {
+            "true" | "True" | "TRUE" => Some("true".to_string()),
+            "false" | "False" | "FALSE" => Some("false".to_string()),
+            _ => None,
+        },
     }
 }
 
