@@ -62,7 +62,8 @@ fn long_digits(rows: usize) -> String {
 }
 
 fn mixed(rows: usize) -> String {
-    const WORDS: [&str; 8] = ["alpha", "beta", "gamma ray", "d", "epsilon eridani", "zeta", "eta", "theta wave"];
+    const WORDS: [&str; 8] =
+        ["alpha", "beta", "gamma ray", "d", "epsilon eridani", "zeta", "eta", "theta wave"];
     let (mut r, mut out) = (Random(3), "id,name,place,x,gap,day,at,flag\n".to_string());
     for id in 0..rows {
         let word = WORDS[(r.next() % 8) as usize];

@@ -409,7 +409,15 @@ fn a_value() -> impl Strategy<Value = String> {
         3 => prop::sample::select(vec!["true", "FALSE", "True", "tru", "T", "NA", "", "?", "nan", "-inf", "NaN", "null"])
             .prop_map(String::from),
     ];
-    let around = prop::sample::select(vec![("", ""), ("", ""), ("", ""), (" ", ""), ("", "\t "), ("\"", "\""), ("\" ", "\"")]);
+    let around = prop::sample::select(vec![
+        ("", ""),
+        ("", ""),
+        ("", ""),
+        (" ", ""),
+        ("", "\t "),
+        ("\"", "\""),
+        ("\" ", "\""),
+    ]);
     (around, plain).prop_map(|((before, after), value)| format!("{before}{value}{after}"))
 }
 
@@ -441,12 +449,16 @@ fn some_values() -> impl Strategy<Value = Values> {
     let text = prop_oneof![
         "[a-z ]{0,6}",
         "[\",\n\r\t;#\u{feff}\u{e9}]{0,5}",
-        prop::sample::select(vec!["NA", "null", "?", "NULL", "N/A", "", "1", "true", "2024-01-01"]).prop_map(String::from),
+        prop::sample::select(vec!["NA", "null", "?", "NULL", "N/A", "", "1", "true", "2024-01-01"])
+            .prop_map(String::from),
     ];
     (
         any::<Option<bool>>(),
         any::<Option<i64>>(),
-        prop_oneof![any::<Option<f64>>(), prop::sample::select(vec![Some(0.0), Some(-0.0), Some(1.0), Some(f64::NAN), Some(1e300)])],
+        prop_oneof![
+            any::<Option<f64>>(),
+            prop::sample::select(vec![Some(0.0), Some(-0.0), Some(1.0), Some(f64::NAN), Some(1e300)])
+        ],
         proptest::option::of(text),
         proptest::option::of(-719_528i32..2_932_897),
         proptest::option::of(-62_167_219_200_000_000i64..253_402_300_800_000_000),
@@ -502,4 +514,224 @@ proptest! {
         prop_assert_eq!(bad, vec![], "{}", text.escape_ascii());
         prop_assert_eq!(found, want, "{}", text.escape_ascii());
     }
+}
+
+fn found(text: &str) -> (String, String) {
+    let table = open(text, &CsvOptions::default()).unwrap();
+    let names = table.schema().fields().iter().map(|f| f.name().as_str()).collect::<Vec<_>>().join(" ");
+    (names, types(&table))
+}
+
+/// Names and types, and so whether there is a header and what is between fields.
+#[test]
+fn what_is_found_by_looking() {
+    for (text, names, kinds) in [
+        ("a,b\n1,2.5\n", "a b", "if"),
+        ("1,2.5\n", "column_1 column_2", "if"),
+        ("a;b\n1,5;2\n", "a b", "si"),
+        ("a\tb\n1\tx y\n", "a b", "is"),
+        ("a|b\n1|x\n", "a b", "is"),
+        ("a\n1\n", "a", "i"),
+        ("1\n2.5\n", "column_1", "f"),
+        ("a,b\n", "a b", "ss"),
+        ("a,b", "a b", "ss"),
+        // All text: no header if its values occur again.
+        ("p,x\np,y\ne,x\n", "column_1 column_2", "ss"),
+        ("carrier,name\n9E,Endeavor\nAA,American\n", "carrier name", "ss"),
+        // Row names without a name, and R's quotes.
+        (",x\na,1\n", "column_1 x", "si"),
+        ("\"\",\"x\"\n\"a\",1\n", "column_1 x", "si"),
+        ("NA,x\na,1\n", "column_1 column_2", "ss"),
+        ("a,a,a.1,b,,b,a\n1,2,3,4,5,6,7\n", "a a.2 a.1 b column_5 b.1 a.3", "iiiiiii"),
+        // Quoted numbers are numbers, gaps are of any type, blanks around numbers are nothing.
+        ("a,b,c\n\"1\",NA, 2\n2,,3.5 \n", "a b c", "isf"),
+        ("a,b\ntrue,FALSE\nTrue,0\n", "a b", "bs"),
+        ("a\n9223372036854775807\n", "a", "i"),
+        ("a\n9223372036854775808\n", "a", "f"),
+        ("a\n1\nNaN\n-inf\n", "a", "f"),
+        ("a,b\n2024-01-31,2024-01-31 10:00\n1999-12-31,2024-01-31T10:00:00.25\n", "a b", "dt"),
+        ("a\n2024-01-31T10:00:00Z\n", "a", "z"),
+        ("a\n2024-01-31T10:00:00Z\n2024-01-31T10:00:00\n", "a", "s"),
+        ("a\n2024-02-30\n", "a", "s"),
+        ("\u{feff}\n\n\"a\nb\",c\n1,2\n", "a\nb c", "ii"),
+    ] {
+        let (found_names, found_kinds) = found(text);
+        assert_eq!((found_names.as_str(), found_kinds.as_str()), (names, kinds), "{text:?}");
+    }
+}
+
+#[test]
+fn what_is_given_is_not_looked_for() {
+    let rows = |text: &str, options: CsvOptions| {
+        let table = open(text, &options).unwrap();
+        let (rows, bad) = read(&table);
+        assert_eq!(bad, [], "{text}");
+        (types(&table), rows.into_iter().map(|r| r.join(" ")).collect::<Vec<_>>().join("; "))
+    };
+    let default = CsvOptions::default;
+    let pair = |a: &str, b: String| (a.to_string(), b);
+    let one = 1f64.to_bits();
+    let half = 1.5f64.to_bits();
+    assert_eq!(
+        rows("a,b\n1,2\n", CsvOptions { types: vec![("b".into(), DataType::Float64)], ..default() }),
+        pair("if", "1 2.0f4000000000000000".into())
+    );
+    assert_eq!(
+        rows("a,b\n1,2\n", CsvOptions { header: Some(false), ..default() }),
+        pair("ss", "\"a\" \"b\"; \"1\" \"2\"".into())
+    );
+    assert_eq!(rows("1,2\n3,4\n", CsvOptions { header: Some(true), ..default() }), pair("ii", "3 4".into()));
+    assert_eq!(
+        rows(
+            "# x;y\nn;x\n1;1,5\n2;1\n",
+            CsvOptions { comment: Some(b'#'), decimal_comma: true, ..default() }
+        ),
+        pair("if", format!("1 1.5f{half:x}; 2 1.0f{one:x}"))
+    );
+    assert_eq!(
+        rows("a b\n1 2\n", CsvOptions { delimiter: Some(b' '), ..default() }),
+        pair("ii", "1 2".into())
+    );
+    assert_eq!(
+        rows(
+            "3 rows, of which\nthis is one\na,b\n1,-\n",
+            CsvOptions { skip_lines: 2, nulls: vec!["-".into()], ..default() }
+        ),
+        pair("is", "1 null".into())
+    );
+    assert_eq!(
+        rows("a,b\n'x, y',\"\n", CsvOptions { quote: Some(b'\''), ..default() }),
+        pair("ss", "\"x, y\" \"\\\"\"".into())
+    );
+    let given = CsvOptions { columns: Some(texts(&["a", "b"])), ..default() };
+    assert_eq!(rows("a,b\n1,2\n", given.clone()), pair("ss", "\"1\" \"2\"".into()));
+    assert_eq!(
+        rows("1,2\n", given.clone()),
+        pair("ss", "\"1\" \"2\"".into()),
+        "no header is looked for in numbers"
+    );
+    assert_eq!(rows("", given.clone()), pair("ss", "".into()));
+    assert_eq!(rows("a,b\n", given), pair("ss", "".into()));
+}
+
+#[test]
+fn files_of_one_table() {
+    let file = |name: &str, text: &str| InputFile::from_bytes(name, text);
+    let files = [
+        file("0.csv", ""),
+        file("1.csv", "a,b\n1,x\n"),
+        file("2.csv", "\n"),
+        file("3.csv", "\u{feff}a,b\n2,y"),
+    ];
+    let table = CsvTable::of_files(&files, 1, &CsvOptions::default()).unwrap();
+    assert_eq!(read(&table).0, [["1", "\"x\""], ["2", "\"y\""]]);
+    assert_eq!(table.describe(), "csv 1.csv, 2.csv, 3.csv, 19 bytes, 2 columns");
+    let files = [file("1.csv", "1,x\n2,z\n"), file("3.csv", "\u{feff}2,y")];
+    let table = CsvTable::of_files(&files, 1, &CsvOptions::default()).unwrap();
+    assert_eq!(read(&table).0, [["1", "\"x\""], ["2", "\"z\""], ["2", "\"y\""]]);
+}
+
+#[test]
+fn what_is_no_table_is_said() {
+    let said = |files: &[(&str, &str)], options: &CsvOptions| {
+        let files: Vec<_> = files.iter().map(|(name, text)| InputFile::from_bytes(*name, *text)).collect();
+        let e = CsvTable::of_files(&files, 1, options).unwrap_err();
+        (e.exit_code(), e.to_string())
+    };
+    let default = CsvOptions::default;
+    assert_eq!(
+        said(&[("1.csv", "a,b\n1,x\n"), ("2.csv", "a,c,d\n2,y,z")], &default()),
+        (
+            3,
+            "2.csv: the header differs from that of the first file: column 2 is `c` instead of `b` (3 columns instead of 2)\n  found:    a, c, d\n  expected: a, b\n  hint: the files of a table have the same columns in the same order; has one of them no header?"
+                .to_string()
+        )
+    );
+    let given = CsvOptions { columns: Some(texts(&["a", "b", "c"])), header: Some(true), ..default() };
+    assert_eq!(
+        said(&[("1.csv", "a,b\n1,x\n")], &given),
+        (
+            3,
+            "1.csv: the header differs from the schema given: column 3 is nothing more instead of `c` (2 columns instead of 3)\n  found:    a, b\n  expected: a, b, c\n  hint: the files of a table have the same columns in the same order; has one of them no header?"
+                .to_string()
+        )
+    );
+    assert_eq!(
+        said(&[("1.csv", "\n\n")], &default()).1,
+        "1.csv has no record, so it has no columns\n  hint: is it the right file? A table without rows needs a header, or its columns must be given"
+    );
+    let typed = CsvOptions { types: vec![("z".into(), DataType::Int64)], ..default() };
+    assert_eq!(
+        said(&[("1.csv", "a,b\n1,x\n")], &typed).1,
+        "1.csv has no column `z`, whose type is given\n  hint: its columns are: a, b"
+    );
+    for (options, name) in [
+        (CsvOptions { delimiter: Some(b'\n'), ..default() }, "delimiter"),
+        (CsvOptions { delimiter: Some(b'"'), ..default() }, "quote"),
+        (CsvOptions { comment: Some(b'"'), ..default() }, "comment"),
+        (CsvOptions { comment: Some(200), ..default() }, "comment"),
+        (CsvOptions { delimiter: Some(b','), decimal_comma: true, ..default() }, "delimiter"),
+        (CsvOptions { types: vec![("a".into(), DataType::Int8)], ..default() }, "columns"),
+    ] {
+        let (code, message) = said(&[("1.csv", "a,b\n1,x\n")], &options);
+        assert!(code == 2 && message.contains(name), "{message}");
+    }
+    let cut = InputFile::from_bytes("a.csv.gz", b"\x1f\x8b\x08\0\0\0\0\0".as_slice());
+    let e = CsvTable::of_files(&[cut], 1, &default()).unwrap_err();
+    assert!(e.to_string().starts_with("a.csv.gz: the gzip data end too early"), "{e}");
+}
+
+/// Each kind of bad record, and all that is said about it.
+#[test]
+fn what_is_said_about_bad_records() {
+    let infer = "the type was found by looking at the start of the first file: give the type of this column (`types`), or let more of the file be looked at (`infer_bytes`)";
+    let ragged = "every record must have a field for each column: is a delimiter within a field, which would have to be quoted, or does the header have no name for row names?";
+    let quote = "quotes within a quoted field are doubled (\"\"), and after the last one comes a delimiter or the end of the line";
+    for (record, want, hint) in [
+        ("7,1.5,x", "data.csv:4:8: the record has 3 fields, the table has 4 columns\n  | 7,1.5,x", ragged),
+        (
+            "7,1.5,x,true,,9",
+            "data.csv:4:14: the record has 6 fields, the table has 4 columns\n  | ,9",
+            ragged,
+        ),
+        ("7", "data.csv:4:2: the record has 1 field, the table has 4 columns\n  | 7", ragged),
+        ("1.5,1,x,true", "data.csv:4:1: column `n` is not an integer of 64 bits\n  | 1.5", infer),
+        ("1,1e5x,x,true", "data.csv:4:3: column `x` is not a number\n  | 1e5x", infer),
+        ("1,1,x,yes", "data.csv:4:7: column `ok` is not true or false\n  | yes", infer),
+        (
+            "1,1,\"x\"y,true",
+            "data.csv:4:8: column `s`: something follows the closing quote\n  | \\\"x\\\"y",
+            quote,
+        ),
+        ("1,1,\"x\n\nz\",5", "data.csv:6:4: column `ok` is not true or false\n  | 5", infer),
+        ("1,\"a\nb\",x,5", "data.csv:4:3: column `x` is not a number\n  | \\\"a\\nb\\\"", infer),
+    ] {
+        let text = format!("n,x,s,ok\n\"1\",1.5,\"a\nb\",true\n{record}\n2,2.5,c,false\n");
+        let options = CsvOptions { infer_bytes: 34, ..Default::default() };
+        let (rows, bad) = read(&open(text, &options).unwrap());
+        assert_eq!(rows.len(), 2, "{record}: only the bad record is left out");
+        let said: Vec<_> = bad.iter().map(|b| b.to_string()).collect();
+        assert_eq!(said, [format!("{want}\n  hint: {hint}")], "{record}");
+    }
+    let said = |text: &[u8], options: &CsvOptions| {
+        let (rows, bad) = read(&open(text, options).unwrap());
+        (rows.len(), bad.iter().map(|b| b.to_string()).collect::<Vec<_>>().join("\n"))
+    };
+    assert_eq!(
+        said(b"a,b\n1,2\n3,\"x\n4,5\n", &CsvOptions { infer_bytes: 9, ..Default::default() }),
+        (1, "data.csv:3:3: a quoted field is not closed\n  | \\\"x\\n4,5\\n\n  hint: the field begins with a quote, so it goes on to the next one: close it, or read without a quote character".to_string())
+    );
+    assert_eq!(
+        said(b"a,b\nx,\"y\xe9\"\nz,\xff\xff\nz,t\n", &CsvOptions::default()),
+        (1, ["2:5: column `b`: byte 0xe9 is not UTF-8\n  | \\\"y\\xe9\\\"", "3:3: column `b`: byte 0xff is not UTF-8\n  | \\xff\\xff"]
+            .map(|s| format!("data.csv:{s}\n  hint: the file is in another encoding than UTF-8: convert it first, for example with `iconv -f latin1 -t utf-8`"))
+            .join("\n"))
+    );
+    let never =
+        Schema::new(vec![Field::new("a", DataType::Int64, false), Field::new("b", DataType::Int64, true)]);
+    let given = CsvOptions { columns: Some(Arc::new(never)), ..Default::default() };
+    assert_eq!(
+        said(b"a,b\n1,\n,2\nx,3\n", &given),
+        (1, "data.csv:3:1: column `a` has no value\n  hint: the given schema says that the column always has a value\ndata.csv:4:1: column `a` is not an integer of 64 bits\n  | x\n  hint: the type of this column was given: give another one, or name what stands for no value (`nulls`)".to_string())
+    );
 }

@@ -18,10 +18,10 @@ pub(super) struct About<'a> {
 
 const RAGGED: &str = "every record must have a field for each column: is a delimiter within a field, which would have to be quoted, or does the header have no name for row names?";
 const QUOTE: &str = "quotes within a quoted field are doubled (\"\"), and after the last one comes a delimiter or the end of the line";
-const OPEN: &str =
-    "the field begins with a quote, so it goes on to the next one: close it, or read without a quote character";
+const OPEN: &str = "the field begins with a quote, so it goes on to the next one: close it, or read without a quote character";
 const FOUND: &str = "the type was found by looking at the start of the first file: give the type of this column (`types`), or let more of the file be looked at (`infer_bytes`)";
-const GIVEN: &str = "the type of this column was given: give another one, or name what stands for no value (`nulls`)";
+const GIVEN: &str =
+    "the type of this column was given: give another one, or name what stands for no value (`nulls`)";
 pub(super) const UTF8: &str = "the file is in another encoding than UTF-8: convert it first, for example with `iconv -f latin1 -t utf-8`";
 const NULL: &str = "the given schema says that the column always has a value";
 
@@ -52,7 +52,11 @@ pub(super) fn explain(bytes: &[u8], length: usize, rules: &Rules, about: &About<
         });
     };
     if fields != columns {
-        let message = format!("the record has {fields} {}, the table has {columns} {}", s(fields, "field"), s(columns, "column"));
+        let message = format!(
+            "the record has {fields} {}, the table has {columns} {}",
+            s(fields, "field"),
+            s(columns, "column")
+        );
         // What is beyond the last column, or where the next field would be.
         let at = beyond.unwrap_or(used - 1 - usize::from(bytes[..used].ends_with(b"\r\n")));
         let shown = if beyond.is_some() { &bytes[at..used] } else { &bytes[..used] };

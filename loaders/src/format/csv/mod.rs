@@ -3,7 +3,7 @@
 //! # Grammar
 //!
 //! ```text
-//! file    = [byte order mark] { blank line | comment } [header] { record | blank line | comment }
+//! file    = [byte order mark] { skipped line } { blank line | comment } [header] { record | blank line | comment }
 //! record  = field { delimiter field } end
 //! field   = quoted | bare
 //! quoted  = quote { any byte but a quote | quote quote } quote
@@ -85,6 +85,8 @@ pub struct CsvOptions {
     pub header: Option<bool>,
     /// What is around fields that hold delimiters or line ends. `None`: nothing is.
     pub quote: Option<u8>,
+    /// How many lines at the start of every file are no part of the table.
+    pub skip_lines: usize,
     /// Lines that begin with this are left out.
     pub comment: Option<u8>,
     /// What stands for no value.
@@ -114,6 +116,7 @@ impl Default for CsvOptions {
             delimiter: None,
             header: None,
             quote: Some(b'"'),
+            skip_lines: 0,
             comment: None,
             nulls: NULLS.map(String::from).to_vec(),
             columns: None,
@@ -134,8 +137,7 @@ impl CsvOptions {
 
     /// Checks the values; the error names the setting.
     pub fn check(&self) -> Result<()> {
-        let named =
-            [("delimiter", self.delimiter), ("quote", self.quote), ("comment", self.comment)];
+        let named = [("delimiter", self.delimiter), ("quote", self.quote), ("comment", self.comment)];
         for (i, (name, byte)) in named.iter().enumerate() {
             let Some(byte) = byte else { continue };
             if !byte.is_ascii() || matches!(byte, b'\n' | b'\r' | 0) {

@@ -1,5 +1,6 @@
 //! A table in CSV files: what is known of it before it is read, and where each piece starts.
 
+use super::CsvOptions;
 use super::fields::Dialect;
 use super::infer::{self, Head};
 use super::reader::CsvReader;
@@ -7,7 +8,6 @@ use super::row::Rules;
 use super::scan::Ends;
 use super::starts;
 use super::value::Nulls;
-use super::CsvOptions;
 use crate::lines::CHUNK_BYTES;
 use crate::source::InputFile;
 use crate::split::{Split, splits};
@@ -102,6 +102,11 @@ impl CsvTable {
     /// As [`CsvTable::open`].
     pub fn of_files(files: &[InputFile], min_splits: usize, options: &CsvOptions) -> Result<CsvTable> {
         CsvTable::open(splits(files, min_splits), options)
+    }
+
+    #[cfg(test)]
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// What is between fields.

@@ -138,7 +138,8 @@ impl<W: Write> CsvWriter<W> {
 
 impl<W: Write> BatchWriter for CsvWriter<W> {
     fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        let types = |schema: &Schema| schema.fields().iter().map(|f| f.data_type().clone()).collect::<Vec<_>>();
+        let types =
+            |schema: &Schema| schema.fields().iter().map(|f| f.data_type().clone()).collect::<Vec<_>>();
         if types(&batch.schema()) != types(&self.schema) {
             let (found, wanted) = (batch.schema(), &self.schema);
             return Err(Error::usage(format!("a batch has the columns {found} instead of {wanted}")));
@@ -162,7 +163,9 @@ impl<W: Write> BatchWriter for CsvWriter<W> {
                 }
                 cell.push(row, &mut self.text, &self.options, null, widths[number]).map_err(|message| {
                     let name = self.schema.field(number).name();
-                    Error::from(BadRecord::new(format!("column `{name}` cannot be written as CSV: {message}")))
+                    Error::from(BadRecord::new(format!(
+                        "column `{name}` cannot be written as CSV: {message}"
+                    )))
                 })?;
             }
             self.text.push(b'\n');
@@ -193,9 +196,10 @@ fn canonical(of: &DataType) -> Option<DataType> {
         | DataType::UInt16
         | DataType::UInt32 => DataType::Int64,
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Null => DataType::Utf8,
-        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => {
-            DataType::Utf8
-        }
+        DataType::Decimal32(..)
+        | DataType::Decimal64(..)
+        | DataType::Decimal128(..)
+        | DataType::Decimal256(..) => DataType::Utf8,
         DataType::Date32 => DataType::Date32,
         DataType::Timestamp(TimeUnit::Nanosecond, _) => of.clone(),
         DataType::Timestamp(_, zone) => DataType::Timestamp(TimeUnit::Microsecond, zone.clone()),
@@ -368,12 +372,14 @@ impl Vector {
             return None;
         }
         let kind = vectors.column(0).as_primitive::<Int8Type>().value(row);
-        let values = vectors.column(3).as_list::<i32>().value(row).as_primitive::<Float64Type>().values().to_vec();
+        let values =
+            vectors.column(3).as_list::<i32>().value(row).as_primitive::<Float64Type>().values().to_vec();
         if kind == vector::DENSE {
             return Some(Vector { size: values.len(), indices: None, values });
         }
         let size = vectors.column(1).as_primitive::<Int32Type>().value(row);
-        let indices = vectors.column(2).as_list::<i32>().value(row).as_primitive::<Int32Type>().values().to_vec();
+        let indices =
+            vectors.column(2).as_list::<i32>().value(row).as_primitive::<Int32Type>().values().to_vec();
         Some(Vector { size: usize::try_from(size).unwrap_or(0), indices: Some(indices), values })
     }
 }
