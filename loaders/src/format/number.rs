@@ -151,6 +151,17 @@ mod tests {
         if let Some((x, n)) = short_number(&window) {
             assert_eq!((x.to_bits(), n), (want.to_bits(), text.len()), "{text}");
         }
+        let window = *[text.as_bytes(), &[b' '; 40]].concat().first_chunk().unwrap();
+        if let Some((x, n)) = decimal(&window)
+            && n == text.len()
+        {
+            assert_eq!(x.to_bits(), want.to_bits(), "{text}");
+        }
+        if let Some((x, n)) = integer(&window)
+            && n == text.len()
+        {
+            assert_eq!(x, text.parse::<i64>().unwrap(), "{text}");
+        }
         match read(text) {
             Some((x, n)) => {
                 assert_eq!((x.to_bits(), n), (want.to_bits(), text.len()), "{text}");
@@ -170,6 +181,37 @@ mod tests {
             }
         }
         assert_eq!(digits(b"1234567"), None);
+    }
+
+    /// What the quick readers take, and where they stop.
+    #[test]
+    fn quick_numbers() {
+        let window = |text: &str| *[text.as_bytes(), &[b','; 40]].concat().first_chunk().unwrap();
+        for (text, want) in [
+            ("0", Some((0.0, 1))),
+            ("-12.50", Some((-12.5, 6))),
+            ("1234567.12345678", Some((1_234_567.123_456_78, 16))),
+            ("5.", Some((5.0, 2))),
+            ("1e5", Some((1.0, 1))),
+            ("12345678", None),
+            ("1.123456789", None),
+            (".5", None),
+            ("-", None),
+            ("", None),
+            ("--1", None),
+        ] {
+            assert_eq!(decimal(&window(text)), want, "{text}");
+        }
+        for (text, want) in [
+            ("-0", Some((0, 2))),
+            ("123456789012345", Some((123_456_789_012_345, 15))),
+            ("-12345678", Some((-12_345_678, 9))),
+            ("1234567890123456", None),
+            ("1.5", Some((1, 1))),
+            ("x", None),
+        ] {
+            assert_eq!(integer(&window(text)), want, "{text}");
+        }
     }
 
     #[test]

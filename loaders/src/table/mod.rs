@@ -17,6 +17,7 @@ mod group;
 pub(crate) mod schema;
 mod source;
 pub mod vector;
+mod writer;
 
 pub use block::RecordBlock;
 pub use expr::{Expr, col, lit};
@@ -25,3 +26,4 @@ pub use frame::Frame;
 pub use group::Aggregate;
 pub use schema::difference;
 pub use source::{BATCH_ROWS, BatchReader, Scan, TableSource, batch_rows};
+pub use writer::BatchWriter;

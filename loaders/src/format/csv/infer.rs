@@ -31,6 +31,7 @@ impl Head {
         let mut wanted = wanted.max(BYTE_ORDER_MARK.len());
         let mut filled = 0;
         loop {
+            head.start = 0;
             head.bytes.resize(wanted + PADDING, 0);
             let mut ended = false;
             while filled < wanted && !ended {
@@ -53,9 +54,10 @@ impl Head {
                 // Nothing but the mark, and the line end that was added.
                 head.length = head.length.max(head.start);
             }
+            let skipped = head.skip_lines(options.skip_lines);
             // At least one record, if the file has one, under any delimiter: so one line that is not in quotes.
             let dialect = options.dialect(options.delimiter.unwrap_or(b','));
-            if ended || head.records(&dialect).next().is_some() {
+            if ended || (skipped && head.records(&dialect).next().is_some()) {
                 return Ok(head);
             }
             if wanted >= options.limits.line_bytes_max {
@@ -67,6 +69,14 @@ impl Head {
             }
             wanted = (2 * wanted).min(options.limits.line_bytes_max);
         }
+    }
+
+    /// Starts after the first `lines` lines; false if there are fewer.
+    fn skip_lines(&mut self, lines: usize) -> bool {
+        let Some(last) = lines.checked_sub(1) else { return true };
+        let found = memchr::memchr_iter(b'\n', &self.bytes[self.start..self.length]).nth(last);
+        self.start = found.map_or(self.length, |at| self.start + at + 1);
+        found.is_some()
     }
 
     /// The header of a file that is not the first.

@@ -3,7 +3,7 @@
 //! # Grammar
 //!
 //! ```text
-//! file    = [byte order mark] { blank line | comment } [header] { record | blank line | comment }
+//! file    = [byte order mark] { skipped line } { blank line | comment } [header] { record | blank line | comment }
 //! record  = field { delimiter field } end
 //! field   = quoted | bare
 //! quoted  = quote { any byte but a quote | quote quote } quote
@@ -65,8 +65,10 @@ mod scan;
 mod starts;
 mod table;
 mod value;
+mod write;
 
 pub use table::CsvTable;
+pub use write::{CsvWriteOptions, CsvWriter};
 
 use crate::lines::ReadLimits;
 use arrow_schema::{DataType, SchemaRef};
@@ -83,6 +85,8 @@ pub struct CsvOptions {
     pub header: Option<bool>,
     /// What is around fields that hold delimiters or line ends. `None`: nothing is.
     pub quote: Option<u8>,
+    /// How many lines at the start of every file are no part of the table.
+    pub skip_lines: usize,
     /// Lines that begin with this are left out.
     pub comment: Option<u8>,
     /// What stands for no value.
@@ -112,6 +116,7 @@ impl Default for CsvOptions {
             delimiter: None,
             header: None,
             quote: Some(b'"'),
+            skip_lines: 0,
             comment: None,
             nulls: NULLS.map(String::from).to_vec(),
             columns: None,

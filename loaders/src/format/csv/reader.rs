@@ -67,6 +67,11 @@ enum Stopped {
 
 impl CsvReader {
     pub fn open(shared: Arc<Shared>, piece: usize, scan: &Scan) -> Result<CsvReader> {
+        CsvReader::with_buffer(shared, piece, scan, CHUNK_BYTES)
+    }
+
+    /// [`CsvReader::open`] with a buffer of another size.
+    fn with_buffer(shared: Arc<Shared>, piece: usize, scan: &Scan, buffer_bytes: usize) -> Result<CsvReader> {
         let all = shared.schema.fields().len();
         let asked = scan.columns.clone().unwrap_or_else(|| (0..all).collect());
         let mut wanted = asked.clone();
@@ -90,7 +95,7 @@ impl CsvReader {
         let none = split.file().is_splittable() && (first > split.end() || first >= split.file().bytes());
         let chunks = match none {
             true => None,
-            false => Some(Chunks::open(split, first, &shared.options.limits, CHUNK_BYTES)?),
+            false => Some(Chunks::open(split, first, &shared.options.limits, buffer_bytes)?),
         };
         if none {
             shared.next_starts(piece, first);
@@ -203,7 +208,8 @@ impl CsvReader {
                 Stopped::Fault => {
                     // Only a whole record can be told from what follows it.
                     let dialect = &self.shared.rules.dialect;
-                    let whole = dialect.record(bytes_of(chunks), 0, chunks.lines().1, |_, _| ()).is_some();
+                    let (bytes, length) = chunks.lines();
+                    let whole = dialect.record(bytes, 0, length, |_, _| ()).is_some();
                     if whole || !dialect.quoted_line_ends || !chunks.more()? {
                         self.refuse(on_bad)?;
                     }
@@ -212,10 +218,6 @@ impl CsvReader {
         }
         Ok(())
     }
-}
-
-fn bytes_of(chunks: &Chunks) -> &[u8] {
-    chunks.lines().0
 }
 
 /// How far the records given have been read.
@@ -283,5 +285,75 @@ impl BatchReader for CsvReader {
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options);
         batch.map(Some).map_err(|e| Error::from(BadRecord::new(format!("a batch of CSV: {e}"))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::csv::{CsvOptions, CsvTable};
+    use crate::source::InputFile;
+    use crate::table::TableSource;
+    use arrow_schema::{DataType, Field, Schema};
+    use arrow_select::concat::concat_batches;
+    use proptest::prelude::*;
+
+    /// All rows of a table, and what is said about bad ones.
+    fn read(table: &CsvTable, buffer_bytes: usize, rows_max: usize) -> (RecordBatch, Vec<String>) {
+        let (mut batches, mut bad) = (vec![], vec![]);
+        for piece in 0..table.pieces() {
+            let shared = table.shared().clone();
+            let mut reader = CsvReader::with_buffer(shared, piece, &Scan::default(), buffer_bytes).unwrap();
+            reader.batch.rows_max = rows_max;
+            let mut on_bad = |record: BadRecord| {
+                bad.push(record.to_string());
+                Ok(())
+            };
+            while let Some(batch) = reader.next_batch(&mut on_bad).unwrap() {
+                assert!((1..=rows_max).contains(&batch.num_rows()));
+                batches.push(batch);
+            }
+        }
+        (concat_batches(table.schema(), &batches).unwrap(), bad)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+        #[test]
+        fn buffers_and_batches_change_nothing(
+            text in "([ab]{0,9}|\"[a\n,]{0,9}\"|\"a(\"\")?)(,([0-9.]{0,4}|\"[0-9]{0,2}\n?\"))?(\n([a]{0,40},[0-9]{0,20})?){0,6}",
+            at in 0u64..60, buffer in 1usize..40, rows_max in 1usize..4, packed: bool,
+        ) {
+            let fields = vec![Field::new("a", DataType::Utf8, true), Field::new("n", DataType::Float64, true)];
+            let options = CsvOptions {
+                header: Some(false),
+                delimiter: Some(b','),
+                columns: Some(Arc::new(Schema::new(fields))),
+                ..Default::default()
+            };
+            let file = match packed {
+                false => InputFile::from_bytes("f", text.clone()),
+                true => InputFile::from_bytes("f", zstd::encode_all(text.as_bytes(), 1).unwrap()),
+            };
+            let whole = CsvTable::open(vec![Split::whole(file.clone())], &options).unwrap();
+            let want = read(&whole, CHUNK_BYTES, 1000);
+            let mut splits = vec![Split::whole(file.clone())];
+            if !packed && (1..file.bytes()).contains(&at) {
+                splits = vec![Split::new(file.clone(), 0, at), Split::new(file.clone(), at, file.bytes())];
+            }
+            let table = CsvTable::open(splits, &options).unwrap();
+            prop_assert_eq!(read(&table, buffer, rows_max), want, "{:?}", text);
+        }
+    }
+
+    #[test]
+    fn a_record_without_end_does_not_fill_the_memory() {
+        let limits = crate::lines::ReadLimits { line_bytes_max: 1 << 19, ..Default::default() };
+        let text = "a,b\n1,\"".to_string() + &"x\n".repeat(1 << 19);
+        let file = InputFile::from_bytes("f", text);
+        let table = CsvTable::of_files(&[file], 1, &CsvOptions { limits, ..Default::default() }).unwrap();
+        let mut reader = table.open(0, &Scan::default()).unwrap();
+        let e = reader.next_batch(&mut |bad| panic!("{bad}")).unwrap_err();
+        assert!(e.to_string().starts_with("f: a record has more than 524288 bytes\n  | 1,\\\"x"), "{e}");
     }
 }

@@ -138,3 +138,26 @@ impl Scan {
         found.map(|n| wanted + n)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+        /// What a buffer ends in the middle of is known in the next one.
+        #[test]
+        fn starts_do_not_depend_on_buffers(
+            text in "[a,\"\n#]{0,40}", after in 0u64..40, buffer in 1usize..9, comment: bool, quoted_line_ends: bool,
+        ) {
+            let dialect =
+                Dialect { delimiter: b',', quote: Some(b'"'), comment: comment.then_some(b'#'), quoted_line_ends };
+            let file = InputFile::from_bytes("f", text.clone());
+            let after = after.min(file.bytes());
+            let whole = first_after(&file, 0, after, &dialect, 64).unwrap();
+            prop_assert_eq!(first_after(&file, 0, after, &dialect, buffer).unwrap(), whole, "{:?}", text);
+            prop_assert!(whole > after || whole == file.bytes());
+        }
+    }
+}

@@ -104,6 +104,11 @@ impl CsvTable {
         CsvTable::open(splits(files, min_splits), options)
     }
 
+    #[cfg(test)]
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// What is between fields.
     pub fn delimiter(&self) -> u8 {
         self.shared.rules.dialect.delimiter
