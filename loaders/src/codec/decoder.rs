@@ -103,6 +103,23 @@ impl Decoder {
         Ok(n)
     }
 
+    /// Appends up to `count` bytes; fewer mean that the file is at its end. Memory grows with what is there, not with
+    /// `count`.
+    pub fn read_up_to(&mut self, into: &mut Vec<u8>, count: usize) -> Result<()> {
+        const STEP_BYTES: usize = 1 << 20;
+        let to = into.len().saturating_add(count);
+        while into.len() < to {
+            let at = into.len();
+            into.resize(to.min(at + STEP_BYTES), 0);
+            let n = self.read(&mut into[at..])?;
+            into.truncate(at + n);
+            if n == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     fn counted(&self) -> &Counted {
         match &self.inner {
             Inner::Plain(d) => d,

@@ -1,7 +1,9 @@
 //! What the bytes of a file mean: one format a module.
 
 pub mod adjacency;
+pub mod arff;
 pub mod bag_of_words;
+pub mod binary;
 pub mod dimacs;
 pub mod edges;
 mod fault;
@@ -12,8 +14,10 @@ pub mod libsvm_write;
 pub mod matrix_market;
 pub mod metis;
 pub mod ratings;
+pub mod ratings_table;
 pub mod records;
 #[cfg(test)]
 mod testing;
 pub mod text;
+pub mod text_table;
 pub mod vowpal_wabbit;
