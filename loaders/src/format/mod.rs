@@ -20,4 +20,5 @@ pub mod records;
 mod testing;
 pub mod text;
 pub mod text_table;
+pub mod uai;
 pub mod vowpal_wabbit;
