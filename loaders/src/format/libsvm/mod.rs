@@ -33,6 +33,9 @@
 mod careful;
 mod number;
 mod row;
+mod table;
+
+pub use table::LibsvmTable;
 
 use crate::OnBadRecord;
 use crate::format::fault::Fault;
