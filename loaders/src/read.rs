@@ -11,7 +11,8 @@
 //! processes that see different files are told so before anything runs. Standard input cannot be read there.
 
 use crate::OnBadRecord;
-use crate::format::bag_of_words::{BagFormat, WordCountReader};
+use crate::format::bag_of_words::{BagFormat, RowDocuments, WordCountReader};
+use crate::format::binary::BinaryRecords;
 use crate::format::libsvm::{IndexBase, LibsvmOptions, LibsvmReader};
 use crate::format::ratings::RatingsReader;
 use crate::format::records::{RecordSource, describe};
@@ -127,6 +128,8 @@ pub trait ReadExt {
     fn read_text_blocks(&self, path: impl AsRef<Path>) -> Result<Dataset<TextBlock>>;
     /// Whole files with their names, one a partition, at most [`WHOLE_FILE_BYTES_MAX`] each.
     fn read_whole_files(&self, path: impl AsRef<Path>) -> Result<Dataset<(String, String)>>;
+    /// Records of `length` bytes each, with nothing between them, as Spark's `binaryRecords` reads them.
+    fn read_binary_records(&self, path: impl AsRef<Path>, length: usize) -> Result<Dataset<Vec<u8>>>;
 }
 
 impl ReadExt for Context {
@@ -218,6 +221,14 @@ impl ReadExt for Context {
             });
             return Ok(rows.zip_with_index()?.try_map(document));
         }
+        if format == BagFormat::Ldac {
+            check_shared(self, files)?;
+            let min_splits = self.config().default_partitions;
+            let documents = RowDocuments::open(files, true, 0, ReadLimits::default(), min_splits);
+            return Ok(self
+                .read(Records(documents))
+                .map(|d| Document::new(d.id, sorted(d.iter().collect()))));
+        }
         let splits = splits_with_rows(self, files, "cell: `document word count`", splitting)?;
         let partitions = splits.len().max(self.config().default_partitions);
         let cells = self.read(Files::new("word counts", splits, move |split: &Split| {
@@ -284,6 +295,12 @@ impl ReadExt for Context {
                 Ok(into.len())
             })
         })))
+    }
+    #[track_caller]
+    fn read_binary_records(&self, path: impl AsRef<Path>, length: usize) -> Result<Dataset<Vec<u8>>> {
+        let files = files(self, &[path])?;
+        let min_splits = self.config().default_partitions;
+        Ok(self.read(Records(BinaryRecords::open(&files, length, ReadLimits::default(), min_splits)?)))
     }
 }
 

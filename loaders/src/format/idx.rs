@@ -129,7 +129,7 @@ impl IdxFile {
         const FORM: &str = "an IDX file begins with two zeros, a type, and the number of its sizes, 1 to 4";
         let mut decoder = Decoder::open(file, limits.expansion)?;
         let mut head = vec![];
-        read_more(&mut decoder, &mut head, 4)?;
+        decoder.read_up_to(&mut head, 4)?;
         let &[0, 0, code, count @ 1..=4] = &head[..] else {
             let message = format!("`{}` is not the start of an IDX file", head.escape_ascii());
             return Err(refuse(message, FORM));
@@ -142,7 +142,7 @@ impl IdxFile {
         };
         debug_assert!(usize::from(count) <= SIZES_MAX);
         let count = usize::from(count);
-        read_more(&mut decoder, &mut head, 4 * count)?;
+        decoder.read_up_to(&mut head, 4 * count)?;
         let sizes: Vec<u32> = head[4..].as_chunks::<4>().0.iter().map(|b| u32::from_be_bytes(*b)).collect();
         if sizes.len() < count {
             return Err(refuse("the file ends within its head".to_string(), FORM));
@@ -184,13 +184,13 @@ impl IdxFile {
             return Decoder::open_at(&self.file, at, self.limits.expansion);
         }
         let mut decoder = Decoder::open(&self.file, self.limits.expansion)?;
-        read_more(&mut decoder, &mut vec![], self.head_bytes() as usize)?;
+        decoder.read_up_to(&mut vec![], self.head_bytes() as usize)?;
         Ok(decoder)
     }
     /// The bytes of `records` records.
     fn read(&self, decoder: &mut Decoder, records: usize) -> Result<Vec<u8>> {
         let (mut bytes, want) = (vec![], records * self.record_bytes());
-        read_more(decoder, &mut bytes, want)?;
+        decoder.read_up_to(&mut bytes, want)?;
         if bytes.len() < want {
             let message =
                 format!("the head says that there are {} records, and the file ends before", self.records());
@@ -228,22 +228,6 @@ impl IdxFile {
             _ => field("values", DataType::FixedSizeList(self.item(), self.width)),
         }
     }
-}
-
-/// Appends up to `count` more bytes; memory grows with what is there.
-fn read_more(decoder: &mut Decoder, into: &mut Vec<u8>, count: usize) -> Result<()> {
-    const STEP_BYTES: usize = 1 << 20;
-    let to = into.len() + count;
-    while into.len() < to {
-        let at = into.len();
-        into.resize(to.min(at + STEP_BYTES), 0);
-        let n = decoder.read(&mut into[at..])?;
-        into.truncate(at + n);
-        if n == 0 {
-            break;
-        }
-    }
-    Ok(())
 }
 
 /// IDX files as a table. See the [module](self).

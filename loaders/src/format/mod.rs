@@ -1,8 +1,10 @@
 //! What the bytes of a file mean: one format a module.
 
 pub mod adjacency;
+pub mod arff;
 pub mod arrow_ipc;
 pub mod bag_of_words;
+pub mod binary;
 pub mod csv;
 pub mod dimacs;
 pub mod edges;
@@ -17,8 +19,11 @@ pub mod metis;
 mod number;
 pub mod parquet;
 pub mod ratings;
+pub mod ratings_table;
 pub mod records;
 #[cfg(test)]
 mod testing;
 pub mod text;
+pub mod text_table;
+pub mod uai;
 pub mod vowpal_wabbit;

@@ -180,6 +180,11 @@ impl LineRecords {
         self.chunks.split()
     }
 
+    /// True if the next line is the first one of its file.
+    pub fn is_at_start(&self) -> bool {
+        self.lines == 0 && self.chunks.split().start() == 0
+    }
+
     /// What `parse` makes of the next line of which it makes anything; `None` at the end.
     pub fn next<T>(
         &mut self,
@@ -255,6 +260,12 @@ impl<T: Copy> Pending<T> {
         let item = self.items.get(self.at).copied();
         self.at += 1;
         item
+    }
+    /// Takes these.
+    pub fn set(&mut self, items: impl IntoIterator<Item = T>) {
+        self.items.clear();
+        self.at = 0;
+        self.items.extend(items);
     }
     /// Takes what `parse` makes of a line, unless it is at fault.
     pub fn fill(&mut self, parse: impl FnOnce(&mut Vec<T>) -> Result<(), Fault>) -> Result<(), Fault> {

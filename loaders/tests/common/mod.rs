@@ -77,3 +77,18 @@ pub fn data() -> Option<std::path::PathBuf> {
     }
     data
 }
+
+/// Packed by our own encoder.
+pub fn packed(bytes: &[u8], compression: slackwater_loaders::Compression) -> Vec<u8> {
+    let mut encoder = slackwater_loaders::codec::Encoder::new(vec![], compression).unwrap();
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+pub fn lz4(bytes: &[u8]) -> Vec<u8> {
+    packed(bytes, slackwater_loaders::Compression::Lz4)
+}
+
+pub fn snappy(bytes: &[u8]) -> Vec<u8> {
+    packed(bytes, slackwater_loaders::Compression::Snappy)
+}
