@@ -44,6 +44,7 @@ pub mod sink;
 pub mod source;
 pub mod split;
 pub mod table;
+pub mod write;
 
 pub use codec::{Compression, ExpansionLimit};
 pub use lines::ReadLimits;

@@ -12,15 +12,21 @@
 //!
 //! All files that are read together are in the format of the first that is not empty.
 
-use crate::codec::Decoder;
+use crate::codec::{Compression, Decoder};
+use crate::format::arff::ArffTable;
 use crate::format::arrow_ipc::{ArrowFileTable, ArrowStreamTable};
+use crate::format::bag_of_words::{BagFormat, BagOfWords, BagOptions};
+use crate::format::binary::BinaryRecords;
 use crate::format::csv::{CsvOptions, CsvTable};
 use crate::format::graph::{Graph, GraphFormat, GraphOptions};
 use crate::format::idx::IdxTable;
 use crate::format::json_lines::{JsonLinesTable, JsonOptions};
-use crate::format::libsvm::LibsvmOptions;
+use crate::format::libsvm::{LibsvmOptions, LibsvmTable};
 use crate::format::matrix_market::MatrixMarket;
 use crate::format::parquet::ParquetTable;
+use crate::format::ratings_table::Ratings;
+use crate::format::text_table::{TextTable, WholeTextTable};
+use crate::format::uai::UaiTable;
 use crate::format::vowpal_wabbit::{VwOptions, VwTable};
 use crate::lines::ReadLimits;
 use crate::source::InputFile;
@@ -62,6 +68,22 @@ pub enum Format {
     VowpalWabbit,
     /// [IDX](crate::format::idx); of two files, the second has the labels of the first.
     Idx,
+    /// [ARFF](crate::format::arff).
+    Arff,
+    /// [Bags of words](crate::format::bag_of_words), as cells: triples, or UCI's files.
+    Words,
+    /// Bags of words as lda-c has them.
+    Ldac,
+    /// [Ratings](crate::format::ratings).
+    Ratings,
+    /// [Graphical models](crate::format::uai), as factors.
+    Uai,
+    /// Lines of [text](crate::format::text).
+    Text,
+    /// Whole files of text with their names.
+    WholeText,
+    /// [Records of a fixed length](crate::format::binary).
+    Binary,
 }
 
 /// Formats with their names and the endings of their files, the usual one first.
@@ -80,6 +102,14 @@ const FORMATS: &[(Format, &str, &[&str])] = &[
     (Format::Dimacs, "dimacs", &["gr", "dimacs"]),
     (Format::VowpalWabbit, "vw", &["vw"]),
     (Format::Idx, "idx", &["idx"]),
+    (Format::Arff, "arff", &["arff"]),
+    (Format::Words, "words", &["docword"]),
+    (Format::Ldac, "ldac", &["ldac"]),
+    (Format::Ratings, "ratings", &[]),
+    (Format::Uai, "uai", &["uai"]),
+    (Format::Text, "text", &["txt"]),
+    (Format::WholeText, "whole-text", &[]),
+    (Format::Binary, "binary", &[]),
 ];
 
 /// How much of a file is looked at to tell its format.
@@ -97,6 +127,20 @@ impl Format {
     pub fn name(self) -> &'static str {
         self.about().1
     }
+    /// The usual ending of its files, with that of the codec that they are packed with.
+    pub fn extension(self, packed: Option<Compression>) -> String {
+        let own = self.about().2.first().copied().unwrap_or(self.name());
+        let codec = match packed {
+            Some(Compression::Gzip) => ".gz",
+            Some(Compression::Zstd) => ".zst",
+            Some(Compression::Bzip2) => ".bz2",
+            Some(Compression::Lz4) => ".lz4",
+            Some(Compression::Snappy) => ".sz",
+            _ => "",
+        };
+        let packs_itself = matches!(self, Format::Parquet | Format::Arrow | Format::ArrowStream);
+        format!("{own}{}", if packs_itself { "" } else { codec })
+    }
     /// The format of this name, or that files with this ending are in.
     pub fn of_name(name: &str) -> Option<Format> {
         let name = name.to_ascii_lowercase();
@@ -107,7 +151,7 @@ impl Format {
     }
     /// What the name of a file says, without the ending of a codec.
     pub fn of_path(path: &Path) -> Option<Format> {
-        let packed = crate::Compression::from_extension(path) != crate::Compression::None;
+        let packed = Compression::from_extension(path) != Compression::None;
         let path = if packed { path.with_extension("") } else { path.to_path_buf() };
         let name = path.file_name()?.to_string_lossy().to_ascii_lowercase();
         if name.ends_with("-ubyte") || name.contains(".idx") || name.contains("-idx") {
@@ -121,8 +165,8 @@ impl Format {
     /// I/O; data, for a packed file that is damaged.
     pub fn detect(file: &InputFile) -> Result<Option<Format>> {
         let head = head(file)?;
-        let magic = of_content(&head);
-        Ok(magic.or_else(|| Format::of_path(Path::new(file.name()))).or_else(|| of_first_line(&head)))
+        let named = || Format::of_path(Path::new(file.name())).filter(|f| *f != Format::Text);
+        Ok(of_content(&head).or_else(named).or_else(|| of_first_line(&head)))
     }
 }
 
@@ -147,6 +191,9 @@ fn of_content(head: &[u8]) -> Option<Format> {
         [b'A', b'R', b'R', b'O', b'W', b'1', ..] => Some(Format::Arrow),
         [0xff, 0xff, 0xff, 0xff, _, _, _, 0, ..] => Some(Format::ArrowStream),
         [0, 0, 0x08 | 0x09 | 0x0b | 0x0c | 0x0d | 0x0e, 1..=4, ..] => Some(Format::Idx),
+        _ if [&b"MARKOV"[..], b"BAYES"].iter().any(|m| head.trim_ascii_start().starts_with(m)) => {
+            Some(Format::Uai)
+        }
         _ if head.get(..14).is_some_and(|h| h.eq_ignore_ascii_case(b"%%MatrixMarket")) => {
             Some(Format::MatrixMarket)
         }
@@ -170,6 +217,10 @@ fn of_first_line(head: &[u8]) -> Option<Format> {
     let words = || line.split(|b| matches!(b, b' ' | b'\t')).filter(|w| !w.is_empty());
     if line.starts_with(b"{") {
         Some(Format::JsonLines)
+    } else if line.get(..9).is_some_and(|l| l.eq_ignore_ascii_case(b"@relation")) {
+        Some(Format::Arff)
+    } else if line.windows(2).filter(|w| w == b"::").count() >= 2 {
+        Some(Format::Ratings)
     } else if line.starts_with(b"p ") || line.starts_with(b"a ") {
         Some(Format::Dimacs)
     } else if words().nth(1).is_some_and(|w| pair(w).is_some() || w.starts_with(b"qid:")) {
@@ -198,6 +249,8 @@ pub struct TableOptions {
     pub libsvm: LibsvmOptions,
     /// For Vowpal Wabbit's text.
     pub vowpal_wabbit: VwOptions,
+    /// Bytes of a binary record.
+    pub record_bytes: Option<usize>,
     /// Limits on lines and packed files, for the others.
     pub limits: ReadLimits,
 }
@@ -261,7 +314,26 @@ pub fn open_table(
             [values, labels] => Arc::new(IdxTable::open(values, Some(labels), limits, min_pieces)?),
             _ => return Err(one_at_a_time("IDX file, or one and its labels,")),
         },
-        Format::Libsvm => return Err(Error::usage("LIBSVM text is read as rows")),
+        Format::Libsvm => Arc::new(LibsvmTable::open(files, options.libsvm, min_pieces)?),
+        Format::Arff => Arc::new(ArffTable::open(files, limits, min_pieces)?),
+        Format::Words => Arc::new(
+            BagOfWords::open(files, None, &BagOptions { limits, ..BagOptions::default() }, min_pieces)?
+                .into_table(),
+        ),
+        Format::Ldac => {
+            let bags = BagOptions { format: Some(BagFormat::Ldac), limits, ..BagOptions::default() };
+            Arc::new(BagOfWords::open(files, None, &bags, min_pieces)?.into_table())
+        }
+        Format::Ratings => Arc::new(Ratings::open(files, limits, min_pieces)?.into_table()),
+        Format::Uai => Arc::new(UaiTable::open(files, limits)),
+        Format::Text => Arc::new(TextTable::open(files, limits, min_pieces)),
+        Format::WholeText => Arc::new(WholeTextTable::open(files, limits)),
+        Format::Binary => {
+            let length = options.record_bytes.ok_or_else(|| {
+                Error::config("record-bytes", "says how long a binary record is, and is needed")
+            })?;
+            Arc::new(BinaryRecords::open(files, length, limits, min_pieces)?.into_table())
+        }
     })
 }
 

@@ -1,6 +1,6 @@
 //! From options about data to datasets of rows, of ratings, or of documents.
 
-use crate::args::{ColumnArgs, ReadArgs};
+use crate::args::{FormatArgs, ReadArgs};
 use crate::model::features;
 use crate::sample;
 use crate::session::is_member;
@@ -101,16 +101,9 @@ impl Input {
         if let Some(table) = &mut input.table {
             match features(model)? {
                 Some(map) => {
-                    for (name, given) in [
-                        ("features", !read.table.features.is_empty()),
-                        ("categorical", read.table.categorical.is_some()),
-                        ("missing", read.table.missing.is_some()),
-                        ("label", read.table.label.is_some()),
-                    ] {
-                        if given {
-                            let why = "is said when a model is trained: this one keeps what it needs";
-                            return Err(Error::config(name, why));
-                        }
+                    if let Some((name, _)) = read.columns.given().iter().find(|(_, given)| *given) {
+                        let why = "is said when a model is trained: this one keeps what it needs";
+                        return Err(Error::config(*name, why));
                     }
                     table.map = Arc::new(OnceLock::from(map));
                 }
@@ -165,31 +158,16 @@ impl Input {
 impl Table {
     /// The table that files are; nothing if they are LIBSVM text, or are not known to be anything else.
     fn of(files: &[InputFile], read: &ReadArgs) -> Result<Option<Table>> {
-        let args = &read.table;
-        let format = match (args.input_format, files.iter().find(|f| f.bytes() > 0)) {
-            (Some(format), _) => format,
-            (None, Some(file)) => Format::detect(file)?.unwrap_or(Format::Libsvm),
-            (None, None) => Format::Libsvm,
-        };
+        let format = format_of(files, &read.format)?.unwrap_or(Format::Libsvm);
         if format == Format::Libsvm {
-            for (name, given) in [
-                ("label", args.label.is_some()),
-                ("features", !args.features.is_empty()),
-                ("categorical", args.categorical.is_some()),
-                ("missing", args.missing.is_some()),
-                ("where", args.condition.is_some()),
-                ("delimiter", args.delimiter.is_some()),
-                ("header", args.header.is_some()),
-                ("null", args.null.is_some()),
-            ] {
-                if given {
-                    return Err(Error::config(
-                        name,
-                        "is for tables, and this is LIBSVM text, whose columns have no names",
-                    ));
+            let mut given = read.columns.given().into_iter().chain(read.format.given());
+            return match given.find(|(_, given)| *given) {
+                Some((name, _)) => {
+                    let why = "is for tables, and this is LIBSVM text, whose columns have no names";
+                    Err(Error::config(name, why))
                 }
-            }
-            return Ok(None);
+                None => Ok(None),
+            };
         }
         for (name, given) in [
             ("num-features", read.num_features.is_some()),
@@ -204,14 +182,8 @@ impl Table {
                 ));
             }
         }
-        let options = table_options(format, args)?;
-        let condition = args.condition.as_deref().map(Expr::parse).transpose()?;
-        let features = FeatureOptions {
-            label: args.label.clone(),
-            features: args.features.clone(),
-            texts: args.categorical.unwrap_or_default(),
-            missing: args.missing.unwrap_or_default(),
-        };
+        let options = table_options(format, &read.format)?;
+        let (condition, features) = (read.format.condition()?, read.columns.options());
         Ok(Some(Table { options, condition, features, map: Arc::default(), plain_for: None }))
     }
 
@@ -252,8 +224,17 @@ impl Table {
     }
 }
 
+/// What files are in, if it is said or can be told.
+pub fn format_of(files: &[InputFile], args: &FormatArgs) -> Result<Option<Format>> {
+    match (args.input_format, files.iter().find(|f| f.bytes() > 0)) {
+        (Some(format), _) => Ok(Some(format)),
+        (None, Some(file)) => Format::detect(file),
+        (None, None) => Ok(None),
+    }
+}
+
 /// How files of a format are read as a table.
-pub fn table_options(format: Format, args: &ColumnArgs) -> Result<TableOptions> {
+pub fn table_options(format: Format, args: &FormatArgs) -> Result<TableOptions> {
     let is_csv = matches!(format, Format::Csv | Format::Tsv);
     for (name, given) in [
         ("delimiter", args.delimiter.is_some()),
@@ -394,7 +375,7 @@ fn whole_folders(data: &[PathBuf]) -> Result<Vec<PathBuf>> {
 }
 
 /// The files of paths, patterns and folders.
-fn files(data: &[PathBuf]) -> Result<Vec<InputFile>> {
+pub fn files(data: &[PathBuf]) -> Result<Vec<InputFile>> {
     if is_member() && data.iter().any(|d| d.as_os_str() == "-") {
         return Err(Error::input(
             "standard input belongs to one process, and this is a cluster",
@@ -404,7 +385,8 @@ fn files(data: &[PathBuf]) -> Result<Vec<InputFile>> {
     resolve(data, &ResolveOptions::default())
 }
 
-fn splitting(spark_splits: bool, partitions: Option<usize>) -> Splitting {
+/// How files are divided.
+pub fn splitting(spark_splits: bool, partitions: Option<usize>) -> Splitting {
     match (spark_splits, partitions) {
         (true, n) => Splitting::Hadoop(n.unwrap_or(SPARK_PARTITIONS)),
         (false, Some(n)) => Splitting::EvenAtLeast(n),

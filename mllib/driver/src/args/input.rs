@@ -3,9 +3,10 @@
 use super::values::finite;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use slackwater_dataflow::Result;
 use slackwater_loaders::Format;
 use slackwater_loaders::format::libsvm::IndexBase;
-use slackwater_loaders::table::{Missing, Texts};
+use slackwater_loaders::table::{Expr, FeatureOptions, Missing, Texts};
 use std::path::PathBuf;
 
 pub(super) fn index_base() -> impl TypedValueParser<Value = IndexBase> {
@@ -39,18 +40,18 @@ pub struct ReadArgs {
     #[arg(long, help_heading = "Input")]
     pub spark_splits: bool,
 
-    /// Tables.
+    /// What the files are in.
     #[command(flatten)]
-    pub table: ColumnArgs,
+    pub format: FormatArgs,
+
+    /// Rows of features.
+    #[command(flatten)]
+    pub columns: FeatureArgs,
 }
 
-/// How to read tables, and how to make rows of features of them.
+/// How to make rows of features of columns.
 #[derive(Debug, Clone, Default, Args)]
-pub struct ColumnArgs {
-    /// What the files are in [default: told by their content, name or first line]
-    #[arg(long, value_name = "FORMAT", value_parser = format(), help_heading = "Input")]
-    pub input_format: Option<Format>,
-
+pub struct FeatureArgs {
     /// The column of labels [default: label, target, class or y]
     ///
     /// A column of texts is one of classes, in alphabetical order.
@@ -71,8 +72,41 @@ pub struct ColumnArgs {
     /// What stands for a missing number: refuse, zero or mean [default: refuse]
     #[arg(long, value_name = "HOW", value_parser = missing(), help_heading = "Input")]
     pub missing: Option<Missing>,
+}
 
-    /// Only rows for which this holds, as in "age >= 18 and city in ('Rome', 'Oslo')"
+impl FeatureArgs {
+    /// The options, each with whether it was given.
+    pub fn given(&self) -> [(&'static str, bool); 4] {
+        [
+            ("label", self.label.is_some()),
+            ("features", !self.features.is_empty()),
+            ("categorical", self.categorical.is_some()),
+            ("missing", self.missing.is_some()),
+        ]
+    }
+    /// True if any was given.
+    pub fn is_given(&self) -> bool {
+        self.given().iter().any(|(_, given)| *given)
+    }
+    /// What they mean.
+    pub fn options(&self) -> FeatureOptions {
+        FeatureOptions {
+            label: self.label.clone(),
+            features: self.features.clone(),
+            texts: self.categorical.unwrap_or_default(),
+            missing: self.missing.unwrap_or_default(),
+        }
+    }
+}
+
+/// What files are in, and how tables are read.
+#[derive(Debug, Clone, Default, Args)]
+pub struct FormatArgs {
+    /// What the files are in [default: told by their content, name or first line]
+    #[arg(long, value_name = "FORMAT", value_parser = format(), help_heading = "Input")]
+    pub input_format: Option<Format>,
+
+    /// Only rows of a table for which this holds, as in "age >= 18 and city in ('Rome', 'Oslo')"
     ///
     /// Parquet files are read only where it may hold.
     #[arg(long = "where", value_name = "CONDITION", help_heading = "Input")]
@@ -89,6 +123,25 @@ pub struct ColumnArgs {
     /// What stands for no value in CSV [default: nothing, NA, N/A, null, NULL, ?]
     #[arg(long, value_name = "TEXT,..", value_delimiter = ',', help_heading = "Input")]
     pub null: Option<Vec<String>>,
+}
+
+impl FormatArgs {
+    /// The options that are for tables, each with whether it was given.
+    pub fn given(&self) -> [(&'static str, bool); 4] {
+        [
+            ("where", self.condition.is_some()),
+            ("delimiter", self.delimiter.is_some()),
+            ("header", self.header.is_some()),
+            ("null", self.null.is_some()),
+        ]
+    }
+    /// The condition on rows.
+    ///
+    /// # Errors
+    /// Usage, if it is none.
+    pub fn condition(&self) -> Result<Option<Expr>> {
+        self.condition.as_deref().map(Expr::parse).transpose()
+    }
 }
 
 fn format() -> impl TypedValueParser<Value = Format> {
@@ -116,7 +169,7 @@ fn missing() -> impl TypedValueParser<Value = Missing> {
     })
 }
 
-fn delimiter(text: &str) -> Result<u8, String> {
+pub fn delimiter(text: &str) -> Result<u8, String> {
     match text.as_bytes() {
         [b] => Ok(*b),
         _ if matches!(text, "tab" | "\\t") => Ok(b'\t'),

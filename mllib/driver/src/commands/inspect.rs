@@ -1,7 +1,7 @@
 //! `inspect`: what a model, or a LIBSVM file, holds.
 
 use super::{clusters, coding, factorization, metric, network, topics};
-use crate::args::{ColumnArgs, ExportFormat, Globals, InspectArgs, ReadArgs};
+use crate::args::{ExportFormat, FeatureArgs, FormatArgs, Globals, InspectArgs, ReadArgs};
 use crate::data::{Input, has_parts};
 use crate::model::{LinearModel, RowModel, Stored, is_model, metadata};
 use crate::output::{Output, count, figure, table};
@@ -187,7 +187,8 @@ fn inspect_rows(globals: &Globals, args: &InspectArgs) -> Result<u8> {
         index_base,
         binarize: None,
         spark_splits: false,
-        table: ColumnArgs::default(),
+        format: FormatArgs::default(),
+        columns: FeatureArgs::default(),
     };
     let input = Input::open(&args.what, &read, globals.partitions)?;
     Session::run(globals, |session| {
