@@ -5,8 +5,9 @@
 //!
 //! The commonest form, one digit, a point and up to eight digits, is read without a loop: its digits make an integer m
 //! below 2^53 and its power of ten is at most 10^8, both exact in a double, so that one division rounds once and is
-//! right (Clinger, "How to read floating point numbers accurately", PLDI 1990). All other numbers go to `fast_float2`
-//! (Lemire, "Number parsing at a gigabyte per second", 2021), which is right for all.
+//! right (Clinger, "How to read floating point numbers accurately", PLDI 1990). Numbers with up to 19 digits and no
+//! exponent take one product of 64 by 128 bits. All others go to `fast_float2` (Lemire, "Number parsing at a gigabyte per
+//! second", 2021), which is right for all.
 
 const ASCII_ZEROS: u64 = 0x3030_3030_3030_3030;
 const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
@@ -79,6 +80,92 @@ pub(super) fn decimal(window: &[u8; DECIMAL_WINDOW]) -> Option<(f64, usize)> {
     let mantissa = whole * POWERS_OF_TEN[count & 15] + fraction;
     let value = mantissa as f64 / POWERS_OF_TEN_F64[count & 15];
     Some((f64::from_bits(value.to_bits() | sign), end))
+}
+
+/// How many bytes [`long_decimal`] looks at: a sign, eight digits, a point, 24 digits and what ends them.
+pub(super) const LONG_WINDOW: usize = 40;
+
+/// As [`decimal`], with at most 24 digits after the point and 19 that count: what 64 bits hold.
+#[inline]
+pub(super) fn long_decimal(window: &[u8; LONG_WINDOW]) -> Option<(f64, usize)> {
+    let negative = usize::from(window[0] == b'-');
+    let (whole, places) = digits(&window[negative..])?;
+    let point = negative + places;
+    if places == 0 || places == 8 || window[point] != b'.' {
+        return None;
+    }
+    let (mut mantissa, mut end) = (whole, point + 1);
+    for _ in 0..3 {
+        let (more, count) = digits(&window[end..])?;
+        mantissa = mantissa.checked_mul(POWERS_OF_TEN[count & 15])?.checked_add(more)?;
+        end += count;
+        if count < 8 {
+            break;
+        }
+    }
+    if window[end].is_ascii_digit() {
+        return None;
+    }
+    let value = over_power_of_ten(mantissa, end - point - 1)?;
+    Some((f64::from_bits(value.to_bits() | (negative as u64) << 63), end))
+}
+
+/// The largest power of five that 64 bits hold is 5^27.
+const RECIPROCALS: usize = 28;
+
+/// 2^b / 5^k, rounded down, with b such that it has 128 bits; and b.
+const FIFTHS: [(u128, i32); RECIPROCALS] = {
+    let mut table = [(0, 0); RECIPROCALS];
+    let (mut k, mut power) = (0, 1u128);
+    while k < RECIPROCALS {
+        // Long division of a one and as many zeros as it takes.
+        let (mut quotient, mut rest, mut bits) = (0u128, 1u128, 0);
+        loop {
+            quotient <<= 1;
+            if rest >= power {
+                rest -= power;
+                quotient |= 1;
+            }
+            if quotient >> 127 == 1 {
+                break;
+            }
+            rest <<= 1;
+            bits += 1;
+        }
+        table[k] = (quotient, bits);
+        power *= 5;
+        k += 1;
+    }
+    table
+};
+
+/// `mantissa / 10^k`, rounded once. `None` where that takes more than 128 bits to decide, and for large `k`.
+///
+/// With w the mantissa shifted up to 64 bits and T <= 2^b / 5^k < T + 1, w T <= w 2^b / 5^k < w T + 2^64. So what the
+/// quotient has above the low 64 bits of w T, u, is between u and u + 2, and rounds as u does unless half a unit of the
+/// last place is in that. (Eisel and Lemire's method, for negative exponents alone.)
+#[inline]
+fn over_power_of_ten(mantissa: u64, k: usize) -> Option<f64> {
+    if mantissa == 0 {
+        return Some(0.0);
+    }
+    let (fifth, b) = *FIFTHS.get(k)?;
+    let shift = mantissa.leading_zeros();
+    let w = u128::from(mantissa << shift);
+    let (high, low) = (fifth >> 64, fifth & u128::from(u64::MAX));
+    let u = w * high + ((w * low) >> 64);
+    // u has 127 or 128 bits; 53 stay.
+    let dropped = 75 - (u.leading_zeros() as i32);
+    let rest = u & ((1 << dropped) - 1);
+    let half = 1u128 << (dropped - 1);
+    if rest == half || rest + 1 == half {
+        return None;
+    }
+    let kept = (u >> dropped) as u64 + u64::from(rest > half);
+    // u is the mantissa times 2^(shift + b + k - 64) / 10^k; the exponent is far from its limits.
+    let exponent = dropped + 64 - shift as i32 - b - k as i32;
+    // A mantissa that was rounded up to 2^53 carries into the exponent.
+    Some(f64::from_bits((((exponent + 1075) as u64) << 52) + (kept - (1 << 52))))
 }
 
 /// An integer of at most fifteen digits and its length; as [`decimal`] with what follows.
@@ -157,6 +244,12 @@ mod tests {
         {
             assert_eq!(x.to_bits(), want.to_bits(), "{text}");
         }
+        let window_of_long = *[text.as_bytes(), &[b' '; 40]].concat().first_chunk().unwrap();
+        if let Some((x, n)) = long_decimal(&window_of_long)
+            && n == text.len()
+        {
+            assert_eq!(x.to_bits(), want.to_bits(), "{text}");
+        }
         if let Some((x, n)) = integer(&window)
             && n == text.len()
         {
@@ -181,6 +274,21 @@ mod tests {
             }
         }
         assert_eq!(digits(b"1234567"), None);
+    }
+
+    /// Nearly all that are not very long are decided with 128 bits, and ties are not.
+    #[test]
+    fn long_numbers() {
+        let read = |text: &str| long_decimal(&[text.as_bytes(), &[b','; 40]].concat().first_chunk().copied().unwrap());
+        for text in ["0.30000000000000004", "-1.7976931348623157", "0.000000000000000000000001", "0.0000000000000000", "-0.00000000001"] {
+            assert_eq!(read(text).map(|(x, n)| (x.to_bits(), n)), Some((text.parse::<f64>().unwrap().to_bits(), text.len())));
+        }
+        // 2^53 + 1 and its like are half way between two doubles.
+        assert_eq!(read("90071.99254740993"), Some((90071.99254740993, 17)));
+        assert_eq!(read("0.18446744073709551616"), None, "more than 64 bits");
+        assert_eq!(over_power_of_ten(9_007_199_254_740_993, 0), None);
+        assert_eq!(over_power_of_ten(9_007_199_254_740_992, 0), Some(9_007_199_254_740_992.0));
+        assert_eq!(over_power_of_ten(1, 28), None);
     }
 
     /// What the quick readers take, and where they stop.
@@ -289,6 +397,31 @@ mod tests {
         #[test]
         fn any_number_has_the_bits_of_std(text in "[+-]?([0-9]{1,22}(\\.[0-9]{0,22})?|\\.[0-9]{1,20})([eE][+-]?[0-9]{1,3})?") {
             same_as_std(&text);
+        }
+        #[test]
+        fn any_quotient_is_rounded_once(shift in 0u32..64, mantissa: u64, k in 0usize..28) {
+            let mantissa = mantissa >> shift;
+            if let Some(x) = over_power_of_ten(mantissa, k) {
+                let want: f64 = format!("{mantissa}e-{k}").parse().unwrap();
+                prop_assert_eq!(x.to_bits(), want.to_bits(), "{}e-{}", mantissa, k);
+            }
+        }
+        #[test]
+        fn halves_are_rounded_right_or_not_at_all(m in 1u64 << 52..1 << 53, up in 0u64..3, k in 0usize..20) {
+            // Around the middle between two doubles, with zeros after it.
+            let middle = 2 * m + up;
+            let text = format!("{middle}.{}", "0".repeat(k));
+            let want: f64 = text.parse().unwrap();
+            let ten = 10u64.checked_pow(k as u32).and_then(|p| middle.checked_mul(p));
+            if let Some(x) = ten.and_then(|mantissa| over_power_of_ten(mantissa, k)) {
+                prop_assert_eq!(x.to_bits(), want.to_bits(), "{}", text);
+            }
+        }
+        #[test]
+        fn any_double_of_moderate_size_comes_back(x in -1e7f64..1e7, small in 0.0001f64..1.0) {
+            same_as_std(&format!("{x:?}"));
+            same_as_std(&format!("{small:?}"));
+            same_as_std(&format!("{small:.19}"));
         }
         #[test]
         fn any_printed_double_comes_back(bits: u64) {

@@ -7,8 +7,8 @@
 use super::column::{Column, Values};
 use super::fields::{Dialect, Field, Next, end_of_line, undouble};
 use super::scan::Ends;
-use super::value::{Kind, Nulls};
-use crate::format::number::{decimal, integer, number};
+use super::value::{self, Kind, Nulls};
+use crate::format::number::{decimal, integer, long_decimal, number};
 use memchr::memchr_iter;
 
 /// How a table is read.
@@ -95,6 +95,14 @@ impl Reader<'_> {
                     values.push(x);
                     return Ok(at + n);
                 }
+                if let Some(window) = self.bytes[at..].first_chunk()
+                    && let Some((x, n)) = long_decimal(window)
+                    && self.ends::<LAST>(at + n)
+                    && !self.rules.decimal_comma
+                {
+                    values.push(x);
+                    return Ok(at + n);
+                }
             }
             Values::Integer(values) => {
                 let Some(window) = self.bytes[at..].first_chunk() else { return Err(Refused::Fault) };
@@ -118,9 +126,41 @@ impl Reader<'_> {
                 }
             }
             Values::Skipped(count) => return self.skip(*count, at),
-            Values::Boolean(_) | Values::Date(_) | Values::Time(..) => {}
+            Values::Boolean(values) => {
+                if let Some(content) = self.plain(at)
+                    && let Some(x) = value::boolean(content)
+                {
+                    values.push(x);
+                    return Ok(at + content.len());
+                }
+            }
+            Values::Date(values) => {
+                if let Some(content) = self.plain(at)
+                    && let Some(x) = value::date(content)
+                {
+                    values.push(x);
+                    return Ok(at + content.len());
+                }
+            }
+            Values::Time(values, utc) => {
+                if let Some(content) = self.plain(at)
+                    && let Some((x, zone)) = value::time(content)
+                    && zone == *utc
+                {
+                    values.push(x);
+                    return Ok(at + content.len());
+                }
+            }
         }
         self.other_field(column, at)
+    }
+
+    /// The field at `at` up to where it ends if it is not quoted.
+    #[inline(always)]
+    fn plain(&self, at: usize) -> Option<&[u8]> {
+        let rest = &self.bytes[at..];
+        let (n, _) = self.rules.ends.field(rest)?;
+        Some(&rest[..n - usize::from(rest[n] == b'\n' && n > 0 && rest[n - 1] == b'\r')])
     }
 
     /// Passes over `count` fields; where the last one ends.
@@ -164,16 +204,31 @@ impl Reader<'_> {
     #[inline(never)]
     fn other_field(&mut self, column: &mut Column, at: usize) -> Result<usize, Refused> {
         let rules = self.rules;
+        let row = self.row;
+        if self.ends::<false>(at) || self.ends::<true>(at) {
+            // Nothing at all, mostly.
+            return match rules.nulls.has(b"") && column.nullable {
+                true => {
+                    column.push_null(row);
+                    Ok(at)
+                }
+                false => self.cut_field(column, at),
+            };
+        }
         if let Values::Float(values) = &mut column.values
             && !rules.decimal_comma
             && let Some((x, n)) = number(&self.bytes[at..])
             && (self.ends::<false>(at + n) || self.ends::<true>(at + n))
         {
-            // More digits than are read at once.
             values.push(x);
             return Ok(at + n);
         }
-        let row = self.row;
+        self.cut_field(column, at)
+    }
+
+    /// Cuts out the field at `at` and reads it.
+    fn cut_field(&mut self, column: &mut Column, at: usize) -> Result<usize, Refused> {
+        let (rules, row) = (self.rules, self.row);
         let field = self.cut(at)?;
         match take(&field, rules, column, row) {
             true => Ok(field.end),
