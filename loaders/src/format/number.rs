@@ -279,9 +279,20 @@ mod tests {
     /// Nearly all that are not very long are decided with 128 bits, and ties are not.
     #[test]
     fn long_numbers() {
-        let read = |text: &str| long_decimal(&[text.as_bytes(), &[b','; 40]].concat().first_chunk().copied().unwrap());
-        for text in ["0.30000000000000004", "-1.7976931348623157", "0.000000000000000000000001", "0.0000000000000000", "-0.00000000001"] {
-            assert_eq!(read(text).map(|(x, n)| (x.to_bits(), n)), Some((text.parse::<f64>().unwrap().to_bits(), text.len())));
+        let read = |text: &str| {
+            long_decimal(&[text.as_bytes(), &[b','; 40]].concat().first_chunk().copied().unwrap())
+        };
+        for text in [
+            "0.30000000000000004",
+            "-1.7976931348623157",
+            "0.000000000000000000000001",
+            "0.0000000000000000",
+            "-0.00000000001",
+        ] {
+            assert_eq!(
+                read(text).map(|(x, n)| (x.to_bits(), n)),
+                Some((text.parse::<f64>().unwrap().to_bits(), text.len()))
+            );
         }
         // 2^53 + 1 and its like are half way between two doubles.
         assert_eq!(read("90071.99254740993"), Some((90071.99254740993, 17)));
