@@ -245,11 +245,17 @@ pub fn table_options(format: Format, args: &FormatArgs) -> Result<TableOptions> 
             return Err(Error::config(name, format!("is for CSV, and this is {}", format.name())));
         }
     }
+    if args.record_bytes.is_some() && format != Format::Binary {
+        return Err(Error::config(
+            "record-bytes",
+            format!("is for binary records, and this is {}", format.name()),
+        ));
+    }
     let mut csv = CsvOptions { delimiter: args.delimiter, header: args.header, ..CsvOptions::default() };
     if let Some(nulls) = &args.null {
         csv.nulls = nulls.clone();
     }
-    Ok(TableOptions { format: Some(format), csv, ..TableOptions::default() })
+    Ok(TableOptions { format: Some(format), csv, record_bytes: args.record_bytes, ..TableOptions::default() })
 }
 
 /// Files as a table.
