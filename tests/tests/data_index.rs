@@ -273,7 +273,7 @@ fn libsvm(file: &InputFile) -> Result<Counts> {
         columns = columns.max(block.features.columns() as u64);
         nonzeros += block.features.nnz() as u64;
     }
-    assert_eq!(rows(&LibsvmTable::open(&[file.clone()], options, 4)?)?, counts.rows);
+    assert_eq!(rows(&LibsvmTable::open(std::slice::from_ref(file), options, 4)?)?, counts.rows);
     Ok(Counts { columns: Some(columns), nonzeros: Some(nonzeros), ..counts })
 }
 
@@ -287,7 +287,7 @@ fn vowpal_wabbit(file: &InputFile) -> Result<Counts> {
         columns = columns.max(block.features.columns() as u64 - 1);
         nonzeros += block.features.nnz() as u64;
     }
-    assert_eq!(rows(&VwTable::open(&[file.clone()], VwOptions::default(), 4)?)?, counts.rows);
+    assert_eq!(rows(&VwTable::open(std::slice::from_ref(file), VwOptions::default(), 4)?)?, counts.rows);
     Ok(Counts { columns: Some(columns), nonzeros: Some(nonzeros), ..counts })
 }
 
@@ -305,13 +305,13 @@ fn matrix(file: &InputFile) -> Result<Counts> {
 
 fn graph(file: &InputFile, format: Option<GraphFormat>) -> Result<Graph> {
     let options = GraphOptions { format, ..GraphOptions::default() };
-    Graph::open(&[file.clone()], &options, 4)
+    Graph::open(std::slice::from_ref(file), &options, 4)
 }
 
 /// Documents, words and cells.
 fn bag(file: &InputFile, format: BagFormat) -> Result<Counts> {
     let options = BagOptions { format: Some(format), ..BagOptions::default() };
-    let bag = BagOfWords::open(&[file.clone()], None, &options, 4)?;
+    let bag = BagOfWords::open(std::slice::from_ref(file), None, &options, 4)?;
     let (mut documents, mut words, mut cells) = (BTreeSet::new(), 0, 0);
     for piece in 0..bag.pieces() {
         let mut reader = bag.open(piece)?;
@@ -356,11 +356,11 @@ fn records_of_lines(file: &InputFile, read: Read) -> Result<Option<(u64, u64)>> 
             (rows(&graph.into_table())?, 2 * edges)
         }
         Read::Vertices => (
-            rows(&Vertices::open(&[file.clone()], limits(), 4).into_table())?,
+            rows(&Vertices::open(std::slice::from_ref(file), limits(), 4).into_table())?,
             lines_without(&text(file)?, &[]),
         ),
         Read::Ratings => (
-            rows(&Ratings::open(&[file.clone()], limits(), 4)?.into_table())?,
+            rows(&Ratings::open(std::slice::from_ref(file), limits(), 4)?.into_table())?,
             lines_without(&text(file)?, &[]),
         ),
         Read::Libsvm => (libsvm(file)?.rows, lines_without(&text(file)?, &["#"])),
@@ -449,7 +449,7 @@ fn check(data: &Path, listed: &Listed, read: Read) -> Result<()> {
 fn check_lines(file: &InputFile, listed: &Listed) -> Result<()> {
     let text = text(file)?;
     let unended = u64::from(!text.is_empty() && !text.ends_with('\n'));
-    let found = rows(&TextTable::open(&[file.clone()], limits(), 4))?;
+    let found = rows(&TextTable::open(std::slice::from_ref(file), limits(), 4))?;
     assert_eq!(Some(found - unended), listed.rows, "lines of {}", listed.path);
     Ok(())
 }

@@ -12,7 +12,7 @@
 //! ldac    = { n { word ":" count } }                     a document a line, n being how many words it has; words from 0
 //! ```
 //!
-//! `sep` is that of [ratings](super::ratings), and so is what may be around: a first line of names, blank lines, `\r`,
+//! `sep` is that of [ratings], and so is what may be around: a first line of names, blank lines, `\r`,
 //! further columns. A count is a whole number from 1. Of rows, the label is not used; words are numbered from 1 unless said, as in
 //! all LIBSVM text. The files of `lda-c` look like rows, so they must be asked for; their `n` is checked. Documents of rows and
 //! of `ldac` are numbered as they come, from 0, over all files.
