@@ -13,6 +13,7 @@ pub mod libsvm;
 pub mod libsvm_write;
 pub mod matrix_market;
 pub mod metis;
+mod quick;
 pub mod ratings;
 pub mod ratings_table;
 pub mod records;

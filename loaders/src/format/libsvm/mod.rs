@@ -31,7 +31,7 @@
 //! Chang and Lin, LIBSVM (README, "Usage of svm-train"); Joachims, SVMlight (comments, `qid`).
 
 mod careful;
-mod number;
+pub(in crate::format) mod number;
 mod row;
 mod table;
 

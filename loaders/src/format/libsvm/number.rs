@@ -50,12 +50,12 @@ fn digits(bytes: &[u8]) -> Option<(u64, usize)> {
 }
 
 /// How many bytes [`short_number`] looks at: a sign, a digit, a point, eight digits and what ends them.
-pub(super) const NUMBER_WINDOW: usize = 12;
+pub(in crate::format) const NUMBER_WINDOW: usize = 12;
 
 /// A number with one digit before the point and at most eight after it, followed by a blank or the end of the line,
 /// and its length. What other numbers there are is `None`. Without a branch on the sign: signs are hard to predict.
 #[inline(always)]
-pub(super) fn short_number(window: &[u8; NUMBER_WINDOW]) -> Option<(f64, usize)> {
+pub(in crate::format) fn short_number(window: &[u8; NUMBER_WINDOW]) -> Option<(f64, usize)> {
     let negative = usize::from(window[0] == b'-');
     let digit = window[negative].wrapping_sub(b'0');
     if digit > 9 {
@@ -79,7 +79,7 @@ pub(super) fn short_number(window: &[u8; NUMBER_WINDOW]) -> Option<(f64, usize)>
 
 /// The number at the start of `bytes` and its length. `None` if there is none, or if it is not finite.
 #[inline(never)]
-pub(super) fn number(bytes: &[u8]) -> Option<(f64, usize)> {
+pub(in crate::format) fn number(bytes: &[u8]) -> Option<(f64, usize)> {
     let sign = usize::from(matches!(bytes.first()?, b'+' | b'-'));
     let unsigned = &bytes[sign..];
     if !matches!(unsigned.first()?, b'0'..=b'9' | b'.') {
