@@ -33,19 +33,25 @@
 
 pub mod codec;
 pub mod format;
+mod guard;
 pub mod lines;
+pub mod open;
 pub mod read;
 pub mod read_graph;
+mod read_tables;
 pub mod save;
 pub mod sink;
 pub mod source;
 pub mod split;
 pub mod table;
+pub mod write;
 
 pub use codec::{Compression, ExpansionLimit};
 pub use lines::ReadLimits;
+pub use open::{Format, TableOptions, open_table};
 pub use read::{ReadExt, Splitting};
 pub use read_graph::ReadGraphExt;
+pub use read_tables::ReadTables;
 pub use save::{SaveLibsvm, SaveText};
 pub use source::{InputFile, ResolveOptions, resolve};
 pub use split::Split;

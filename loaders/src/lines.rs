@@ -11,6 +11,7 @@
 //! otherwise be read into memory whole.
 
 use crate::codec::{Decoder, ExpansionLimit};
+use crate::source::InputFile;
 use crate::split::Split;
 use memchr::{memchr, memchr_iter, memrchr};
 use slackwater_dataflow::{BadRecord, Error, Result};
@@ -149,19 +150,7 @@ impl LineChunks {
         if self.split.start() == 0 {
             return Ok(0);
         }
-        let mut decoder = Decoder::open(self.split.file(), self.limits.expansion)?;
-        let mut buffer = vec![0; CHUNK_BYTES];
-        let (mut at, mut lines) = (0, 0);
-        while at < to {
-            let want = buffer.len().min(usize::try_from(to - at).unwrap_or(usize::MAX));
-            let n = decoder.read(&mut buffer[..want])?;
-            if n == 0 {
-                break;
-            }
-            lines += memchr_iter(b'\n', &buffer[..n]).count() as u64;
-            at += n as u64;
-        }
-        Ok(lines)
+        count_lines(self.split.file(), to, self.limits.expansion)
     }
 
     /// Skips the line that belongs to the split before, or the byte order mark.
@@ -270,10 +259,26 @@ impl LineChunks {
     }
 }
 
+/// How many line ends there are in the first `to` bytes of what a file unpacks to.
+pub(crate) fn count_lines(file: &InputFile, to: u64, expansion: ExpansionLimit) -> Result<u64> {
+    let mut decoder = Decoder::open(file, expansion)?;
+    let mut buffer = vec![0; CHUNK_BYTES];
+    let (mut at, mut lines) = (0, 0);
+    while at < to {
+        let want = buffer.len().min(usize::try_from(to - at).unwrap_or(usize::MAX));
+        let n = decoder.read(&mut buffer[..want])?;
+        if n == 0 {
+            break;
+        }
+        lines += memchr_iter(b'\n', &buffer[..n]).count() as u64;
+        at += n as u64;
+    }
+    Ok(lines)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::InputFile;
     use proptest::prelude::*;
 
     /// All lines of a split, and where the first one starts.

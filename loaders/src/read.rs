@@ -424,7 +424,7 @@ where
     }
     fn open(&self, partition: usize, task: &Rc<TaskContext>) -> Result<Box<dyn Cursor<T>>, Stop> {
         let read = (self.open)(&self.splits[partition])?;
-        Ok(Box::new(FileCursor { read, buffer: vec![], task: task.clone() }))
+        Ok(Box::new(FileCursor::new(read, task)))
     }
 }
 
@@ -443,14 +443,21 @@ impl<T: Data, S: RecordSource<Record = T> + 'static> Source<T> for Records<S> {
         let read = move |into: &mut Vec<T>, on_bad: &mut OnBadRecord<'_>| {
             reader.read_into(into, TaskContext::chunk_records::<T>(), on_bad)
         };
-        Ok(Box::new(FileCursor { read, buffer: vec![], task: task.clone() }))
+        Ok(Box::new(FileCursor::new(read, task)))
     }
 }
 
-struct FileCursor<T, R> {
+/// The records that a function appends to a vector, some at a time; none at the end.
+pub(crate) struct FileCursor<T, R> {
     read: R,
     buffer: Vec<T>,
     task: Rc<TaskContext>,
+}
+
+impl<T, R> FileCursor<T, R> {
+    pub(crate) fn new(read: R, task: &Rc<TaskContext>) -> Self {
+        FileCursor { read, buffer: vec![], task: task.clone() }
+    }
 }
 
 impl<T, R> Cursor<T> for FileCursor<T, R>

@@ -19,7 +19,8 @@
 //! [`ErrorKind::Input`](slackwater_dataflow::ErrorKind::Input), which a command line program reports with exit code 3.
 //! The rule for folders is Hadoop's `FileInputFormat`: names that start with `_` or `.` are hidden.
 
-use crate::codec::{Compression, HEAD_BYTES};
+use crate::codec::{Compression, Decoder, ExpansionLimit, HEAD_BYTES};
+use bytes::Bytes;
 use slackwater_dataflow::{Error, Result};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -54,17 +55,17 @@ struct Inner {
 #[derive(Debug)]
 enum Place {
     Path(PathBuf),
-    Memory(Vec<u8>),
-    Program(&'static [u8]),
+    Memory(Bytes),
+    /// Bytes that every process has.
+    Program(Bytes),
 }
 
 impl Place {
     /// The bytes, if they are not in a file.
-    fn bytes(&self) -> Option<&[u8]> {
+    fn bytes(&self) -> Option<&Bytes> {
         match self {
             Place::Path(_) => None,
-            Place::Memory(bytes) => Some(bytes),
-            Place::Program(bytes) => Some(bytes),
+            Place::Memory(bytes) | Place::Program(bytes) => Some(bytes),
         }
     }
 }
@@ -88,12 +89,12 @@ impl InputFile {
         let (name, bytes) = (name.into(), bytes.into());
         let compression = Compression::detect(Path::new(&name), &bytes[..bytes.len().min(HEAD_BYTES)]);
         let len = bytes.len() as u64;
-        Self::new(name, Place::Memory(bytes), len, compression)
+        Self::new(name, Place::Memory(bytes.into()), len, compression)
     }
     /// Bytes that are part of the program, which every process that runs it has.
     pub fn from_program(name: impl Into<String>, bytes: &'static [u8]) -> Self {
         let compression = Compression::detect(Path::new(""), &bytes[..bytes.len().min(HEAD_BYTES)]);
-        Self::new(name.into(), Place::Program(bytes), bytes.len() as u64, compression)
+        Self::new(name.into(), Place::Program(Bytes::from_static(bytes)), bytes.len() as u64, compression)
     }
     fn new(name: String, place: Place, bytes: u64, compression: Compression) -> Self {
         InputFile(Arc::new(Inner { name, place, bytes, compression }))
@@ -114,6 +115,10 @@ impl InputFile {
     pub fn is_splittable(&self) -> bool {
         self.0.compression == Compression::None
     }
+    /// True if it is a clone of `other`.
+    pub(crate) fn is_same(&self, other: &InputFile) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
     /// True if this process alone has it: standard input, a pipe, bytes made while the program runs.
     pub fn is_in_memory(&self) -> bool {
         matches!(self.0.place, Place::Memory(_))
@@ -130,6 +135,50 @@ impl InputFile {
         };
         Ok(RawReader { file: self.clone(), source, at: at.min(self.bytes()) })
     }
+    /// The file itself, or what a packed one holds, unpacked into memory: at most `most` bytes.
+    ///
+    /// # Errors
+    /// I/O; input, for a packed file that is damaged, or that is too large.
+    pub(crate) fn unpacked(&self, most: u64, expansion: ExpansionLimit) -> Result<InputFile> {
+        if self.is_splittable() {
+            return Ok(self.clone());
+        }
+        let limit = ExpansionLimit { bytes_max: expansion.bytes_max.min(most), ..expansion };
+        let mut decoder = Decoder::open(self, limit)?;
+        let (mut bytes, mut piece) = (vec![], vec![0; 256 << 10]);
+        loop {
+            match decoder.read(&mut piece)? {
+                0 => break,
+                n => bytes.extend_from_slice(&piece[..n]),
+            }
+        }
+        let len = bytes.len() as u64;
+        let place = match self.is_in_memory() {
+            true => Place::Memory(bytes.into()),
+            false => Place::Program(bytes.into()),
+        };
+        Ok(Self::new(self.name().to_string(), place, len, Compression::None))
+    }
+    /// The first bytes as stored, at most `most`.
+    pub(crate) fn head(&self, most: usize) -> Result<Bytes> {
+        self.read_at(0, most.min(usize::try_from(self.bytes()).unwrap_or(usize::MAX)))
+    }
+    /// `length` bytes as stored, from byte `at`. Costs a copy, but for bytes in memory.
+    ///
+    /// # Errors
+    /// I/O; also if the file does not have them, before anything is allocated for them.
+    pub(crate) fn read_at(&self, at: u64, length: usize) -> Result<Bytes> {
+        if at.checked_add(length as u64).is_none_or(|end| end > self.bytes()) {
+            let e = format!("there are no {length} bytes at byte {at} of {}", self.bytes());
+            return Err(self.read_error(&io::Error::new(io::ErrorKind::UnexpectedEof, e)));
+        }
+        if let Some(bytes) = self.0.place.bytes() {
+            return Ok(bytes.slice(at as usize..at as usize + length));
+        }
+        let mut bytes = vec![0; length];
+        self.open(at)?.read_exact(&mut bytes).map_err(|e| self.read_error(&e))?;
+        Ok(bytes.into())
+    }
     /// The error for a failed read.
     pub(crate) fn read_error(&self, e: &io::Error) -> Error {
         Error::io(self.name(), "read", e)
@@ -138,7 +187,7 @@ impl InputFile {
 
 /// Reads a file as stored, never beyond the length it had when it was resolved.
 #[derive(Debug)]
-pub(crate) struct RawReader {
+pub struct RawReader {
     file: InputFile,
     source: RawSource,
     at: u64,
@@ -172,6 +221,22 @@ impl Read for RawReader {
         self.at += n as u64;
         Ok(n)
     }
+}
+
+/// What is read, in a line: the format, the first few names, the bytes.
+pub(crate) fn describe<'a>(format: &str, files: impl Iterator<Item = &'a InputFile>) -> String {
+    const SHOWN: usize = 3;
+    let (mut names, mut bytes, mut count) = (vec![], 0, 0usize);
+    for file in files {
+        if count < SHOWN {
+            names.push(file.name());
+        }
+        bytes += file.bytes();
+        count += 1;
+    }
+    let more = count.saturating_sub(SHOWN);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{format} {}{more}, {bytes} bytes", names.join(", "))
 }
 
 /// The files that `inputs` name, in the order given. See the [module](self) for the rules.

@@ -88,7 +88,7 @@ fn a_matrix_is_a_table() {
     let Some(data) = data() else { return };
     let file = InputFile::from_path(data.join("lagraph_mtx/test_FW_1000.mtx")).expect("the file");
     let table = MatrixMarket::open(&file, ReadLimits::default(), 1).expect("a matrix").into_table();
-    let scan = Scan { columns: Some(vec![2]) };
+    let scan = Scan { columns: Some(vec![2]), ..Scan::default() };
     let mut reader = table.open(0, &scan).expect("a piece");
     let mut rows = 0;
     while let Some(batch) = reader.next_batch(&mut |bad| Err(bad.into())).expect("good rows") {

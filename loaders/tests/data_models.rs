@@ -41,7 +41,7 @@ fn models_and_evidence() {
             "{name}"
         );
         let table = UaiTable::open(&[file(name)], ReadLimits::default());
-        let mut reader = table.open(0, &Scan { columns: Some(vec![0]) }).expect(name);
+        let mut reader = table.open(0, &Scan { columns: Some(vec![0]), ..Scan::default() }).expect(name);
         let batch = reader.next_batch(&mut |bad| Err(bad.into())).expect(name).expect("factors");
         assert_eq!(batch.num_rows(), factors, "{name}");
     }

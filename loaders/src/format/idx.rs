@@ -415,9 +415,9 @@ mod tests {
         let table = IdxTable::open(&images, Some(&labels), ReadLimits::default(), 1).unwrap();
         let (batches, _) = read_table(&table, &Scan::default()).unwrap();
         assert_eq!(batches[0].column(0).as_ref(), &UInt8Array::from(vec![7, 8, 9]) as &dyn Array);
-        let (batches, _) = read_table(&table, &Scan { columns: Some(vec![1]) }).unwrap();
+        let (batches, _) = read_table(&table, &Scan { columns: Some(vec![1]), ..Scan::default() }).unwrap();
         assert_eq!((batches[0].num_columns(), batches[0].num_rows()), (1, 3));
-        let (batches, _) = read_table(&table, &Scan { columns: Some(vec![]) }).unwrap();
+        let (batches, _) = read_table(&table, &Scan { columns: Some(vec![]), ..Scan::default() }).unwrap();
         assert_eq!(batches[0].num_rows(), 3);
         let few = InputFile::from_bytes("few", bytes(8, &[2], &[7, 8]));
         let e = |labels| {

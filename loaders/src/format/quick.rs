@@ -4,7 +4,7 @@
 //! they may be narrow, but must never take what that would not, nor read another value. Each is given the bytes from some place on
 //! to the end of the buffer, which has [`PADDING`](crate::lines::PADDING) after its last line feed.
 
-use super::libsvm::number;
+use super::number;
 
 /// Where a fast reader is in a buffer.
 pub(crate) struct Quick<'a> {

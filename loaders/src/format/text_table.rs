@@ -143,7 +143,7 @@ mod tests {
         assert_eq!((table.pieces() > 1, batches.len() > 1, lines.len()), (true, true, 10_002));
         assert_eq!((lines[9_999], lines[10_000], lines[10_001]), ("line 9999", "", "last"));
         assert!(bad.len() == 1 && bad[0].starts_with("t:10001:5: byte 0xff is not UTF-8"), "{bad:?}");
-        let (batches, _) = read_table(&table, &Scan { columns: Some(vec![]) }).unwrap();
+        let (batches, _) = read_table(&table, &Scan { columns: Some(vec![]), ..Scan::default() }).unwrap();
         assert_eq!(batches.iter().map(|b| b.num_rows()).sum::<usize>(), 10_002);
     }
 
@@ -151,7 +151,8 @@ mod tests {
     fn files_are_rows() {
         let files = [InputFile::from_bytes("a", "one\ntwo"), InputFile::from_bytes("b", "")];
         let table = WholeTextTable::open(&files, ReadLimits::default());
-        let (batches, _) = read_table(&table, &Scan { columns: Some(vec![1, 0]) }).unwrap();
+        let (batches, _) =
+            read_table(&table, &Scan { columns: Some(vec![1, 0]), ..Scan::default() }).unwrap();
         let rows: Vec<_> = batches
             .iter()
             .map(|b| (b.column(0).as_string::<i32>().value(0), b.column(1).as_string::<i32>().value(0)))
@@ -160,6 +161,9 @@ mod tests {
         let table =
             WholeTextTable::open(&[InputFile::from_bytes("c", b"\xff".to_vec())], ReadLimits::default());
         assert!(read_table(&table, &Scan::default()).is_err());
-        assert_eq!(read_table(&table, &Scan { columns: Some(vec![0]) }).unwrap().0[0].num_rows(), 1);
+        assert_eq!(
+            read_table(&table, &Scan { columns: Some(vec![0]), ..Scan::default() }).unwrap().0[0].num_rows(),
+            1
+        );
     }
 }

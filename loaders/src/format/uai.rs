@@ -526,7 +526,8 @@ mod tests {
     #[test]
     fn factors_are_rows() {
         let table = UaiTable::open(&[file(MODEL), file("MARKOV 0 1 0 1 7")], ReadLimits::default());
-        let (batches, _) = read_table(&table, &Scan { columns: Some(vec![2, 3, 0]) }).unwrap();
+        let (batches, _) =
+            read_table(&table, &Scan { columns: Some(vec![2, 3, 0]), ..Scan::default() }).unwrap();
         let text = format!("{:?}", batches[0]);
         assert_eq!((batches.len(), batches[0].num_rows(), batches[1].num_rows()), (2, 2, 1));
         assert!(text.contains("3.25"), "{text}");

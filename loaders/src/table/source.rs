@@ -1,5 +1,6 @@
 //! What a format must give to be read as a table.
 
+use super::Expr;
 use crate::OnBadRecord;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
@@ -8,6 +9,14 @@ use slackwater_dataflow::Result;
 /// About how many rows a batch has: enough that work by column prevails, few enough that a batch stays in the
 /// second-level cache. Readers may give fewer, and a few more.
 pub const BATCH_ROWS: usize = 8192;
+/// A batch of many columns has fewer rows, so that it does not have many more values than this.
+const BATCH_VALUES: usize = 1 << 20;
+const BATCH_ROWS_MIN: usize = 64;
+
+/// How many rows a batch of `columns` columns has.
+pub fn batch_rows(columns: usize) -> usize {
+    (BATCH_VALUES / columns.max(1)).clamp(BATCH_ROWS_MIN, BATCH_ROWS)
+}
 
 /// A table in files, divided into pieces.
 ///
@@ -33,6 +42,9 @@ pub struct Scan {
     /// The columns, by number, in the order in which batches have them. `None`: all. A reader need not look at others,
     /// so what is wrong with those may go unseen.
     pub columns: Option<Vec<usize>>,
+    /// Rows for which this is not true may be left out, and nothing more: who asks filters what comes. It may name columns
+    /// that are not among [`Scan::columns`].
+    pub condition: Option<Expr>,
 }
 
 impl Scan {

@@ -133,7 +133,7 @@ fn rows_that_are_bad() {
 #[test]
 fn only_what_is_asked_for_is_there() {
     let table = open(&format!("{HEAD}1,red,bob,?,7\n")).unwrap();
-    let (batches, _) = read_table(&table, &Scan { columns: Some(vec![4, 0]) }).unwrap();
+    let (batches, _) = read_table(&table, &Scan { columns: Some(vec![4, 0]), ..Scan::default() }).unwrap();
     assert_eq!(batches[0].column(0).as_primitive::<Float64Type>().values(), &[7.0]);
     assert_eq!(
         (batches[0].num_columns(), batches[0].column(1).as_primitive::<Float64Type>().value(0)),

@@ -222,7 +222,8 @@ mod tests {
         let words = InputFile::from_bytes("v", "a\nb\nc\n");
         let bag = BagOfWords::open(&[file("0 2 5\n0 3 1\n1 0 1\n")], Some(&words), &Default::default(), 1);
         let table = bag.unwrap().into_table();
-        let (batches, bad) = read_table(&table, &Scan { columns: Some(vec![1, 2]) }).unwrap();
+        let (batches, bad) =
+            read_table(&table, &Scan { columns: Some(vec![1, 2]), ..Scan::default() }).unwrap();
         assert!(
             bad.len() == 1
                 && bad[0].starts_with("t:2:1: word 3 (from 0) is not in the vocabulary, which has 3 words"),

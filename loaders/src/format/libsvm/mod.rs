@@ -31,7 +31,6 @@
 //! Chang and Lin, LIBSVM (README, "Usage of svm-train"); Joachims, SVMlight (comments, `qid`).
 
 mod careful;
-pub(in crate::format) mod number;
 mod row;
 mod table;
 

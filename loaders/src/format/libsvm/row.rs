@@ -4,7 +4,7 @@
 //! [`crate::lines`] after it, so that eight bytes can be looked at at once; and it keeps no state but the smallest
 //! index that may follow.
 
-use super::number::{number, short_number};
+use crate::format::number::{number, short_number};
 use crate::lines::PADDING;
 use slackwater_dataflow::block::CsrBuilder;
 

@@ -89,7 +89,7 @@ mod tests {
         let indices = vectors.column(2).as_list::<i32>();
         assert_eq!(indices.value(0).as_primitive::<Int32Type>().values(), &[0, 2]);
         assert_eq!((indices.value(1).len(), indices.len()), (0, 2));
-        let (batches, _) = read_table(&table, &Scan { columns: Some(vec![0]) }).unwrap();
+        let (batches, _) = read_table(&table, &Scan { columns: Some(vec![0]), ..Scan::default() }).unwrap();
         assert_eq!(batches[0].column(0).as_primitive::<Float64Type>().values(), &[1.0, -1.0]);
         let none = LibsvmOptions { num_features: Some(0), ..options };
         assert!(LibsvmTable::open(&[file("")], none, 1).is_err());

@@ -44,7 +44,7 @@ mod header;
 mod write;
 
 pub use header::{Header, Layout, Symmetry, Values};
-pub use write::write_coordinate;
+pub use write::{write_coordinate, write_entry, write_head};
 
 use super::fault::Fault;
 use super::quick::Quick;

@@ -142,13 +142,13 @@ fn tables_have_the_columns_asked_for() {
     let text = "%%MatrixMarket matrix coordinate real symmetric\n3 3 2\n2 1 7\n3 3 8\n";
     let table = open(text).unwrap().into_table();
     assert_eq!((table.pieces(), table.describe().as_str()), (1, "MatrixMarket t, 66 bytes"));
-    let (batches, _) = read_table(&table, &Scan { columns: Some(vec![2, 0]) }).unwrap();
+    let (batches, _) = read_table(&table, &Scan { columns: Some(vec![2, 0]), ..Scan::default() }).unwrap();
     let want: [(&str, ArrayRef); 2] = [
         ("value", Arc::new(Float64Array::from(vec![7.0, 7.0, 8.0]))),
         ("row", Arc::new(UInt64Array::from(vec![1, 0, 2]))),
     ];
     assert_eq!(batches, [arrow_array::RecordBatch::try_from_iter(want).unwrap()]);
-    let (batches, _) = read_table(&table, &Scan { columns: Some(vec![]) }).unwrap();
+    let (batches, _) = read_table(&table, &Scan { columns: Some(vec![]), ..Scan::default() }).unwrap();
     assert_eq!(batches.iter().map(|b| b.num_rows()).sum::<usize>(), 3, "rows without columns count");
 }
 

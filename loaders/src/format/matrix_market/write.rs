@@ -22,8 +22,27 @@ pub fn write_coordinate(
     columns: u64,
     entries: impl ExactSizeIterator<Item = Entry>,
 ) -> io::Result<()> {
-    writeln!(into, "%%MatrixMarket matrix coordinate real general\n{rows} {columns} {}", entries.len())?;
+    write_head(into, rows, columns, entries.len() as u64)?;
     for entry in entries {
+        write_entry(into, rows, columns, entry)?;
+    }
+    Ok(())
+}
+
+/// Writes the head of a matrix of real coordinates.
+///
+/// # Errors
+/// What `into` says.
+pub fn write_head(into: &mut impl Write, rows: u64, columns: u64, entries: u64) -> io::Result<()> {
+    writeln!(into, "%%MatrixMarket matrix coordinate real general\n{rows} {columns} {entries}")
+}
+
+/// Writes one entry of a matrix of `rows` by `columns`.
+///
+/// # Errors
+/// As [`write_coordinate`].
+pub fn write_entry(into: &mut impl Write, rows: u64, columns: u64, entry: Entry) -> io::Result<()> {
+    {
         if entry.row >= rows || entry.column >= columns || entry.imaginary != 0.0 {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,

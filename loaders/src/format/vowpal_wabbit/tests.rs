@@ -132,7 +132,7 @@ fn labels_may_be_missing_in_tables_alone() {
     assert!(bad[0].starts_with("t:2:1: the example has no label"), "{bad:?}");
     assert!(bad[1].starts_with("t:3:1: the example has an importance"), "{bad:?}");
     let table = VwTable::open(&[file(text)], numbers(), 1).unwrap();
-    let (batches, bad) = read_table(&table, &Scan { columns: Some(vec![1, 0]) }).unwrap();
+    let (batches, bad) = read_table(&table, &Scan { columns: Some(vec![1, 0]), ..Scan::default() }).unwrap();
     assert_eq!((batches[0].num_rows(), batches[0].column(1).null_count(), bad.len()), (4, 1, 0));
     let (batches, _) = read_table(&table, &Scan::default()).unwrap();
     assert_eq!(batches[0].column(2).data_type(), &crate::table::vector::data_type());

@@ -1,7 +1,7 @@
 //! `inspect`: what a model, or a LIBSVM file, holds.
 
 use super::{clusters, coding, factorization, metric, network, topics};
-use crate::args::{ExportFormat, Globals, InspectArgs, ReadArgs};
+use crate::args::{ExportFormat, FeatureArgs, FormatArgs, Globals, InspectArgs, ReadArgs};
 use crate::data::{Input, has_parts};
 use crate::model::{LinearModel, RowModel, Stored, is_model, metadata};
 use crate::output::{Output, count, figure, table};
@@ -181,8 +181,15 @@ impl Survey {
 
 fn inspect_rows(globals: &Globals, args: &InspectArgs) -> Result<u8> {
     let index_base = if args.index_base == 0 { IndexBase::Zero } else { IndexBase::One };
-    let read =
-        ReadArgs { num_features: None, max_features: None, index_base, binarize: None, spark_splits: false };
+    let read = ReadArgs {
+        num_features: None,
+        max_features: None,
+        index_base,
+        binarize: None,
+        spark_splits: false,
+        format: FormatArgs::default(),
+        columns: FeatureArgs::default(),
+    };
     let input = Input::open(&args.what, &read, globals.partitions)?;
     Session::run(globals, |session| {
         let blocks = input.blocks(&session.cx)?;

@@ -53,7 +53,7 @@ fn of_rows(
 ) -> Result<u8> {
     let layout = Layout::new(&model, format, args.raw, args.proba)?;
     let model = Arc::new(model);
-    let input = Input::open(&args.input.data, &args.input.read, globals.partitions)?;
+    let input = Input::open_for(path, &args.input.data, &args.input.read, globals.partitions)?;
     Session::run(globals, |session| {
         let blocks = input.blocks(&session.cx)?;
         let for_parts = model.clone();

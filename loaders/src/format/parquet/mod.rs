@@ -1,0 +1,335 @@
+//! Apache Parquet: tables in columns, packed and divided into row groups.
+//!
+//! # Guarantees
+//!
+//! A table's pieces are whole row groups or ranges of rows of one, of about 16 MiB as stored: they depend on the files and on
+//! how many are wanted, not on who reads them. Rows come in the order of the file. Codecs: none, Snappy, gzip, Brotli, LZ4 (both
+//! kinds), Zstandard. Columns that are not asked for are not read; row groups and pages that cannot fulfil the
+//! condition of a scan, by their statistics, are not read either, nor are the other columns of rows that do not fulfil it.
+//!
+//! # Cost
+//!
+//! One read of the footer, and of the page index if there is a condition. While a piece is read: a page of each column, and a batch.
+//!
+//! # Failure
+//!
+//! Damage is an error that names the row group and the column. A file that is packed as a whole (`.parquet.gz`) is unpacked into memory first.
+//!
+//! # References
+//!
+//! Apache Parquet format 2.12.
+
+mod bounds;
+mod chunks;
+
+use crate::OnBadRecord;
+use crate::guard::{damaged, guarded};
+use crate::lines::ReadLimits;
+use crate::source::InputFile;
+use crate::split::{SPLIT_BYTES_MAX, SPLIT_BYTES_MIN};
+use crate::table::schema::{bare, conform, unite};
+use crate::table::{BatchReader, Scan, TableSource, batch_rows};
+use arrow_array::RecordBatch;
+use arrow_schema::{ArrowError, SchemaRef};
+use chunks::Chunks;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder, RowFilter, RowSelection,
+};
+use parquet::file::metadata::PageIndexPolicy;
+use slackwater_dataflow::{Error, Result};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Most bytes that a packed file may have when it is unpacked into memory.
+const PACKED_BYTES_MAX: u64 = 1 << 30;
+/// Bytes of the columns of a condition that are kept for the batch, so that they need not be decoded twice.
+const CONDITION_CACHE_BYTES: usize = 8 << 20;
+
+/// A table in Parquet files.
+pub struct ParquetTable(Arc<Table>);
+
+struct Table {
+    files: Vec<File>,
+    schema: SchemaRef,
+    pieces: Vec<Piece>,
+}
+
+struct File {
+    chunks: Chunks,
+    metadata: ArrowReaderMetadata,
+}
+
+/// Whole row groups, or some rows of one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Piece {
+    file: usize,
+    groups: Range<usize>,
+    rows: Option<Range<usize>>,
+}
+
+impl ParquetTable {
+    /// Reads the footers. At least `min_pieces` pieces are made, unless they would be very small.
+    ///
+    /// # Errors
+    /// I/O; input, if a file is not Parquet or if they do not have the same columns.
+    pub fn open(files: &[InputFile], min_pieces: usize) -> Result<Self> {
+        let mut opened: Vec<File> = vec![];
+        let mut schema: Option<SchemaRef> = None;
+        for file in files {
+            let file = file.unpacked(PACKED_BYTES_MAX, ReadLimits::default().expansion)?;
+            let metadata = guarded(file.name(), || {
+                let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Skip);
+                ArrowReaderMetadata::load(&Chunks(file.clone()), options).map_err(|e| {
+                    damaged(file.name(), &format!("this is not a Parquet file that can be read: {e}"))
+                })
+            })?;
+            let own = bare(metadata.schema());
+            schema = Some(match &schema {
+                Some(first) => unite(first, files[0].name(), &own, file.name())?,
+                None => own,
+            });
+            opened.push(File { chunks: Chunks(file), metadata });
+        }
+        let schema = schema.ok_or_else(|| Error::input("no input files", "name at least one file"))?;
+        let pieces = pieces(&opened, min_pieces);
+        Ok(ParquetTable(Arc::new(Table { files: opened, schema, pieces })))
+    }
+
+    /// How many rows the files say they have.
+    pub fn rows(&self) -> u64 {
+        let rows = self.0.files.iter().map(|f| f.metadata.metadata().file_metadata().num_rows());
+        rows.map(|n| u64::try_from(n).unwrap_or(0)).fold(0, u64::saturating_add)
+    }
+}
+
+impl Table {
+    fn reader(&self, piece: &Piece, scan: &Scan) -> Result<ParquetRecordBatchReader> {
+        let file = &self.files[piece.file];
+        let name = file.chunks.0.name();
+        let failed = |e: &dyn std::fmt::Display| damaged(name, &e.to_string());
+        let mut metadata = file.metadata.clone();
+        let mut groups: Vec<usize> = piece.groups.clone().collect();
+        if let Some(condition) = &scan.condition {
+            let known = bounds::Groups { metadata: &metadata, groups: &groups };
+            let may = condition.may_hold(&known);
+            groups = groups.iter().zip(may).filter(|(_, may)| *may).map(|(g, _)| *g).collect();
+            if !groups.is_empty() {
+                let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+                metadata = ArrowReaderMetadata::load(&file.chunks, options).map_err(|e| failed(&e))?;
+            }
+        }
+        let selection = self.selection(piece, &groups, &metadata, scan);
+        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file.chunks.clone(), metadata)
+            .with_max_predicate_cache_size(CONDITION_CACHE_BYTES)
+            .with_batch_size(batch_rows(scan.schema(&self.schema).fields().len()))
+            .with_row_groups(groups);
+        if let Some(columns) = &scan.columns {
+            let mask = ProjectionMask::roots(builder.parquet_schema(), columns.iter().copied());
+            builder = builder.with_projection(mask);
+        }
+        if let Some(selection) = selection {
+            builder = builder.with_row_selection(selection);
+        }
+        if let Some(condition) = scan.condition.clone() {
+            let roots = condition.columns().into_iter().filter_map(|c| self.schema.index_of(c).ok());
+            let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
+            let holds = move |batch: RecordBatch| {
+                condition.condition(&batch).map_err(|e| ArrowError::ExternalError(Box::new(e)))
+            };
+            builder =
+                builder.with_row_filter(RowFilter::new(vec![Box::new(ArrowPredicateFn::new(mask, holds))]));
+        }
+        builder.build().map_err(|e| failed(&e))
+    }
+
+    /// Which rows of the row groups are wanted. `None`: all.
+    fn selection(
+        &self,
+        piece: &Piece,
+        groups: &[usize],
+        metadata: &ArrowReaderMetadata,
+        scan: &Scan,
+    ) -> Option<RowSelection> {
+        let rows = |g: usize| usize::try_from(metadata.metadata().row_group(g).num_rows()).unwrap_or(0);
+        let range = (!groups.is_empty()).then_some(piece.rows.clone()).flatten();
+        let range = range.map(|range| {
+            RowSelection::from_consecutive_ranges([range].into_iter(), rows(piece.groups.start))
+        });
+        let Some(condition) = &scan.condition else { return range };
+        let pages: Vec<Option<RowSelection>> =
+            groups.iter().map(|g| bounds::pages(metadata, *g, condition)).collect();
+        if pages.iter().all(Option::is_none) {
+            return range;
+        }
+        let all = |g: usize| RowSelection::from_consecutive_ranges([0..rows(g)].into_iter(), rows(g));
+        let selectors = groups.iter().zip(pages).flat_map(|(g, s)| {
+            let selection = s.unwrap_or_else(|| all(*g));
+            Vec::from(selection)
+        });
+        let pages = RowSelection::from(selectors.collect::<Vec<_>>());
+        Some(match range {
+            Some(range) => range.intersection(&pages),
+            None => pages,
+        })
+    }
+
+    /// Reads the columns of a piece one by one, to find out which one cannot be read.
+    fn find_damage(&self, piece: &Piece, scan: &Scan) -> Option<String> {
+        let columns: Vec<usize> =
+            scan.columns.clone().unwrap_or_else(|| (0..self.schema.fields().len()).collect());
+        for group in piece.groups.clone() {
+            for column in &columns {
+                let one = Piece { groups: group..group + 1, ..piece.clone() };
+                let scan = Scan { columns: Some(vec![*column]), condition: None };
+                let result = guarded("", || {
+                    let mut reader = self.reader(&one, &scan)?;
+                    reader.try_for_each(|b| b.map(drop)).map_err(|e| damaged("", &e.to_string()))
+                });
+                if result.is_err() {
+                    return Some(format!(
+                        "row group {group}, column `{}`",
+                        self.schema.field(*column).name()
+                    ));
+                }
+            }
+        }
+        None
+    }
+}
+
+/// Divides files into pieces of about the same size.
+fn pieces(files: &[File], min_pieces: usize) -> Vec<Piece> {
+    let bytes = |f: usize, g: usize| {
+        let group = files[f].metadata.metadata().row_group(g);
+        group
+            .columns()
+            .iter()
+            .fold(0u64, |sum, c| sum.saturating_add(u64::try_from(c.compressed_size()).unwrap_or(0)))
+    };
+    let groups = |f: usize| files[f].metadata.metadata().num_row_groups();
+    let all = (0..files.len()).flat_map(|f| (0..groups(f)).map(move |g| (f, g)));
+    let total = all.fold(0u64, |sum, (f, g)| sum.saturating_add(bytes(f, g)));
+    let target = (total / min_pieces.max(1) as u64).clamp(SPLIT_BYTES_MIN, SPLIT_BYTES_MAX);
+    let mut pieces: Vec<Piece> = vec![];
+    for f in 0..files.len() {
+        let mut room = 0;
+        for g in 0..groups(f) {
+            let size = bytes(f, g);
+            let rows = usize::try_from(files[f].metadata.metadata().row_group(g).num_rows()).unwrap_or(0);
+            // A range of fewer rows than some batches is not worth opening the row group again.
+            let parts = (size.div_ceil(target) as usize).min(rows / (4 * crate::table::BATCH_ROWS)).max(1);
+            match pieces.last_mut() {
+                Some(last) if parts == 1 && size <= room && last.file == f => {
+                    last.groups.end = g + 1;
+                    room -= size;
+                }
+                _ if parts == 1 => {
+                    pieces.push(Piece { file: f, groups: g..g + 1, rows: None });
+                    room = target.saturating_sub(size);
+                }
+                _ => {
+                    let cut = |k: usize| (rows as u128 * k as u128 / parts as u128) as usize;
+                    let ranges = (0..parts).map(|k| cut(k)..cut(k + 1));
+                    pieces.extend(ranges.map(|r| Piece { file: f, groups: g..g + 1, rows: Some(r) }));
+                    room = 0;
+                }
+            }
+        }
+    }
+    if pieces.is_empty() {
+        pieces.push(Piece { file: 0, groups: 0..0, rows: None });
+    }
+    pieces
+}
+
+impl TableSource for ParquetTable {
+    fn schema(&self) -> &SchemaRef {
+        &self.0.schema
+    }
+    fn pieces(&self) -> usize {
+        self.0.pieces.len()
+    }
+    fn describe(&self) -> String {
+        crate::source::describe("Parquet", self.0.files.iter().map(|f| &f.chunks.0))
+    }
+    fn open(&self, piece: usize, scan: &Scan) -> Result<Box<dyn BatchReader>> {
+        let table = self.0.clone();
+        let name = table.files[table.pieces[piece].file].chunks.0.name().to_string();
+        let reader = guarded(&name, || table.reader(&table.pieces[piece], scan));
+        let reader = match reader {
+            Ok(reader) => Some(reader),
+            Err(e) => return Err(table.located(piece, scan, e)),
+        };
+        // The library gives columns in the order of the file.
+        let order = scan.columns.as_ref().map(|columns| {
+            let mut sorted = columns.clone();
+            sorted.sort_unstable();
+            sorted.dedup();
+            columns.iter().map(|c| sorted.binary_search(c).expect("it is one of them")).collect()
+        });
+        let schema = scan.schema(&table.schema);
+        Ok(Box::new(Reader { table, piece, scan: scan.clone(), name, reader, order, schema }))
+    }
+}
+
+impl Table {
+    /// The error, with the place of the damage if there is one.
+    fn located(&self, piece: usize, scan: &Scan, e: Error) -> Error {
+        let piece = &self.pieces[piece];
+        match self.find_damage(piece, scan) {
+            Some(place) => {
+                let name = self.files[piece.file].chunks.0.name();
+                let text = e.to_string();
+                let message = text.lines().next().unwrap_or_default();
+                let message = message.strip_prefix(&format!("{name}: ")).unwrap_or(message);
+                damaged(name, &format!("{place}: {message}"))
+            }
+            None => e,
+        }
+    }
+}
+
+struct Reader {
+    table: Arc<Table>,
+    piece: usize,
+    scan: Scan,
+    name: String,
+    /// `None` after the end.
+    reader: Option<ParquetRecordBatchReader>,
+    order: Option<Vec<usize>>,
+    schema: SchemaRef,
+}
+
+impl BatchReader for Reader {
+    fn next_batch(&mut self, _: &mut OnBadRecord<'_>) -> Result<Option<RecordBatch>> {
+        while let Some(reader) = &mut self.reader {
+            let read = guarded(&self.name, || {
+                let Some(batch) = reader.next() else { return Ok(None) };
+                let batch = batch.and_then(|batch| match &self.order {
+                    Some(order) => conform(batch.project(order)?, &self.schema),
+                    None => conform(batch, &self.schema),
+                });
+                batch.map(Some).map_err(|e| match e {
+                    ArrowError::ExternalError(e) => match e.downcast::<Error>() {
+                        // The condition failed, not the file.
+                        Ok(e) => *e,
+                        Err(e) => damaged(&self.name, &e.to_string()),
+                    },
+                    e => damaged(&self.name, &e.to_string()),
+                })
+            });
+            match read {
+                Ok(Some(batch)) if batch.num_rows() > 0 => return Ok(Some(batch)),
+                Ok(Some(_)) => {}
+                Ok(None) => self.reader = None,
+                Err(e) => {
+                    self.reader = None;
+                    return Err(self.table.located(self.piece, &self.scan, e));
+                }
+            }
+        }
+        Ok(None)
+    }
+}
