@@ -24,19 +24,35 @@ fn item(of: DataType) -> Arc<Field> {
     Arc::new(Field::new_list_field(of, false))
 }
 
-/// True for columns of vectors, of whatever widths of numbers and names of items.
+/// True for columns of vectors, of whatever widths of numbers, and in whatever order of the parts.
 pub fn is_vector(of: &DataType) -> bool {
     let DataType::Struct(fields) = of else { return false };
-    let list = |f: &Field, ok: fn(&DataType) -> bool| match f.data_type() {
-        DataType::List(item) | DataType::LargeList(item) => ok(item.data_type()),
+    let part = |name: &str| fields.find(name).map(|(_, f)| f.data_type());
+    let list = |name: &str, ok: fn(&DataType) -> bool| match part(name) {
+        Some(DataType::List(item) | DataType::LargeList(item)) => ok(item.data_type()),
+        Some(DataType::Null) => true,
         _ => false,
     };
+    let whole = |name: &str| part(name).is_some_and(|t| t.is_integer() || *t == DataType::Null);
     fields.len() == 4
-        && fields.iter().map(|f| f.name().as_str()).eq(["type", "size", "indices", "values"])
-        && fields[0].data_type().is_integer()
-        && *fields[1].data_type() == DataType::Int32
-        && list(&fields[2], DataType::is_integer)
-        && list(&fields[3], DataType::is_numeric)
+        && whole("type")
+        && whole("size")
+        && list("indices", DataType::is_integer)
+        && list("values", DataType::is_numeric)
+}
+
+/// A part of vectors, as an array of type `to`.
+fn part(vectors: &StructArray, name: &str, to: &DataType) -> Result<ArrayRef> {
+    let options = CastOptions { safe: false, ..CastOptions::default() };
+    let array =
+        vectors.column_by_name(name).ok_or_else(|| Error::usage(format!("a vector has no part `{name}`")))?;
+    cast_with_options(array, to, &options)
+        .map_err(|e| Error::input(format!("a column of vectors: {e}"), "indices and sizes have 31 bits"))
+}
+
+fn list_part(vectors: &StructArray, name: &str, of: DataType) -> Result<ListArray> {
+    let to = DataType::List(Arc::new(Field::new_list_field(of, true)));
+    Ok(part(vectors, name, &to)?.as_list::<i32>().clone())
 }
 
 /// The type of a column of vectors.
@@ -78,22 +94,43 @@ pub fn from_csr(block: &CsrBlock) -> StructArray {
     StructArray::new(fields(), columns, None)
 }
 
-/// The size of the widest of some vectors.
+/// The vectors of a column with exactly the type that [`data_type`] says.
+///
+/// # Errors
+/// As [`Rows::of`].
+pub fn canonical(vectors: &StructArray) -> Result<StructArray> {
+    if vectors.data_type() == &data_type() {
+        return Ok(vectors.clone());
+    }
+    let rows = Rows::of(vectors)?;
+    let list = |list: ListArray, of: DataType| {
+        let (_, offsets, values, nulls) = list.into_parts();
+        ListArray::try_new(item(of), offsets, values, nulls)
+    };
+    let failed = |e: arrow_schema::ArrowError| Error::input(format!("a column of vectors: {e}"), "");
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(rows.types),
+        Arc::new(rows.sizes),
+        Arc::new(list(rows.indices, DataType::Int32).map_err(failed)?),
+        Arc::new(list(rows.values, DataType::Float64).map_err(failed)?),
+    ];
+    StructArray::try_new(fields(), columns, vectors.nulls().cloned()).map_err(failed)
+}
+
+/// The size of the widest of some vectors; 0 for a column of none.
 pub fn widest(vectors: &StructArray) -> u32 {
-    let sizes = vectors.column(1).as_primitive_opt::<Int32Type>();
-    let sparse = sizes.and_then(arrow_arith::aggregate::max).unwrap_or(0);
-    let dense = vectors.column(3).as_list_opt::<i32>().map_or(0, |values| {
-        let types = vectors.column(0).as_primitive_opt::<Int8Type>();
-        let is_dense = |row: usize| types.is_some_and(|t| t.is_valid(row) && t.value(row) == DENSE);
-        (0..values.len()).filter(|row| is_dense(*row)).map(|row| values.value_length(row)).max().unwrap_or(0)
-    });
-    u32::try_from(sparse.max(dense)).unwrap_or(0)
+    let Ok(rows) = Rows::of(vectors) else { return 0 };
+    let is_dense = |row: &usize| rows.types.is_valid(*row) && rows.types.value(*row) == DENSE;
+    let dense =
+        (0..vectors.len()).filter(is_dense).map(|row| rows.values.value_length(row)).max().unwrap_or(0);
+    u32::try_from(dense).unwrap_or(0).max(rows.size() as u32)
 }
 
 /// A column of vectors, to be read row by row.
 pub struct Rows {
     whole: StructArray,
     types: Int8Array,
+    sizes: Int32Array,
     indices: ListArray,
     values: ListArray,
 }
@@ -107,19 +144,11 @@ impl Rows {
         if !is_vector(vectors.data_type()) {
             return Err(Error::usage(format!("a column of type {} has no vectors", vectors.data_type())));
         }
-        let options = CastOptions { safe: false, ..CastOptions::default() };
-        let cast = |i: usize, to: &DataType| {
-            cast_with_options(vectors.column(i), to, &options)
-                .map_err(|e| Error::input(format!("a column of vectors: {e}"), ""))
-        };
-        let list = |i: usize, of: DataType| -> Result<ListArray> {
-            let to = DataType::List(Arc::new(Field::new_list_field(of, true)));
-            Ok(cast(i, &to)?.as_list::<i32>().clone())
-        };
         Ok(Rows {
-            types: cast(0, &DataType::Int8)?.as_primitive::<Int8Type>().clone(),
-            indices: list(2, DataType::Int32)?,
-            values: list(3, DataType::Float64)?,
+            types: part(vectors, "type", &DataType::Int8)?.as_primitive::<Int8Type>().clone(),
+            sizes: part(vectors, "size", &DataType::Int32)?.as_primitive::<Int32Type>().clone(),
+            indices: list_part(vectors, "indices", DataType::Int32)?,
+            values: list_part(vectors, "values", DataType::Float64)?,
             whole: vectors.clone(),
         })
     }
@@ -171,7 +200,6 @@ impl Rows {
     }
     /// The largest size that sparse vectors say they have.
     pub fn size(&self) -> usize {
-        let sizes = self.whole.column(1).as_primitive_opt::<Int32Type>();
-        usize::try_from(sizes.and_then(arrow_arith::aggregate::max).unwrap_or(0)).unwrap_or(0)
+        usize::try_from(arrow_arith::aggregate::max(&self.sizes).unwrap_or(0)).unwrap_or(0)
     }
 }

@@ -149,8 +149,10 @@ fn resized(block: RecordBlock, vectors: &[usize], sizes: &[u32]) -> RecordBlock 
     let mut columns = block.columns().to_vec();
     for (i, size) in vectors.iter().zip(sizes) {
         let old = columns[*i].as_struct();
+        let Some((at, field)) = old.fields().find("size") else { continue };
         let mut parts: Vec<ArrayRef> = old.columns().to_vec();
-        parts[1] = Arc::new(Int32Array::from(vec![*size as i32; old.len()]));
+        let sizes: ArrayRef = Arc::new(Int32Array::from(vec![*size as i32; old.len()]));
+        parts[at] = arrow_cast::cast(&sizes, field.data_type()).unwrap_or(sizes);
         if let Ok(new) = StructArray::try_new(old.fields().clone(), parts, old.nulls().cloned()) {
             columns[*i] = Arc::new(new);
         }

@@ -16,6 +16,7 @@ mod mapped;
 mod metric;
 mod network;
 mod predict;
+mod survey;
 mod topics;
 mod train;
 mod worker;
