@@ -6,7 +6,7 @@
 //!    [`codec`] knows how a file is packed and unpacks it as a stream, within limits.
 //! 2. [`split`] divides files into byte ranges, the partitions of a dataset; [`lines`] reads the whole lines of one
 //!    range in bounded memory.
-//! 3. [`format`](mod@format) gives lines a meaning: text, LIBSVM, ratings.
+//! 3. [`format`](mod@format) gives bytes a meaning: text, LIBSVM, ratings, matrices, graphs, models and so on.
 //! 4. [`sink`] writes folders and files that are either whole or not there.
 //! 5. [`read`] and [`save`] make datasets of all this: a partition is a split, or a file of a folder.
 //!
