@@ -41,73 +41,105 @@ fn digits(bytes: &[u8]) -> Option<(u64, usize)> {
     // A carry out of a byte above 9 can only spoil the bytes after it, and those are not looked at.
     let others = (word.wrapping_add(ABOVE_NINE) | word) & HIGH_BITS;
     let count = others.trailing_zeros() as usize / 8;
+    Some((number_of_digits(word, count), count))
+}
+
+/// The first `count` bytes of `word`, at most 8, each a digit's value, as a number.
+#[inline(always)]
+fn number_of_digits(word: u64, count: usize) -> u64 {
     // Shifted so that the digits end the word; what comes in front of them are zeros. (Twice, since 64 is too far.)
     let word = word << (8 * (7 - count.min(7))) << (8 * usize::from(count < 8));
     // Pairs, fours, eights: each step adds ten, a hundred, ten thousand times the earlier half to the later one.
     let pairs = word.wrapping_mul(10).wrapping_add(word >> 8);
     let low = (pairs & 0x0000_00FF_0000_00FF).wrapping_mul(100 + (1_000_000 << 32));
     let high = ((pairs >> 16) & 0x0000_00FF_0000_00FF).wrapping_mul(1 + (10_000 << 32));
-    Some((low.wrapping_add(high) >> 32, count))
+    low.wrapping_add(high) >> 32
 }
 
 /// How many bytes [`short_number`] looks at: a sign, a digit, a point, eight digits and what ends them.
 pub(super) const NUMBER_WINDOW: usize = 12;
 
-/// How many bytes [`decimal`] and [`integer`] look at: a sign, eight digits, a point, eight digits and what ends them.
-pub(super) const DECIMAL_WINDOW: usize = 24;
-
-/// A number with at most seven digits before the point and seven after it, or eight where more cannot follow, without
-/// an exponent, and its length. What other numbers there are is `None`; what follows the number is for the caller to
-/// judge, but it is no digit.
+/// The digits at the start of `bytes`, of which there are `count`, at most 8, as a number. `None` if fewer than 8 bytes are
+/// there.
 #[inline(always)]
-pub(super) fn decimal(window: &[u8; DECIMAL_WINDOW]) -> Option<(f64, usize)> {
-    let negative = usize::from(window[0] == b'-');
-    let sign = (negative as u64) << 63;
-    let (whole, places) = digits(&window[negative..])?;
-    if places == 0 || places == 8 {
-        return None;
-    }
-    let point = negative + places;
-    if window[point] != b'.' {
-        return Some((f64::from_bits((whole as f64).to_bits() | sign), point));
-    }
-    let (fraction, count) = digits(window.get(point + 1..)?)?;
-    let end = point + 1 + count;
-    if count == 8 && window[end].is_ascii_digit() {
-        return None;
-    }
-    // At most 15 digits: exact.
-    let mantissa = whole * POWERS_OF_TEN[count & 15] + fraction;
-    let value = mantissa as f64 / POWERS_OF_TEN_F64[count & 15];
-    Some((f64::from_bits(value.to_bits() | sign), end))
+fn known_digits(bytes: &[u8], count: usize) -> Option<u64> {
+    let word = u64::from_le_bytes(*bytes.first_chunk::<8>()?) ^ ASCII_ZEROS;
+    Some(number_of_digits(word, count))
 }
 
-/// How many bytes [`long_decimal`] looks at: a sign, eight digits, a point, 24 digits and what ends them.
-pub(super) const LONG_WINDOW: usize = 40;
+/// A number of which it is known where it ends, which bytes are digits and which are points: digits with at most one
+/// point among them, perhaps a sign before. At most 8 digits before the point, 24 after it, and 19 that count. What
+/// other numbers there are is `None`.
+#[inline(always)]
+pub(super) fn decimal(bytes: &[u8], length: usize, digits: u32, points: u32) -> Option<f64> {
+    debug_assert!(length < 32);
+    let negative = usize::from(*bytes.first()? == b'-');
+    let sign = (negative as u64) << 63;
+    let all = (1u32 << length) - 1;
+    let points = points & all;
+    if (digits | points | negative as u32) & all != all || points & points.wrapping_sub(1) != 0 {
+        return None;
+    }
+    let point = if points == 0 { length } else { points.trailing_zeros() as usize };
+    let places = point - negative;
+    if places == 0 || places > 8 {
+        return None;
+    }
+    let whole = known_digits(&bytes[negative..], places)?;
+    if points == 0 {
+        return Some(f64::from_bits((whole as f64).to_bits() | sign));
+    }
+    let fraction = &bytes[point + 1..];
+    let count = length - point - 1;
+    let value = if places + count <= 15 && count <= 8 {
+        // At most 15 digits: exact.
+        let mantissa = whole * POWERS_OF_TEN[count & 15] + known_digits(fraction, count)?;
+        mantissa as f64 / POWERS_OF_TEN_F64[count & 15]
+    } else {
+        over_power_of_ten(long_mantissa(whole, fraction, count)?, count)?
+    };
+    Some(f64::from_bits(value.to_bits() | sign))
+}
 
-/// As [`decimal`], with at most 24 digits after the point and 19 that count: what 64 bits hold.
-#[inline]
-pub(super) fn long_decimal(window: &[u8; LONG_WINDOW]) -> Option<(f64, usize)> {
-    let negative = usize::from(window[0] == b'-');
-    let (whole, places) = digits(&window[negative..])?;
-    let point = negative + places;
-    if places == 0 || places == 8 || window[point] != b'.' {
+/// The number whose digits are those of `whole` and then `count` more, if it has 64 bits.
+#[inline(always)]
+fn long_mantissa(whole: u64, fraction: &[u8], count: usize) -> Option<u64> {
+    let first = count.min(8);
+    let mantissa = whole * POWERS_OF_TEN[first & 15] + known_digits(fraction, first)?;
+    if count <= 8 {
+        return Some(mantissa);
+    }
+    let second = (count - 8).min(8);
+    let mantissa = mantissa
+        .checked_mul(POWERS_OF_TEN[second & 15])?
+        .checked_add(known_digits(&fraction[8..], second)?)?;
+    if count <= 16 {
+        return Some(mantissa);
+    }
+    let third = count - 16;
+    if third > 8 {
         return None;
     }
-    let (mut mantissa, mut end) = (whole, point + 1);
-    for _ in 0..3 {
-        let (more, count) = digits(&window[end..])?;
-        mantissa = mantissa.checked_mul(POWERS_OF_TEN[count & 15])?.checked_add(more)?;
-        end += count;
-        if count < 8 {
-            break;
-        }
-    }
-    if window[end].is_ascii_digit() {
+    mantissa.checked_mul(POWERS_OF_TEN[third & 15])?.checked_add(known_digits(&fraction[16..], third)?)
+}
+
+/// As [`decimal`], an integer of at most sixteen digits.
+#[inline(always)]
+pub(super) fn integer(bytes: &[u8], length: usize, digits: u32) -> Option<i64> {
+    debug_assert!(length < 32);
+    let negative = usize::from(*bytes.first()? == b'-');
+    let all = (1u32 << length) - 1;
+    let places = length.checked_sub(negative)?;
+    if (digits | negative as u32) & all != all || places == 0 || places > 16 {
         return None;
     }
-    let value = over_power_of_ten(mantissa, end - point - 1)?;
-    Some((f64::from_bits(value.to_bits() | (negative as u64) << 63), end))
+    let first = places.min(8);
+    let mut value = known_digits(&bytes[negative..], first)?;
+    if places > 8 {
+        value = value * POWERS_OF_TEN[(places - 8) & 15] + known_digits(&bytes[negative + 8..], places - 8)?;
+    }
+    let value = value as i64;
+    Some(if negative == 1 { -value } else { value })
 }
 
 /// The largest power of five that 64 bits hold is 5^27.
@@ -168,23 +200,6 @@ fn over_power_of_ten(mantissa: u64, k: usize) -> Option<f64> {
     Some(f64::from_bits((((exponent + 1075) as u64) << 52) + (kept - (1 << 52))))
 }
 
-/// An integer of at most fifteen digits and its length; as [`decimal`] with what follows.
-#[inline(always)]
-pub(super) fn integer(window: &[u8; DECIMAL_WINDOW]) -> Option<(i64, usize)> {
-    let negative = usize::from(window[0] == b'-');
-    let (mut value, mut places) = digits(&window[negative..])?;
-    if places == 8 {
-        let (more, count) = digits(&window[negative + 8..])?;
-        if count == 8 {
-            return None;
-        }
-        value = value * POWERS_OF_TEN[count & 15] + more;
-        places += count;
-    }
-    let value = value as i64;
-    (places > 0).then_some((if negative == 1 { -value } else { value }, negative + places))
-}
-
 /// A number with one digit before the point and at most eight after it, followed by a blank or the end of the line,
 /// and its length. What other numbers there are is `None`. Without a branch on the sign: signs are hard to predict.
 #[inline(always)]
@@ -232,28 +247,32 @@ mod tests {
         number(&[text.as_bytes(), &[b' '; 40]].concat())
     }
 
+    /// Which bytes of a text `is` is true of.
+    fn mask(text: &str, is: impl Fn(u8) -> bool) -> u32 {
+        text.bytes().take(32).enumerate().fold(0, |mask, (i, b)| mask | u32::from(is(b)) << i)
+    }
+    fn known_decimal(text: &str) -> Option<f64> {
+        let bytes = [text.as_bytes(), &[b','; 40]].concat();
+        let (digits, points) = (mask(text, |b| b.is_ascii_digit()), mask(text, |b| b == b'.'));
+        if text.len() < 32 { decimal(&bytes, text.len(), digits, points) } else { None }
+    }
+    fn known_integer(text: &str) -> Option<i64> {
+        let bytes = [text.as_bytes(), &[b','; 40]].concat();
+        let digits = mask(text, |b| b.is_ascii_digit());
+        if text.len() < 32 { integer(&bytes, text.len(), digits) } else { None }
+    }
+
     fn same_as_std(text: &str) {
         let want: f64 = text.parse().unwrap();
         let window = *[text.as_bytes(), &[b' '; 40]].concat().first_chunk().unwrap();
         if let Some((x, n)) = short_number(&window) {
             assert_eq!((x.to_bits(), n), (want.to_bits(), text.len()), "{text}");
         }
-        let window = *[text.as_bytes(), &[b' '; 40]].concat().first_chunk().unwrap();
-        if let Some((x, n)) = decimal(&window)
-            && n == text.len()
-        {
+        if let Some(x) = known_decimal(text) {
             assert_eq!(x.to_bits(), want.to_bits(), "{text}");
         }
-        let window_of_long = *[text.as_bytes(), &[b' '; 40]].concat().first_chunk().unwrap();
-        if let Some((x, n)) = long_decimal(&window_of_long)
-            && n == text.len()
-        {
-            assert_eq!(x.to_bits(), want.to_bits(), "{text}");
-        }
-        if let Some((x, n)) = integer(&window)
-            && n == text.len()
-        {
-            assert_eq!(x, text.parse::<i64>().unwrap(), "{text}");
+        if let Some(x) = known_integer(text) {
+            assert_eq!(Ok(x), text.parse::<i64>(), "{text}");
         }
         match read(text) {
             Some((x, n)) => {
@@ -276,50 +295,58 @@ mod tests {
         assert_eq!(digits(b"1234567"), None);
     }
 
-    /// Nearly all that are not very long are decided with 128 bits, and ties are not.
+    /// Which numbers are read the quick way.
     #[test]
-    fn long_numbers() {
-        let read = |text: &str| long_decimal(&[text.as_bytes(), &[b','; 40]].concat().first_chunk().copied().unwrap());
-        for text in ["0.30000000000000004", "-1.7976931348623157", "0.000000000000000000000001", "0.0000000000000000", "-0.00000000001"] {
-            assert_eq!(read(text).map(|(x, n)| (x.to_bits(), n)), Some((text.parse::<f64>().unwrap().to_bits(), text.len())));
+    fn quick_numbers() {
+        for text in [
+            "0",
+            "-12.50",
+            "12345678.12345678",
+            "5.",
+            "-5",
+            "0.30000000000000004",
+            "-1.7976931348623157",
+            "0.000000000000000000000001",
+            "0.0000000000000000",
+            "-0.00000000001",
+            "90071.99254740993",
+        ] {
+            let want: f64 = text.parse().unwrap();
+            assert_eq!(known_decimal(text).map(f64::to_bits), Some(want.to_bits()), "{text}");
         }
-        // 2^53 + 1 and its like are half way between two doubles.
-        assert_eq!(read("90071.99254740993"), Some((90071.99254740993, 17)));
-        assert_eq!(read("0.18446744073709551616"), None, "more than 64 bits");
+        for text in [
+            "",
+            "-",
+            ".",
+            "-.",
+            ".5",
+            "--1",
+            "1e5",
+            "1.2.3",
+            "1-2",
+            "123456789",
+            "0.18446744073709551616",
+            "+1",
+            "1 ",
+        ] {
+            assert_eq!(known_decimal(text), None, "{text}");
+        }
+        for (text, want) in [
+            ("-0", Some(0)),
+            ("1234567890123456", Some(1_234_567_890_123_456)),
+            ("-12345678", Some(-12_345_678)),
+            ("12345678901234567", None),
+            ("1.5", None),
+            ("", None),
+            ("-", None),
+            ("+1", None),
+        ] {
+            assert_eq!(known_integer(text), want, "{text}");
+        }
+        // 2^53 + 1 is half way between two doubles: 128 bits do not decide it.
         assert_eq!(over_power_of_ten(9_007_199_254_740_993, 0), None);
         assert_eq!(over_power_of_ten(9_007_199_254_740_992, 0), Some(9_007_199_254_740_992.0));
         assert_eq!(over_power_of_ten(1, 28), None);
-    }
-
-    /// What the quick readers take, and where they stop.
-    #[test]
-    fn quick_numbers() {
-        let window = |text: &str| *[text.as_bytes(), &[b','; 40]].concat().first_chunk().unwrap();
-        for (text, want) in [
-            ("0", Some((0.0, 1))),
-            ("-12.50", Some((-12.5, 6))),
-            ("1234567.12345678", Some((1_234_567.123_456_78, 16))),
-            ("5.", Some((5.0, 2))),
-            ("1e5", Some((1.0, 1))),
-            ("12345678", None),
-            ("1.123456789", None),
-            (".5", None),
-            ("-", None),
-            ("", None),
-            ("--1", None),
-        ] {
-            assert_eq!(decimal(&window(text)), want, "{text}");
-        }
-        for (text, want) in [
-            ("-0", Some((0, 2))),
-            ("123456789012345", Some((123_456_789_012_345, 15))),
-            ("-12345678", Some((-12_345_678, 9))),
-            ("1234567890123456", None),
-            ("1.5", Some((1, 1))),
-            ("x", None),
-        ] {
-            assert_eq!(integer(&window(text)), want, "{text}");
-        }
     }
 
     #[test]
