@@ -14,11 +14,11 @@ const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 /// 0x80 - 10 in every byte: pushes any value above 9 into the high bit.
 const ABOVE_NINE: u64 = 0x7676_7676_7676_7676;
 
-/// 10^0 to 10^8, as integers and as doubles. Longer than that so that an index of four bits is always in range.
+/// 10^0 to 10^15, as integers and as doubles, all of them exact. An index of four bits is always in range.
 const POWERS_OF_TEN: [u64; 16] = {
     let mut table = [1; 16];
     let mut i = 1;
-    while i <= 8 {
+    while i < 16 {
         table[i] = 10 * table[i - 1];
         i += 1;
     }
@@ -27,7 +27,7 @@ const POWERS_OF_TEN: [u64; 16] = {
 const POWERS_OF_TEN_F64: [f64; 16] = {
     let mut table = [1.0; 16];
     let mut i = 1;
-    while i <= 8 {
+    while i < 16 {
         table[i] = POWERS_OF_TEN[i] as f64;
         i += 1;
     }
@@ -41,14 +41,14 @@ fn digits(bytes: &[u8]) -> Option<(u64, usize)> {
     // A carry out of a byte above 9 can only spoil the bytes after it, and those are not looked at.
     let others = (word.wrapping_add(ABOVE_NINE) | word) & HIGH_BITS;
     let count = others.trailing_zeros() as usize / 8;
-    Some((number_of_digits(word, count), count))
-}
-
-/// The first `count` bytes of `word`, at most 8, each a digit's value, as a number.
-#[inline(always)]
-fn number_of_digits(word: u64, count: usize) -> u64 {
     // Shifted so that the digits end the word; what comes in front of them are zeros. (Twice, since 64 is too far.)
     let word = word << (8 * (7 - count.min(7))) << (8 * usize::from(count < 8));
+    Some((number_of_eight(word), count))
+}
+
+/// The number whose digits are the values of the bytes of `word`.
+#[inline(always)]
+fn number_of_eight(word: u64) -> u64 {
     // Pairs, fours, eights: each step adds ten, a hundred, ten thousand times the earlier half to the later one.
     let pairs = word.wrapping_mul(10).wrapping_add(word >> 8);
     let low = (pairs & 0x0000_00FF_0000_00FF).wrapping_mul(100 + (1_000_000 << 32));
@@ -56,25 +56,29 @@ fn number_of_digits(word: u64, count: usize) -> u64 {
     low.wrapping_add(high) >> 32
 }
 
+/// The number whose digits are the first `count` bytes of `word`, which are 1 to 8.
+#[inline(always)]
+fn known_digits(word: u64, count: usize) -> u64 {
+    debug_assert!((1..=8).contains(&count));
+    number_of_eight((word ^ ASCII_ZEROS) << ((64 - 8 * count) & 63))
+}
+
+/// The first eight of `bytes`.
+#[inline(always)]
+fn word(bytes: &[u8]) -> Option<u64> {
+    Some(u64::from_le_bytes(*bytes.first_chunk()?))
+}
+
 /// How many bytes [`short_number`] looks at: a sign, a digit, a point, eight digits and what ends them.
 pub(super) const NUMBER_WINDOW: usize = 12;
 
-/// The digits at the start of `bytes`, of which there are `count`, at most 8, as a number. `None` if fewer than 8 bytes are
-/// there.
-#[inline(always)]
-fn known_digits(bytes: &[u8], count: usize) -> Option<u64> {
-    let word = u64::from_le_bytes(*bytes.first_chunk::<8>()?) ^ ASCII_ZEROS;
-    Some(number_of_digits(word, count))
-}
-
 /// A number of which it is known where it ends, which bytes are digits and which are points: digits with at most one
-/// point among them, perhaps a sign before. At most 8 digits before the point, 24 after it, and 19 that count. What
-/// other numbers there are is `None`.
+/// point among them, perhaps a minus before. At most 8 digits before the point, 24 in all, and 19 that count. What other
+/// numbers there are is `None`, and so are those with fewer than 32 bytes in `bytes`.
 #[inline(always)]
 pub(super) fn decimal(bytes: &[u8], length: usize, digits: u32, points: u32) -> Option<f64> {
     debug_assert!(length < 32);
     let negative = usize::from(*bytes.first()? == b'-');
-    let sign = (negative as u64) << 63;
     let all = (1u32 << length) - 1;
     let points = points & all;
     if (digits | points | negative as u32) & all != all || points & points.wrapping_sub(1) != 0 {
@@ -85,42 +89,34 @@ pub(super) fn decimal(bytes: &[u8], length: usize, digits: u32, points: u32) -> 
     if places == 0 || places > 8 {
         return None;
     }
-    let whole = known_digits(&bytes[negative..], places)?;
-    if points == 0 {
-        return Some(f64::from_bits((whole as f64).to_bits() | sign));
+    let figures = length - negative - usize::from(points != 0);
+    let after = figures - places;
+    let unsigned = &bytes[negative..];
+    // Eight digits without the point: those before it, and what is one byte further.
+    let before = u64::MAX >> (64 - 8 * places);
+    let first = (word(unsigned)? & before) | (word(&unsigned[1..])? & !before);
+    let mut mantissa = known_digits(first, figures.min(8));
+    if figures > 8 {
+        // The point is among the nine bytes before.
+        let count = (figures - 8).min(8);
+        mantissa = mantissa * POWERS_OF_TEN[count & 15] + known_digits(word(&unsigned[9..])?, count);
     }
-    let fraction = &bytes[point + 1..];
-    let count = length - point - 1;
-    let value = if places + count <= 15 && count <= 8 {
-        // At most 15 digits: exact.
-        let mantissa = whole * POWERS_OF_TEN[count & 15] + known_digits(fraction, count)?;
-        mantissa as f64 / POWERS_OF_TEN_F64[count & 15]
+    let sign = (negative as u64) << 63;
+    let value = if figures <= 15 {
+        // At most 15 digits: exact. (Signed, since the processor has an instruction for that.)
+        mantissa as i64 as f64 / POWERS_OF_TEN_F64[after & 15]
     } else {
-        over_power_of_ten(long_mantissa(whole, fraction, count)?, count)?
+        if figures > 16 {
+            let count = figures - 16;
+            if count > 8 {
+                return None;
+            }
+            let more = known_digits(word(&unsigned[17..])?, count);
+            mantissa = mantissa.checked_mul(POWERS_OF_TEN[count & 15])?.checked_add(more)?;
+        }
+        over_power_of_ten(mantissa, after)?
     };
     Some(f64::from_bits(value.to_bits() | sign))
-}
-
-/// The number whose digits are those of `whole` and then `count` more, if it has 64 bits.
-#[inline(always)]
-fn long_mantissa(whole: u64, fraction: &[u8], count: usize) -> Option<u64> {
-    let first = count.min(8);
-    let mantissa = whole * POWERS_OF_TEN[first & 15] + known_digits(fraction, first)?;
-    if count <= 8 {
-        return Some(mantissa);
-    }
-    let second = (count - 8).min(8);
-    let mantissa = mantissa
-        .checked_mul(POWERS_OF_TEN[second & 15])?
-        .checked_add(known_digits(&fraction[8..], second)?)?;
-    if count <= 16 {
-        return Some(mantissa);
-    }
-    let third = count - 16;
-    if third > 8 {
-        return None;
-    }
-    mantissa.checked_mul(POWERS_OF_TEN[third & 15])?.checked_add(known_digits(&fraction[16..], third)?)
 }
 
 /// As [`decimal`], an integer of at most sixteen digits.
@@ -133,10 +129,10 @@ pub(super) fn integer(bytes: &[u8], length: usize, digits: u32) -> Option<i64> {
     if (digits | negative as u32) & all != all || places == 0 || places > 16 {
         return None;
     }
-    let first = places.min(8);
-    let mut value = known_digits(&bytes[negative..], first)?;
+    let unsigned = &bytes[negative..];
+    let mut value = known_digits(word(unsigned)?, places.min(8));
     if places > 8 {
-        value = value * POWERS_OF_TEN[(places - 8) & 15] + known_digits(&bytes[negative + 8..], places - 8)?;
+        value = value * POWERS_OF_TEN[(places - 8) & 15] + known_digits(word(&unsigned[8..])?, places - 8);
     }
     let value = value as i64;
     Some(if negative == 1 { -value } else { value })
@@ -306,7 +302,7 @@ mod tests {
             "-5",
             "0.30000000000000004",
             "-1.7976931348623157",
-            "0.000000000000000000000001",
+            "0.00000000000000000000001",
             "0.0000000000000000",
             "-0.00000000001",
             "90071.99254740993",

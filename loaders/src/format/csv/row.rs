@@ -87,9 +87,9 @@ impl Reader<'_> {
     fn field<const LAST: bool>(&mut self, column: &mut Column, at: usize) -> Result<usize, Refused> {
         match &mut column.values {
             Values::Float(values) => {
-                if let Some((figures, n)) = self.figures::<LAST>(at)
+                if !self.rules.decimal_comma
+                    && let Some((figures, n)) = self.figures::<LAST>(at)
                     && let Some(x) = decimal(&self.bytes[at..], n, figures.digits, figures.points)
-                    && !self.rules.decimal_comma
                 {
                     values.push(x);
                     return Ok(at + n);
