@@ -110,6 +110,12 @@ impl LineChunks {
         (&self.buffer[self.given..self.ready + PADDING], self.ready - self.given)
     }
 
+    /// Where the next line is: a position in the (unpacked) file, in bytes.
+    #[inline]
+    pub fn position(&self) -> u64 {
+        self.offset + self.given as u64
+    }
+
     /// Marks the first `bytes` of the lines available as done. Ends of lines only.
     #[inline]
     pub fn consume(&mut self, bytes: usize) {

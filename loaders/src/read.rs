@@ -11,9 +11,11 @@
 //! processes that see different files are told so before anything runs. Standard input cannot be read there.
 
 use crate::OnBadRecord;
-use crate::format::bag_of_words::{BagFormat, WordCountReader};
+use crate::format::bag_of_words::{BagFormat, RowDocuments, WordCountReader};
+use crate::format::binary::BinaryRecords;
 use crate::format::libsvm::{IndexBase, LibsvmOptions, LibsvmReader};
 use crate::format::ratings::RatingsReader;
+use crate::format::records::{RecordSource, describe};
 use crate::format::text::{self, TextBlock, TextReader};
 use crate::lines::ReadLimits;
 use crate::source::{InputFile, ResolveOptions, resolve};
@@ -126,6 +128,8 @@ pub trait ReadExt {
     fn read_text_blocks(&self, path: impl AsRef<Path>) -> Result<Dataset<TextBlock>>;
     /// Whole files with their names, one a partition, at most [`WHOLE_FILE_BYTES_MAX`] each.
     fn read_whole_files(&self, path: impl AsRef<Path>) -> Result<Dataset<(String, String)>>;
+    /// Records of `length` bytes each, with nothing between them, as Spark's `binaryRecords` reads them.
+    fn read_binary_records(&self, path: impl AsRef<Path>, length: usize) -> Result<Dataset<Vec<u8>>>;
 }
 
 impl ReadExt for Context {
@@ -217,6 +221,14 @@ impl ReadExt for Context {
             });
             return Ok(rows.zip_with_index()?.try_map(document));
         }
+        if format == BagFormat::Ldac {
+            check_shared(self, files)?;
+            let min_splits = self.config().default_partitions;
+            let documents = RowDocuments::open(files, true, 0, ReadLimits::default(), min_splits);
+            return Ok(self
+                .read(Records(documents))
+                .map(|d| Document::new(d.id, sorted(d.iter().collect()))));
+        }
         let splits = splits_with_rows(self, files, "cell: `document word count`", splitting)?;
         let partitions = splits.len().max(self.config().default_partitions);
         let cells = self.read(Files::new("word counts", splits, move |split: &Split| {
@@ -284,16 +296,22 @@ impl ReadExt for Context {
             })
         })))
     }
+    #[track_caller]
+    fn read_binary_records(&self, path: impl AsRef<Path>, length: usize) -> Result<Dataset<Vec<u8>>> {
+        let files = files(self, &[path])?;
+        let min_splits = self.config().default_partitions;
+        Ok(self.read(Records(BinaryRecords::open(&files, length, ReadLimits::default(), min_splits)?)))
+    }
 }
 
-fn files<P: AsRef<Path>>(cx: &Context, paths: &[P]) -> Result<Vec<InputFile>> {
+pub(crate) fn files<P: AsRef<Path>>(cx: &Context, paths: &[P]) -> Result<Vec<InputFile>> {
     let files = resolve(paths, &ResolveOptions::default())?;
     check_shared(cx, &files)?;
     Ok(files)
 }
 
 /// Every process must have the files.
-fn check_shared(cx: &Context, files: &[InputFile]) -> Result<()> {
+pub(crate) fn check_shared(cx: &Context, files: &[InputFile]) -> Result<()> {
     match files.iter().find(|f| f.is_in_memory()) {
         Some(file) if cx.is_member() => Err(Error::input(
             format!("{} belongs to one process, and this is a cluster of several", file.name()),
@@ -402,17 +420,29 @@ where
         self.splits.len()
     }
     fn describe(&self) -> String {
-        const SHOWN: usize = 3;
-        let mut names: Vec<_> = self.splits.iter().map(|s| s.file().name()).collect();
-        names.dedup();
-        let more = names.len().saturating_sub(SHOWN);
-        names.truncate(SHOWN);
-        let bytes: u64 = self.splits.iter().map(Split::bytes).sum();
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        format!("{} {}{more}, {bytes} bytes", self.format, names.join(", "))
+        describe(self.format, &self.splits)
     }
     fn open(&self, partition: usize, task: &Rc<TaskContext>) -> Result<Box<dyn Cursor<T>>, Stop> {
         let read = (self.open)(&self.splits[partition])?;
+        Ok(Box::new(FileCursor::new(read, task)))
+    }
+}
+
+/// A source of typed records as one of datasets.
+pub(crate) struct Records<S>(pub S);
+
+impl<T: Data, S: RecordSource<Record = T> + 'static> Source<T> for Records<S> {
+    fn partitions(&self) -> usize {
+        self.0.pieces()
+    }
+    fn describe(&self) -> String {
+        self.0.describe()
+    }
+    fn open(&self, partition: usize, task: &Rc<TaskContext>) -> Result<Box<dyn Cursor<T>>, Stop> {
+        let mut reader = self.0.open(partition)?;
+        let read = move |into: &mut Vec<T>, on_bad: &mut OnBadRecord<'_>| {
+            reader.read_into(into, TaskContext::chunk_records::<T>(), on_bad)
+        };
         Ok(Box::new(FileCursor::new(read, task)))
     }
 }

@@ -9,7 +9,7 @@
 use crate::format::libsvm_write::LibsvmText;
 use crate::sink::{AtomicFile, Existing, OutputFolder, Parts};
 use slackwater_dataflow::block::{LabeledBlock, LabeledPoint};
-use slackwater_dataflow::{Data, Dataset, Error, ErrorKind, PartitionIter, Result};
+use slackwater_dataflow::{Data, Dataset, Error, ErrorKind, PartitionIter, Record, Result};
 use std::fmt::{Display, Write as _};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -105,6 +105,22 @@ fn save<T: Data>(
     existing: Existing,
     write: impl Fn(PartitionIter<T>, &mut AtomicFile) -> Result<()> + Send + Sync + 'static,
 ) -> Result<()> {
+    save_parts(dataset, folder, existing, "", move |_, mut file, records| {
+        write(records, &mut file)?;
+        file.commit()
+    })
+    .map(drop)
+}
+
+/// Writes each partition with `write`, which is given the name of the part and its file, and commits it. Returns what it has said of
+/// each.
+pub(crate) fn save_parts<T: Data, W: Record>(
+    dataset: &Dataset<T>,
+    folder: &Path,
+    existing: Existing,
+    extension: &str,
+    write: impl Fn(&Path, AtomicFile, PartitionIter<T>) -> Result<W> + Send + Sync + 'static,
+) -> Result<Vec<W>> {
     let cx = dataset.context();
     let mut output = None;
     let token = cx.once(|| {
@@ -112,28 +128,23 @@ fn save<T: Data>(
         output = Some(OutputFolder::create(folder, existing, &token)?);
         Ok(token)
     })?;
-    let parts = Parts::of(folder, &token);
+    let parts = Parts::of(folder, &token).with_extension(extension);
+    let named = parts.clone();
     let written = dataset.map_partitions_with_index(move |partition, records| {
         // An iterator that ends early because the task stops gives a short part. It is committed, but the task fails, so
         // the part is written again, or the folder never finished.
-        let result = write_part(&parts, partition, records, &write).map_err(|e| e.kind().clone());
+        let result = parts.writer(partition).and_then(|file| write(&parts.path(partition), file, records));
+        let result = result.map_err(|e| e.kind().clone());
         std::iter::once(result)
     });
-    written.collect()?.into_iter().collect::<Result<Vec<()>, ErrorKind>>()?;
+    let written = written.collect()?.into_iter().collect::<Result<Vec<W>, ErrorKind>>()?;
     let partitions = dataset.num_partitions();
     // A process that has taken the place of the one that made it goes on with it.
-    cx.once(|| output.take().unwrap_or_else(|| OutputFolder::resume(folder, &token)).finish(partitions))
-}
-
-fn write_part<T: Data>(
-    parts: &Parts,
-    partition: usize,
-    records: PartitionIter<T>,
-    write: impl Fn(PartitionIter<T>, &mut AtomicFile) -> Result<()>,
-) -> Result<()> {
-    let mut file = parts.writer(partition)?;
-    write(records, &mut file)?;
-    file.commit()
+    cx.once(|| {
+        let output = output.take().unwrap_or_else(|| OutputFolder::resume(folder, &token));
+        output.with_parts(named.clone()).finish(partitions)
+    })?;
+    Ok(written)
 }
 
 /// Tells this output from every other to the same folder, also from those of programs that run at the same time.

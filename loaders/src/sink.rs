@@ -170,17 +170,34 @@ pub struct OutputFolder {
 #[derive(Debug, Clone)]
 pub struct Parts {
     staging: PathBuf,
+    /// What follows the number in the name of a part, with its point; perhaps nothing.
+    ending: String,
 }
 
 impl Parts {
     /// The parts of the output in `folder` that was created with `token`.
     pub fn of(folder: impl AsRef<Path>, token: &str) -> Parts {
-        Parts { staging: folder.as_ref().join(format!("_temporary-{token}")) }
+        Parts { staging: folder.as_ref().join(format!("_temporary-{token}")), ending: String::new() }
+    }
+
+    /// Parts whose names end with `extension`, as `part-00000.csv`; with none, if it is empty.
+    pub fn with_extension(mut self, extension: &str) -> Parts {
+        self.ending = if extension.is_empty() { String::new() } else { format!(".{extension}") };
+        self
+    }
+
+    fn name(&self, partition: usize) -> String {
+        part_name(partition) + &self.ending
+    }
+
+    /// Where a part is written.
+    pub fn path(&self, partition: usize) -> PathBuf {
+        self.staging.join(self.name(partition))
     }
 
     /// Starts the file of one partition. It counts when it is committed.
     pub fn writer(&self, partition: usize) -> Result<AtomicFile> {
-        AtomicFile::create(self.staging.join(part_name(partition)), Existing::Overwrite)
+        AtomicFile::create(self.path(partition), Existing::Overwrite)
     }
 }
 
@@ -219,6 +236,13 @@ impl OutputFolder {
         OutputFolder { folder, parts, created: false, resumed: true, finished: false }
     }
 
+    /// With parts of other names, in the same place.
+    pub fn with_parts(mut self, parts: Parts) -> Self {
+        assert_eq!(parts.staging, self.parts.staging, "parts of one output");
+        self.parts = parts;
+        self
+    }
+
     /// Where the parts are written.
     pub fn parts(&self) -> &Parts {
         &self.parts
@@ -227,13 +251,14 @@ impl OutputFolder {
     /// Moves the first `partitions` parts to their places and marks the folder complete. All of them must have been
     /// committed.
     pub fn finish(mut self, partitions: usize) -> Result<()> {
-        let waits = |i: usize| self.parts.staging.join(part_name(i)).is_file();
-        let is_moved = |i: usize| self.resumed && !waits(i) && self.folder.join(part_name(i)).is_file();
+        let name = |i: usize| self.parts.name(i);
+        let waits = |i: usize| self.parts.path(i).is_file();
+        let is_moved = |i: usize| self.resumed && !waits(i) && self.folder.join(name(i)).is_file();
         let committed = |i: &usize| waits(*i) || is_moved(*i);
         if let Some(missing) = (0..partitions).find(|i| !committed(i)) {
             return Err(Error::usage(format!(
                 "{} of `{}` was not committed",
-                part_name(missing),
+                name(missing),
                 self.folder.display()
             )));
         }
@@ -243,10 +268,10 @@ impl OutputFolder {
             remove(&success)?;
         }
         for i in (0..partitions).filter(|i| !is_moved(*i)) {
-            let (from, to) = (self.parts.staging.join(part_name(i)), self.folder.join(part_name(i)));
+            let (from, to) = (self.parts.path(i), self.folder.join(name(i)));
             fs::rename(&from, &to).map_err(|e| Error::io(&to, "write", &e))?;
         }
-        let new: HashSet<_> = (0..partitions).map(part_name).collect();
+        let new: HashSet<_> = (0..partitions).map(name).collect();
         for path in visible(&self.folder)? {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             if name.starts_with("part-") && !new.contains(&*name) {

@@ -3,12 +3,11 @@
 
 mod common;
 
-use common::read_splits;
+use common::{data, read_splits};
 use slackwater_loaders::format::libsvm::{LibsvmOptions, LibsvmReader};
 use slackwater_loaders::format::libsvm_write::LibsvmText;
 use slackwater_loaders::split::{hadoop_splits, splits};
 use slackwater_loaders::{InputFile, Split};
-use std::path::PathBuf;
 
 /// File, rows, columns, stored values, different labels: as counted by scikit-learn's reader.
 const SETS: &[(&str, usize, usize, usize, usize)] = &[
@@ -34,14 +33,6 @@ const SETS: &[(&str, usize, usize, usize, usize)] = &[
     ("spark_data/mllib/sample_binary_classification_data.txt", 100, 692, 13610 - 100, 2),
     ("spark_data/mllib/sample_lda_libsvm_data.txt", 12, 11, 132, 12),
 ];
-
-fn data() -> Option<PathBuf> {
-    let folder = std::env::var_os("SLACKWATER_DATA").map(PathBuf::from);
-    if folder.is_none() {
-        eprintln!("skipped: SLACKWATER_DATA does not name a folder of data sets");
-    }
-    folder
-}
 
 #[test]
 fn real_files_have_their_counts() {

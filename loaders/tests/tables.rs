@@ -303,3 +303,97 @@ fn vectors_are_as_libsvm_text() {
     assert!(points(&again) == points(&want));
     assert!(matches!(points(&again)[0].features, Vector::Sparse(_)));
 }
+
+mod arrow {
+    use super::*;
+    use arrow_ipc::CompressionType;
+    use arrow_ipc::writer::{FileWriter, IpcWriteOptions, StreamWriter};
+    use slackwater_loaders::format::arrow_ipc::{ArrowFileTable, ArrowStreamTable};
+
+    fn file(batch: &RecordBatch, rows: usize, packed: Option<CompressionType>) -> Vec<u8> {
+        let options = IpcWriteOptions::default().try_with_compression(packed).unwrap();
+        let mut bytes = vec![];
+        let mut writer = FileWriter::try_new_with_options(&mut bytes, &batch.schema(), options).unwrap();
+        for at in (0..batch.num_rows()).step_by(rows) {
+            writer.write(&batch.slice(at, rows.min(batch.num_rows() - at))).unwrap();
+        }
+        writer.finish().unwrap();
+        drop(writer);
+        bytes
+    }
+    fn stream(batch: &RecordBatch) -> Vec<u8> {
+        let mut bytes = vec![];
+        let mut writer = StreamWriter::try_new(&mut bytes, &batch.schema()).unwrap();
+        writer.write(batch).unwrap();
+        writer.finish().unwrap();
+        drop(writer);
+        bytes
+    }
+    fn read(table: &dyn TableSource, scan: &Scan) -> slackwater_dataflow::Result<Vec<RecordBatch>> {
+        let mut batches = vec![];
+        for piece in 0..table.pieces() {
+            let mut reader = table.open(piece, scan)?;
+            while let Some(batch) = reader.next_batch(&mut |bad| Err(bad.into()))? {
+                batches.push(batch);
+            }
+        }
+        Ok(batches)
+    }
+
+    #[test]
+    fn files_and_streams_are_read() {
+        let all = batch(100_000);
+        let scan = Scan { columns: Some(vec![2, 0]), ..Scan::default() };
+        for packed in [None, Some(CompressionType::LZ4_FRAME), Some(CompressionType::ZSTD)] {
+            for rows in [3000, 50_000] {
+                let file = InputFile::from_bytes("t.arrow", file(&all, rows, packed));
+                for min in [1, 4] {
+                    let table = ArrowFileTable::open(std::slice::from_ref(&file), min).unwrap();
+                    let batches = read(&table, &Scan::default()).unwrap();
+                    assert_eq!(arrow_select::concat::concat_batches(&all.schema(), &batches).unwrap(), all);
+                    assert!(batches.iter().all(|b| b.num_rows() <= 8192));
+                    assert_eq!(numbers(&read(&table, &scan).unwrap(), 1).len(), 100_000);
+                    assert!(rows > 3000 || table.pieces() >= min);
+                }
+            }
+        }
+        let table = ArrowStreamTable::open(&[InputFile::from_bytes("t.arrows", stream(&all))]).unwrap();
+        assert_eq!(numbers(&read(&table, &scan).unwrap(), 1), (0..100_000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_is_cut_or_claims_too_much_is_refused() {
+        let all = batch(1000);
+        let (whole, streamed) = (file(&all, 300, Some(CompressionType::ZSTD)), stream(&all));
+        for cut in (0..whole.len()).step_by(97) {
+            let opened = ArrowFileTable::open(&[InputFile::from_bytes("t.arrow", &whole[..cut])], 1);
+            assert_eq!(opened.err().map(|e| e.exit_code()), Some(3), "{cut}");
+        }
+        for cut in (0..streamed.len() - 8).step_by(97) {
+            let file = InputFile::from_bytes("t.arrows", &streamed[..cut]);
+            let read = ArrowStreamTable::open(&[file]).and_then(|t| read(&t, &Scan::default()));
+            // Between two messages a stream may end.
+            assert!(
+                read.is_err()
+                    || read.is_ok_and(|b| b.iter().map(RecordBatch::num_rows).sum::<usize>() % 1000 == 0),
+                "{cut}"
+            );
+        }
+        let mut claims = 0;
+        for at in 8..whole.len() - 8 {
+            // A packed buffer begins with the size that it is said to have.
+            if whole[at..at + 8] == 2400u64.to_le_bytes() {
+                let mut bad = whole.clone();
+                bad[at..at + 8].copy_from_slice(&(1u64 << 50).to_le_bytes());
+                let table = ArrowFileTable::open(&[InputFile::from_bytes("t.arrow", bad)], 1).unwrap();
+                let e = read(&table, &Scan::default()).err().unwrap().to_string();
+                assert!(
+                    e.starts_with("t.arrow: a buffer of ") && e.contains("says that it unpacks to"),
+                    "{e}"
+                );
+                claims += 1;
+            }
+        }
+        assert!(claims > 0);
+    }
+}

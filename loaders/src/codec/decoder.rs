@@ -1,13 +1,14 @@
 //! Unpacking as a stream, with a guard against files that unpack to far more than they are.
 //!
 //! Costs: a 64 KiB input buffer and the codec's window (gzip 32 KiB, bzip2 up to 4 MB, Zstandard at most 128 MiB: a
-//! frame that asks for more is refused by the library).
+//! frame that asks for more is refused by the library, LZ4 up to 12 MiB, snappy 140 KiB).
 //!
 //! Fails with [`ErrorKind::Data`](slackwater_dataflow::ErrorKind::Data) that names the file and the byte of the packed
-//! file up to which it had been read, if the file is cut short or damaged (gzip, bzip2 and Zstandard files with
-//! checksums are checked), or if it expands beyond the [`ExpansionLimit`].
+//! file up to which it had been read, if the file is cut short or damaged (gzip, bzip2, snappy, and Zstandard and LZ4 files with
+//! checksums are checked; a snappy file cut between two of its chunks of 64 KiB looks whole, since the format has no end), or if it expands beyond the [`ExpansionLimit`].
 
 use super::Compression;
+use super::lz4::Frames;
 use crate::source::{InputFile, RawReader};
 use slackwater_dataflow::{BadRecord, Error, Result};
 use std::io::{self, BufRead, BufReader, Read};
@@ -53,6 +54,8 @@ enum Inner {
     Gzip(Box<flate2::bufread::MultiGzDecoder<Counted>>),
     Zstd(zstd::stream::read::Decoder<'static, Counted>),
     Bzip2(bzip2::bufread::MultiBzDecoder<Counted>),
+    Lz4(Box<lz4_flex::frame::FrameDecoder<Frames<Counted>>>),
+    Snappy(Box<snap::read::FrameDecoder<Counted>>),
 }
 
 impl Decoder {
@@ -70,6 +73,8 @@ impl Decoder {
             Compression::None => Inner::Plain(raw),
             Compression::Gzip => Inner::Gzip(Box::new(flate2::bufread::MultiGzDecoder::new(raw))),
             Compression::Bzip2 => Inner::Bzip2(bzip2::bufread::MultiBzDecoder::new(raw)),
+            Compression::Lz4 => Inner::Lz4(Box::new(lz4_flex::frame::FrameDecoder::new(Frames::new(raw)))),
+            Compression::Snappy => Inner::Snappy(Box::new(snap::read::FrameDecoder::new(raw))),
             Compression::Zstd => Inner::Zstd(
                 zstd::stream::read::Decoder::with_buffer(raw)
                     .map_err(|e| Error::io(file.name(), "unpack", &e))?,
@@ -91,6 +96,8 @@ impl Decoder {
                 Inner::Gzip(d) => d.read(into),
                 Inner::Zstd(d) => d.read(into),
                 Inner::Bzip2(d) => d.read(into),
+                Inner::Lz4(d) => read_frames(d, into),
+                Inner::Snappy(d) => d.read(into),
             };
             if !matches!(&result, Err(e) if e.kind() == io::ErrorKind::Interrupted) {
                 break result;
@@ -103,12 +110,31 @@ impl Decoder {
         Ok(n)
     }
 
+    /// Appends up to `count` bytes; fewer mean that the file is at its end. Memory grows with what is there, not with
+    /// `count`.
+    pub fn read_up_to(&mut self, into: &mut Vec<u8>, count: usize) -> Result<()> {
+        const STEP_BYTES: usize = 1 << 20;
+        let to = into.len().saturating_add(count);
+        while into.len() < to {
+            let at = into.len();
+            into.resize(to.min(at + STEP_BYTES), 0);
+            let n = self.read(&mut into[at..])?;
+            into.truncate(at + n);
+            if n == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     fn counted(&self) -> &Counted {
         match &self.inner {
             Inner::Plain(d) => d,
             Inner::Gzip(d) => d.get_ref(),
             Inner::Zstd(d) => d.get_ref(),
             Inner::Bzip2(d) => d.get_ref(),
+            Inner::Lz4(d) => d.get_ref().get_ref(),
+            Inner::Snappy(d) => d.get_ref(),
         }
     }
 
@@ -150,6 +176,26 @@ impl Decoder {
             )
         };
         BadRecord::at(self.file.name(), 0, 0, message).hint(hint).into()
+    }
+}
+
+/// The decoder stops after each frame, and wherever the file ends: there is more if there are more bytes, and a frame that is
+/// open then was cut short.
+fn read_frames(
+    decoder: &mut lz4_flex::frame::FrameDecoder<Frames<Counted>>,
+    into: &mut [u8],
+) -> io::Result<usize> {
+    loop {
+        let n = decoder.read(into)?;
+        if n > 0 || into.is_empty() {
+            return Ok(n);
+        }
+        if decoder.get_mut().get_mut().fill_buf()?.is_empty() {
+            return match decoder.get_ref().is_between_frames() {
+                true => Ok(0),
+                false => Err(io::ErrorKind::UnexpectedEof.into()),
+            };
+        }
     }
 }
 

@@ -1,13 +1,17 @@
-//! How a file is packed: gzip, Zstandard, bzip2 or not at all.
+//! How a file is packed: gzip, Zstandard, bzip2, LZ4, snappy or not at all.
 //!
 //! The content decides, by its first bytes; the name counts only where the content is too short to tell. So a plain
 //! file called `a.gz` is read as it is, and a gzip file called `a.txt` is unpacked.
 //!
-//! Every codec takes files of several parts (`cat a.gz b.gz`): gzip members, Zstandard frames, bzip2 streams.
+//! Every codec takes files of several parts (`cat a.gz b.gz`): gzip members, Zstandard and LZ4 frames,
+//! bzip2 and snappy streams. LZ4 and snappy are their frame formats, which `lz4` and `snzip` write; not raw blocks, nor Hadoop's.
 
 mod decoder;
+mod encoder;
+mod lz4;
 
 pub use decoder::{Decoder, ExpansionLimit};
+pub use encoder::Encoder;
 
 use std::path::Path;
 
@@ -26,7 +30,14 @@ pub enum Compression {
     Zstd,
     /// bzip2.
     Bzip2,
+    /// LZ4, its frame format.
+    Lz4,
+    /// snappy, its framing format.
+    Snappy,
 }
+
+/// The chunk that a snappy stream begins with.
+const SNAPPY_START: [u8; 10] = *b"\xff\x06\0\0sNaPpY";
 
 /// Starts of the blocks of a bzip2 stream: the first six bytes after `BZh1`..`BZh9`. The digits of pi open a block,
 /// those of its square root close an empty stream.
@@ -51,6 +62,8 @@ impl Compression {
             Compression::None => false,
             Compression::Gzip => b"\x1f\x8b\x08".starts_with(head),
             Compression::Zstd => b"\x28\xb5\x2f\xfd".starts_with(head),
+            Compression::Lz4 => lz4::MAGIC.starts_with(head),
+            Compression::Snappy => SNAPPY_START.starts_with(head),
             Compression::Bzip2 => {
                 head.len() < 10
                     && b"BZh".starts_with(&head[..head.len().min(3)])
@@ -65,6 +78,8 @@ impl Compression {
             [0x1f, 0x8b, 0x08, ..] => Some(Compression::Gzip),
             // A frame, or a skippable frame before the first one.
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(Compression::Zstd),
+            [0x04, 0x22, 0x4d, 0x18, ..] => Some(Compression::Lz4),
+            head if head.starts_with(&SNAPPY_START) => Some(Compression::Snappy),
             [b'B', b'Z', b'h', b'1'..=b'9', block @ ..] => {
                 BZIP2_BLOCK.iter().any(|b| block.starts_with(b)).then_some(Compression::Bzip2)
             }
@@ -79,6 +94,8 @@ impl Compression {
             Some("gz" | "gzip") => Compression::Gzip,
             Some("zst" | "zstd") => Compression::Zstd,
             Some("bz2" | "bzip2") => Compression::Bzip2,
+            Some("lz4") => Compression::Lz4,
+            Some("snappy" | "sz") => Compression::Snappy,
             _ => Compression::None,
         }
     }
@@ -90,6 +107,8 @@ impl Compression {
             Compression::Gzip => "gzip",
             Compression::Zstd => "Zstandard",
             Compression::Bzip2 => "bzip2",
+            Compression::Lz4 => "LZ4",
+            Compression::Snappy => "snappy",
         }
     }
 }

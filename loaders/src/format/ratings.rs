@@ -5,7 +5,7 @@
 //! ```text
 //! file    = [header] { line }
 //! line    = [blanks] [user sep item sep rating [sep anything]] ["\r"] "\n"
-//! sep     = blanks, or "," with or without blanks around it
+//! sep     = blanks, or "," or "::" with or without blanks around it
 //! blanks  = one or more of space, tab
 //! user, item = digits, below 2^31
 //! rating  = decimal number, finite in 32 bits
@@ -33,23 +33,15 @@
 //! Harper and Konstan 2015, The MovieLens datasets (README, "Ratings Data File Structure").
 
 use super::fault::Fault;
+use super::records::LineRecords;
 use crate::OnBadRecord;
-use crate::lines::{LineChunks, ReadLimits};
+use crate::lines::ReadLimits;
 use crate::split::Split;
-use memchr::memchr;
+use slackwater_dataflow::Result;
 use slackwater_dataflow::block::{ID_END, Rating};
-use slackwater_dataflow::{BadRecord, Result};
 
 /// Reads one [`Split`] of a file of ratings. See the [module](self).
-pub struct RatingsReader {
-    chunks: LineChunks,
-    /// Lines at the start of a file that are no ratings.
-    head_lines: u64,
-    /// Lines of this split read so far.
-    lines: u64,
-    /// Lines of the file before this split, once a position has been asked for.
-    lines_before: Option<u64>,
-}
+pub struct RatingsReader(LineRecords);
 
 impl RatingsReader {
     /// Opens the split's file.
@@ -57,17 +49,7 @@ impl RatingsReader {
     /// # Errors
     /// I/O; input, for a packed file that is none.
     pub fn open(split: &Split, limits: ReadLimits) -> Result<Self> {
-        RatingsReader::after(0, split, limits)
-    }
-
-    /// As [`RatingsReader::open`], for files that begin with `head_lines` lines of something else.
-    pub(super) fn after(head_lines: u64, split: &Split, limits: ReadLimits) -> Result<Self> {
-        Ok(RatingsReader {
-            chunks: LineChunks::open(split, limits)?,
-            head_lines,
-            lines: 0,
-            lines_before: None,
-        })
+        Ok(RatingsReader(LineRecords::open(split, limits, 0)?))
     }
 
     /// The next rating; `None` at the end. Bad lines go to `on_bad` in the order of the file.
@@ -101,39 +83,19 @@ impl RatingsReader {
         })
     }
 
-    pub(super) fn next<T>(
+    fn next<T>(
         &mut self,
         on_bad: &mut OnBadRecord<'_>,
         parse: impl Fn(&[u8]) -> Result<T, Fault>,
     ) -> Result<Option<T>> {
-        while self.chunks.fill()? {
-            let (bytes, _) = self.chunks.lines();
-            let end = memchr(b'\n', bytes).expect("lines end with a line feed");
-            let line = bytes[..end].strip_suffix(b"\r").unwrap_or(&bytes[..end]);
-            let at_start = self.chunks.split().start() == 0;
-            let in_head = at_start && (self.lines < self.head_lines || (self.lines == 0 && is_header(line)));
-            let parsed = match is_blank(line) || in_head {
-                true => None,
-                false => Some(parse(line)),
-            };
-            self.chunks.consume(end + 1);
-            self.lines += 1;
-            match parsed {
-                Some(Ok(record)) => return Ok(Some(record)),
-                Some(Err(fault)) => on_bad(self.locate(fault)?)?,
-                None => {}
+        let mut first = self.0.is_at_start();
+        self.0.next(on_bad, |line| {
+            let may_be_header = std::mem::replace(&mut first, false);
+            match is_blank(line) || (may_be_header && is_header(line)) {
+                true => Ok(None),
+                false => parse(line).map(Some),
             }
-        }
-        Ok(None)
-    }
-
-    /// The last line read was at fault: where is it?
-    fn locate(&mut self, fault: Fault) -> Result<BadRecord> {
-        let before = match self.lines_before {
-            Some(n) => n,
-            None => *self.lines_before.insert(self.chunks.lines_before()?),
-        };
-        Ok(fault.at(self.chunks.split().file().name(), before + self.lines))
+        })
     }
 }
 
@@ -141,11 +103,11 @@ fn blank(byte: &u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 
-fn is_blank(line: &[u8]) -> bool {
+pub(super) fn is_blank(line: &[u8]) -> bool {
     line.iter().all(blank)
 }
 
-fn is_header(line: &[u8]) -> bool {
+pub(super) fn is_header(line: &[u8]) -> bool {
     line.iter().find(|b| !blank(b)).is_some_and(|b| b.is_ascii_alphabetic() || matches!(b, b'_' | b'"'))
 }
 
@@ -172,10 +134,17 @@ impl<'a> Fields<'a> {
     pub(super) fn next(&mut self) -> (usize, &'a [u8]) {
         self.skip_blanks();
         let start = self.at;
-        self.at += self.line[start..].iter().take_while(|b| !blank(b) && **b != b',').count();
+        let ends =
+            |at: usize, b: &u8| blank(b) || *b == b',' || (*b == b':' && self.line[at..].starts_with(b"::"));
+        let rest = self.line[start..].iter().enumerate();
+        self.at = rest.take_while(|(i, b)| !ends(start + i, b)).count() + start;
         let field = &self.line[start..self.at];
         self.skip_blanks();
-        self.at += usize::from(self.line.get(self.at) == Some(&b','));
+        self.at += match &self.line[self.at..] {
+            [b',', ..] => 1,
+            [b':', b':', ..] => 2,
+            _ => 0,
+        };
         (start, field)
     }
 }

@@ -46,7 +46,7 @@ impl Aggregate {
 
 /// A value of a key, or a least or largest one. Floats by their order of bits: every NaN is one value, -0 is 0.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-enum Cell {
+pub(super) enum Cell {
     Null,
     Boolean(bool),
     Int(i64),
@@ -55,7 +55,7 @@ enum Cell {
 }
 
 /// Floats as whole numbers of the same order.
-fn ordered(x: f64) -> i64 {
+pub(super) fn ordered(x: f64) -> i64 {
     let x = if x.is_nan() { f64::NAN } else { x + 0.0 };
     let bits = x.to_bits() as i64;
     bits ^ (((bits >> 63) as u64) >> 1) as i64
@@ -110,12 +110,12 @@ impl State {
 
 /// A column as it is grouped and aggregated: one of four types, and the one that it comes back as.
 #[derive(Debug, Clone)]
-struct Kind {
-    plain: DataType,
-    back: DataType,
+pub(super) struct Kind {
+    pub(super) plain: DataType,
+    pub(super) back: DataType,
 }
 
-fn kind(t: &DataType) -> Option<Kind> {
+pub(super) fn kind(t: &DataType) -> Option<Kind> {
     let plain = match t {
         DataType::Boolean => DataType::Boolean,
         t if t.is_integer() => DataType::Int64,
@@ -128,7 +128,7 @@ fn kind(t: &DataType) -> Option<Kind> {
     Some(Kind { plain, back: t.clone() })
 }
 
-fn cast(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
+pub(super) fn cast(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
     let options = CastOptions { safe: false, ..CastOptions::default() };
     let failed = |e: arrow_schema::ArrowError| Error::input(format!("a value cannot be grouped: {e}"), "");
     // 32-bit dates and times pass through whole numbers of their own width.
@@ -166,7 +166,7 @@ fn cells(array: &ArrayRef, kind: &Kind) -> Result<Vec<Cell>> {
 }
 
 /// The column of some cells.
-fn column(cells: impl Iterator<Item = Cell>, kind: &Kind) -> Result<ArrayRef> {
+pub(super) fn column(cells: impl Iterator<Item = Cell>, kind: &Kind) -> Result<ArrayRef> {
     let array: ArrayRef = match kind.plain {
         DataType::Boolean => Arc::new(
             cells.map(|c| if let Cell::Boolean(b) = c { Some(b) } else { None }).collect::<BooleanArray>(),

@@ -16,6 +16,7 @@ mod frame;
 mod group;
 pub(crate) mod schema;
 mod source;
+mod survey;
 pub mod vector;
 mod writer;
 
@@ -26,4 +27,5 @@ pub use frame::Frame;
 pub use group::Aggregate;
 pub use schema::difference;
 pub use source::{BATCH_ROWS, BatchReader, Scan, TableSource, batch_rows};
+pub use survey::{ColumnSurvey, Survey};
 pub use writer::BatchWriter;

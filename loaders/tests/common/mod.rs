@@ -68,3 +68,27 @@ pub fn bzip2(bytes: &[u8]) -> Vec<u8> {
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
+
+/// Where real data sets are; `None`, with a word about it, where they are not.
+pub fn data() -> Option<std::path::PathBuf> {
+    let data = std::env::var_os("SLACKWATER_DATA").map(std::path::PathBuf::from);
+    if data.is_none() {
+        eprintln!("not run: SLACKWATER_DATA does not say where the data sets are");
+    }
+    data
+}
+
+/// Packed by our own encoder.
+pub fn packed(bytes: &[u8], compression: slackwater_loaders::Compression) -> Vec<u8> {
+    let mut encoder = slackwater_loaders::codec::Encoder::new(vec![], compression).unwrap();
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+pub fn lz4(bytes: &[u8]) -> Vec<u8> {
+    packed(bytes, slackwater_loaders::Compression::Lz4)
+}
+
+pub fn snappy(bytes: &[u8]) -> Vec<u8> {
+    packed(bytes, slackwater_loaders::Compression::Snappy)
+}

@@ -1,6 +1,7 @@
 //! From options about data to datasets of rows, of ratings, or of documents.
 
-use crate::args::ReadArgs;
+use crate::args::{FormatArgs, ReadArgs};
+use crate::model::features;
 use crate::sample;
 use crate::session::is_member;
 use slackwater_dataflow::block::{Document, LabeledBlock, Rating};
@@ -8,11 +9,18 @@ use slackwater_dataflow::rng::SparkXorShift;
 use slackwater_dataflow::transform::split_bounds;
 use slackwater_dataflow::{Context, Data, Dataset, Error, Result};
 use slackwater_loaders::format::bag_of_words::BagFormat;
+use slackwater_loaders::format::csv::CsvOptions;
 use slackwater_loaders::format::libsvm::{IndexBase, LibsvmOptions};
 use slackwater_loaders::format::text::read_whole;
 use slackwater_loaders::lines::ReadLimits;
-use slackwater_loaders::{InputFile, ReadExt, ResolveOptions, Splitting, resolve};
+use slackwater_loaders::table::features::LABEL_NAMES;
+use slackwater_loaders::table::{Expr, FeatureMap, FeatureOptions, Frame};
+use slackwater_loaders::{
+    Format, InputFile, ReadExt, ReadTables, ResolveOptions, Splitting, TableOptions, resolve,
+};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Spark's `minPartitions` of a local file, if nobody says another.
 const SPARK_PARTITIONS: usize = 2;
@@ -30,13 +38,28 @@ pub struct Binarize {
 pub struct Input {
     /// The files.
     pub files: Vec<InputFile>,
-    /// How lines are read.
+    /// How lines of LIBSVM text are read.
     pub options: LibsvmOptions,
     /// What becomes of labels.
     pub binarize: Option<Binarize>,
     /// True for the sample that comes with the program.
     pub is_sample: bool,
     splitting: Splitting,
+    /// The table that the files are, unless they are LIBSVM text.
+    table: Option<Table>,
+    needs_labels: AtomicBool,
+}
+
+/// A table, and how rows are made of it.
+struct Table {
+    options: TableOptions,
+    condition: Option<Expr>,
+    features: FeatureOptions,
+    /// Known before the data are read, or made of them when they are first read. Data to learn from and data to test on share
+    /// it.
+    map: Arc<OnceLock<FeatureMap>>,
+    /// The model whose rows must be numbered as they are, since it says nothing of columns.
+    plain_for: Option<PathBuf>,
 }
 
 impl Input {
@@ -56,11 +79,67 @@ impl Input {
         };
         let splitting = splitting(read.spark_splits, partitions);
         let binarize = read.binarize.map(|threshold| Binarize { threshold, classes: [0.0, 1.0] });
-        Ok(Input { files, options, binarize, is_sample, splitting })
+        let table = Table::of(&files, read)?;
+        Ok(Input {
+            files,
+            options,
+            binarize,
+            is_sample,
+            splitting,
+            table,
+            needs_labels: AtomicBool::new(false),
+        })
     }
-    /// The rows, lazily.
+    /// [`Input::open`] for the model in a folder: columns become what they were when it was trained.
+    pub fn open_for(
+        model: &Path,
+        data: &[PathBuf],
+        read: &ReadArgs,
+        partitions: Option<usize>,
+    ) -> Result<Self> {
+        let mut input = Self::open(data, read, partitions)?;
+        if let Some(table) = &mut input.table {
+            match features(model)? {
+                Some(map) => {
+                    if let Some((name, _)) = read.columns.given().iter().find(|(_, given)| *given) {
+                        let why = "is said when a model is trained: this one keeps what it needs";
+                        return Err(Error::config(*name, why));
+                    }
+                    table.map = Arc::new(OnceLock::from(map));
+                }
+                None => table.plain_for = Some(model.to_path_buf()),
+            }
+        }
+        Ok(input)
+    }
+    /// With rows that are made of columns as those of `other` are.
+    pub fn alike(mut self, other: &Input) -> Self {
+        if let (Some(table), Some(other)) = (&mut self.table, &other.table) {
+            table.map = other.map.clone();
+        }
+        self
+    }
+    /// Labels must be there, also if the files are a table.
+    pub fn needs_labels(&self) {
+        self.needs_labels.store(true, Ordering::Relaxed);
+    }
+    /// True unless the files are LIBSVM text.
+    pub fn is_table(&self) -> bool {
+        self.table.is_some()
+    }
+    /// How rows were made of columns, once they were read.
+    pub fn features(&self) -> Option<&FeatureMap> {
+        self.table.as_ref()?.map.get()
+    }
+    /// The rows, lazily. For a table whose columns must be looked at first, that is done now.
     pub fn blocks(&self, cx: &Context) -> Result<Dataset<LabeledBlock>> {
-        let blocks = cx.read_libsvm_files(&self.files, self.options, self.splitting)?;
+        let blocks = match &self.table {
+            Some(table) => {
+                let needs_labels = self.needs_labels.load(Ordering::Relaxed);
+                table.blocks(cx, &self.files, self.splitting, needs_labels)?
+            }
+            None => cx.read_libsvm_files(&self.files, self.options, self.splitting)?,
+        };
         let blocks = as_many(blocks, self.splitting);
         Ok(match self.binarize {
             Some(Binarize { threshold, classes }) => blocks.map(move |mut block| {
@@ -74,6 +153,123 @@ impl Input {
     pub fn name(&self) -> String {
         names(&self.files)
     }
+}
+
+impl Table {
+    /// The table that files are; nothing if they are LIBSVM text, or are not known to be anything else.
+    fn of(files: &[InputFile], read: &ReadArgs) -> Result<Option<Table>> {
+        let format = format_of(files, &read.format)?.unwrap_or(Format::Libsvm);
+        if format == Format::Libsvm {
+            let mut given = read.columns.given().into_iter().chain(read.format.given());
+            return match given.find(|(_, given)| *given) {
+                Some((name, _)) => {
+                    let why = "is for tables, and this is LIBSVM text, whose columns have no names";
+                    Err(Error::config(name, why))
+                }
+                None => Ok(None),
+            };
+        }
+        for (name, given) in [
+            ("num-features", read.num_features.is_some()),
+            ("max-features", read.max_features.is_some()),
+            ("index-base", read.index_base == IndexBase::Zero),
+            ("spark-splits", read.spark_splits),
+        ] {
+            if given {
+                return Err(Error::config(
+                    name,
+                    format!("is for LIBSVM text, and this is {}", format.name()),
+                ));
+            }
+        }
+        let options = table_options(format, &read.format)?;
+        let (condition, features) = (read.format.condition()?, read.columns.options());
+        Ok(Some(Table { options, condition, features, map: Arc::default(), plain_for: None }))
+    }
+
+    fn blocks(
+        &self,
+        cx: &Context,
+        files: &[InputFile],
+        splitting: Splitting,
+        needs_labels: bool,
+    ) -> Result<Dataset<LabeledBlock>> {
+        let mut frame = frame(cx, files, &self.options, splitting)?;
+        if let Some(condition) = &self.condition {
+            frame = frame.filter(condition.clone())?;
+        }
+        let map = match self.map.get() {
+            Some(map) => map,
+            None => {
+                let map = FeatureMap::fit(&frame, &self.features)?;
+                if let Some(model) = self.plain_for.as_ref().filter(|_| !map.is_plain()) {
+                    return Err(Error::input(
+                        format!(
+                            "{}: this model knows columns by numbers, and the table has names",
+                            model.display()
+                        ),
+                        "its data have a column `label` and columns `1`, `2`, ..., or vectors in a column `features`",
+                    ));
+                }
+                self.map.get_or_init(|| map)
+            }
+        };
+        if needs_labels && map.label().is_none() {
+            return Err(Error::input(
+                "there is no column of labels",
+                format!("name it with --label; it is found if it is called {}", LABEL_NAMES.join(", ")),
+            ));
+        }
+        map.blocks(&frame, needs_labels)
+    }
+}
+
+/// What files are in, if it is said or can be told.
+pub fn format_of(files: &[InputFile], args: &FormatArgs) -> Result<Option<Format>> {
+    match (args.input_format, files.iter().find(|f| f.bytes() > 0)) {
+        (Some(format), _) => Ok(Some(format)),
+        (None, Some(file)) => Format::detect(file),
+        (None, None) => Ok(None),
+    }
+}
+
+/// How files of a format are read as a table.
+pub fn table_options(format: Format, args: &FormatArgs) -> Result<TableOptions> {
+    let is_csv = matches!(format, Format::Csv | Format::Tsv);
+    for (name, given) in [
+        ("delimiter", args.delimiter.is_some()),
+        ("header", args.header.is_some()),
+        ("null", args.null.is_some()),
+    ] {
+        if given && !is_csv {
+            return Err(Error::config(name, format!("is for CSV, and this is {}", format.name())));
+        }
+    }
+    if args.record_bytes.is_some() && format != Format::Binary {
+        return Err(Error::config(
+            "record-bytes",
+            format!("is for binary records, and this is {}", format.name()),
+        ));
+    }
+    let mut csv = CsvOptions { delimiter: args.delimiter, header: args.header, ..CsvOptions::default() };
+    if let Some(nulls) = &args.null {
+        csv.nulls = nulls.clone();
+    }
+    Ok(TableOptions { format: Some(format), csv, record_bytes: args.record_bytes, ..TableOptions::default() })
+}
+
+/// Files as a table.
+pub fn frame(
+    cx: &Context,
+    files: &[InputFile],
+    options: &TableOptions,
+    splitting: Splitting,
+) -> Result<Frame> {
+    let pieces = match splitting {
+        Splitting::EvenAtLeast(n) => n,
+        Splitting::Even | Splitting::Hadoop(_) => cx.config().default_partitions,
+    };
+    cx.read_table_files(files, options, pieces)
 }
 
 /// Files of ratings.
@@ -185,7 +381,7 @@ fn whole_folders(data: &[PathBuf]) -> Result<Vec<PathBuf>> {
 }
 
 /// The files of paths, patterns and folders.
-fn files(data: &[PathBuf]) -> Result<Vec<InputFile>> {
+pub fn files(data: &[PathBuf]) -> Result<Vec<InputFile>> {
     if is_member() && data.iter().any(|d| d.as_os_str() == "-") {
         return Err(Error::input(
             "standard input belongs to one process, and this is a cluster",
@@ -195,7 +391,8 @@ fn files(data: &[PathBuf]) -> Result<Vec<InputFile>> {
     resolve(data, &ResolveOptions::default())
 }
 
-fn splitting(spark_splits: bool, partitions: Option<usize>) -> Splitting {
+/// How files are divided.
+pub fn splitting(spark_splits: bool, partitions: Option<usize>) -> Splitting {
     match (spark_splits, partitions) {
         (true, n) => Splitting::Hadoop(n.unwrap_or(SPARK_PARTITIONS)),
         (false, Some(n)) => Splitting::EvenAtLeast(n),

@@ -39,6 +39,9 @@ impl Accepts {
 /// Adds file, line and column to an error about a label; other errors stay as they are.
 pub fn located(error: Error, input: &Input, accepts: Option<&Accepts>) -> Error {
     let ErrorKind::Data(bad) = error.kind() else { return error };
+    if input.is_table() {
+        return error;
+    }
     let (Some(accepts), true, None) = (accepts, bad.source.is_empty(), input.binarize) else { return error };
     match find(input, accepts) {
         Ok(Some((place, label))) => {

@@ -3,12 +3,13 @@
 
 use slackwater_dataflow::block::{CsrBlock, Row};
 use slackwater_dataflow::{Error, Result};
+use slackwater_loaders::table::FeatureMap;
 use slackwater_mllib::classification::{LinearSvmModel, LogisticRegressionModel, NeuralNetworkModel};
 use slackwater_mllib::clustering::{KMeansModel, LdaModel};
 use slackwater_mllib::decomposition::SparseCodingModel;
 use slackwater_mllib::feature::DistanceMetricModel;
 use slackwater_mllib::linear::TrainingSummary;
-use slackwater_mllib::model::{Metadata, Overwrite, Persist, inspect, load, save};
+use slackwater_mllib::model::{Metadata, Overwrite, Persist, inspect, load, save_with};
 use slackwater_mllib::recommendation::MatrixFactorizationModel;
 use slackwater_mllib::regression::LinearRegressionModel;
 use std::path::Path;
@@ -54,9 +55,29 @@ impl Stored {
     }
 }
 
-/// Stores a model.
-pub fn save_model(model: &impl Persist, path: &Path, overwrite: bool) -> Result<()> {
-    save(model, path, if overwrite { Overwrite::Replace } else { Overwrite::Refuse })
+/// Stores a model, with how its rows are made of columns unless that goes without saying.
+pub fn save_model(
+    model: &impl Persist,
+    path: &Path,
+    overwrite: bool,
+    features: Option<&FeatureMap>,
+) -> Result<()> {
+    let overwrite = if overwrite { Overwrite::Replace } else { Overwrite::Refuse };
+    let features = features.filter(|map| !map.is_plain()).map(|map| {
+        serde_json::to_value(map).map_err(|e| Error::usage(format!("the columns cannot be stored: {e}")))
+    });
+    save_with(model, path, overwrite, features.transpose()?)
+}
+
+/// How the rows of a stored model are made of columns, if it says so.
+pub fn features(path: &Path) -> Result<Option<FeatureMap>> {
+    let read = |value| {
+        serde_json::from_value(value).map_err(|e| {
+            let message = format!("{}: what it says of its columns cannot be read: {e}", path.display());
+            Error::input(message, "train it again, or copy it again")
+        })
+    };
+    metadata(path)?.features.map(read).transpose()
 }
 
 /// A linear model of any kind.
@@ -83,8 +104,8 @@ macro_rules! each {
 
 impl LinearModel {
     /// Stores the model.
-    pub fn save(&self, path: &Path, overwrite: bool) -> Result<()> {
-        each!(self, m => save_model(m, path, overwrite))
+    pub fn save(&self, path: &Path, overwrite: bool, features: Option<&FeatureMap>) -> Result<()> {
+        each!(self, m => save_model(m, path, overwrite, features))
     }
     /// What training did.
     pub fn summary(&self) -> &TrainingSummary {

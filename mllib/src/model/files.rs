@@ -22,6 +22,19 @@ const DATA: &str = "data/part-00000.parquet";
 /// # Errors
 /// Usage, if there is something at `path` that may not be replaced; I/O.
 pub fn save<M: Persist>(model: &M, path: impl AsRef<Path>, overwrite: Overwrite) -> Result<()> {
+    save_with(model, path, overwrite, None)
+}
+
+/// [`save`] with what says how rows of features are made of the columns of a table.
+///
+/// # Errors
+/// As [`save`].
+pub fn save_with<M: Persist>(
+    model: &M,
+    path: impl AsRef<Path>,
+    overwrite: Overwrite,
+    features: Option<serde_json::Value>,
+) -> Result<()> {
     let path = path.as_ref();
     check_target(path, overwrite)?;
     let table = model.table();
@@ -33,6 +46,7 @@ pub fn save<M: Persist>(model: &M, path: impl AsRef<Path>, overwrite: Overwrite)
         library_version: env!("CARGO_PKG_VERSION").to_string(),
         algorithm: M::ALGORITHM.to_string(),
         attributes: model.attributes(),
+        features,
         data: DataFile {
             path: DATA.to_string(),
             rows: table.num_rows() as u64,
@@ -88,6 +102,7 @@ pub fn inspect(path: impl AsRef<Path>) -> Result<Metadata<String>> {
         library_version: m.library_version,
         algorithm: m.algorithm,
         attributes: m.attributes.to_string(),
+        features: m.features,
         data: m.data,
     })
 }

@@ -20,6 +20,10 @@ pub struct Metadata<A> {
     pub algorithm: String,
     /// What the algorithm stores: parameters, seed, classes, training summary.
     pub attributes: A,
+    /// How rows of features are made of the columns of a table, if the model was trained on one: written and read by who
+    /// reads tables.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features: Option<serde_json::Value>,
     /// The numbers.
     pub data: DataFile,
 }

@@ -22,7 +22,7 @@ mod files;
 mod matrix;
 mod metadata;
 
-pub use files::{inspect, load, save};
+pub use files::{inspect, load, save, save_with};
 pub(crate) use matrix::{matrix_of, matrix_table};
 pub use metadata::{DataFile, FORMAT, FORMAT_VERSION, Metadata};
 

@@ -233,22 +233,25 @@ pub(super) fn look(head: &Head, dialect: &Dialect, nulls: &Nulls, options: &CsvO
         });
     }
     let mut all = rest.clone();
-    let (mut text, mut named) = (true, false);
+    let (mut text, mut named, mut alone, mut marked) = (true, false, false, false);
     head.fields(dialect, start, |i, field| {
         if nulls.has_field(Kind::Boolean, field.content, field.quoted) {
             // A header may lack a name (that of row names), but it has no other mark of a missing value.
-            text &= value::trim(field.content).is_empty();
+            marked |= !value::trim(field.content).is_empty();
             return;
         }
         named = true;
         let mut own = Seen::NOTHING;
         own.see(field.content, options.decimal_comma);
         text &= own.kind() == Kind::Text;
+        // A text over numbers is a name, also where names beside it are numbers: `label,1,2` or `country,1990,1991`.
+        alone |= own.kind() == Kind::Text && rest.get(i).is_some_and(|below| below.kind() != Kind::Text);
         all[i].see(field.content, options.decimal_comma);
     });
     let other_below = rest.iter().any(|seen| seen.kind() != Kind::Text);
     let distinct = first.iter().collect::<HashSet<_>>().len() == columns;
-    let header = text && named && (other_below || (distinct && !again));
+    let usual = text && named && (other_below || (distinct && !again));
+    let header = !marked && (usual || (alone && distinct));
     Some(Found {
         first,
         range: (start, end),

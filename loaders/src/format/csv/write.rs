@@ -226,7 +226,7 @@ enum Cells {
 impl Cells {
     fn of(array: &ArrayRef) -> Result<Cells> {
         let Some(wanted) = canonical(array.data_type()) else {
-            return Ok(Cells::Vector(array.as_struct().clone()));
+            return Ok(Cells::Vector(vector::canonical(array.as_struct())?));
         };
         let array = match array.data_type() == &wanted {
             true => array.clone(),

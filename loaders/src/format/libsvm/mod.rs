@@ -32,6 +32,9 @@
 
 mod careful;
 mod row;
+mod table;
+
+pub use table::LibsvmTable;
 
 use crate::OnBadRecord;
 use crate::format::fault::Fault;

@@ -5,8 +5,8 @@ use super::{FeatureMap, Kind, Missing};
 use crate::table::schema::difference;
 use crate::table::{Frame, RecordBlock, vector};
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int8Type, Int32Type};
-use arrow_array::{Array, ArrayRef, Float64Array, Int32Array, ListArray, RecordBatch, StringArray};
+use arrow_array::types::Float64Type;
+use arrow_array::{Array, ArrayRef, Float64Array, RecordBatch, StringArray};
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_schema::{DataType, Field, Schema};
 use slackwater_dataflow::block::{CsrBuilder, LabeledBlock, TARGET_BLOCK_NONZEROS};
@@ -24,12 +24,7 @@ enum Values {
     Chosen(Vec<Option<u32>>, bool),
     Hashed(Vec<Option<u32>>),
     Numbers(Float64Array, usize),
-    Vector {
-        types: arrow_array::Int8Array,
-        indices: ListArray,
-        values: ListArray,
-        whole: arrow_array::StructArray,
-    },
+    Vector(vector::Rows),
 }
 
 impl FeatureMap {
@@ -52,6 +47,26 @@ impl FeatureMap {
             std::iter::from_fn(move || cutter.next(blocks.as_mut()?))
         };
         Ok(blocks.map_partitions(cut))
+    }
+
+    /// The rows of a table as a table of labels and vectors: `label` and `features`.
+    ///
+    /// # Errors
+    /// As [`FeatureMap::blocks`].
+    pub fn frame(&self, frame: &Frame) -> Result<Frame> {
+        let schema = Arc::new(Schema::new(vec![
+            Field::new("label", DataType::Float64, false),
+            Field::new("features", vector::data_type(), false),
+        ]));
+        let of = schema.clone();
+        let blocks = self.blocks(frame, false)?.map(move |block| {
+            let columns: Vec<ArrayRef> =
+                vec![Arc::new(Float64Array::from(block.labels)), Arc::new(vector::from_csr(&block.features))];
+            RecordBlock(
+                RecordBatch::try_new(of.clone(), columns).expect("a label and a vector for every row"),
+            )
+        });
+        Ok(Frame::from_dataset(blocks, schema))
     }
 
     /// The map, without the label if the table has none and none is needed.
@@ -151,12 +166,10 @@ impl FeatureMap {
     /// The size of vectors that say it.
     fn width(&self, columns: &[(u32, Values)]) -> usize {
         let of = |values: &Values| match values {
-            Values::Vector { whole, .. } => {
-                whole.column(1).as_primitive_opt::<Int32Type>().and_then(arrow_arith::aggregate::max)
-            }
+            Values::Vector(rows) => Some(rows.size()),
             _ => None,
         };
-        columns.iter().filter_map(|(_, v)| of(v)).max().and_then(|n| usize::try_from(n).ok()).unwrap_or(0)
+        columns.iter().filter_map(|(_, v)| of(v)).max().unwrap_or(0)
     }
 
     fn no_label(&self, batch: &RecordBatch, row: usize) -> String {
@@ -214,21 +227,7 @@ impl FeatureMap {
                 }
                 Values::Numbers(inner, *n as usize)
             }
-            Kind::Vector(_) => {
-                let whole = array.as_struct().clone();
-                let list = |i: usize, of: &DataType| -> Result<ListArray> {
-                    let to = DataType::List(Arc::new(Field::new_list_field(of.clone(), true)));
-                    Ok(cast(whole.column(i), &to, &c.name)?.as_list::<i32>().clone())
-                };
-                let types =
-                    cast(whole.column(0), &DataType::Int8, &c.name)?.as_primitive::<Int8Type>().clone();
-                Values::Vector {
-                    types,
-                    indices: list(2, &DataType::Int32)?,
-                    values: list(3, &DataType::Float64)?,
-                    whole,
-                }
-            }
+            Kind::Vector(_) => Values::Vector(vector::Rows::of(array.as_struct())?),
         })
     }
 
@@ -268,13 +267,18 @@ impl FeatureMap {
                         push_number(rows, first + i as u32, array.value(at), name)?;
                     }
                 }
-                Values::Vector { types, indices, values, whole } => {
+                Values::Vector(vectors) => {
                     let limit = match &self.columns[c].kind {
                         Kind::Vector(Some(n)) => *n,
                         _ => i32::MAX as u32,
                     };
-                    let place = Place { first: *first, limit, name };
-                    push_vector(rows, &place, row, types, indices, values, whole)?;
+                    let row = vectors.try_row(row).map_err(|why| format!("the vector `{name}`: {why}"))?;
+                    for (column, x) in row {
+                        if column >= limit {
+                            return Err(format!("`{name}` has the index {column}, and there are {limit}"));
+                        }
+                        rows.push(first + column, x);
+                    }
                 }
             }
         }
@@ -288,13 +292,6 @@ impl FeatureMap {
     }
 }
 
-/// Where the features of a vector go.
-struct Place<'a> {
-    first: u32,
-    limit: u32,
-    name: &'a str,
-}
-
 /// Zeros are not stored; what is no number is no feature.
 #[inline]
 fn push_number(rows: &mut CsrBuilder, at: u32, x: f64, name: &str) -> Result<(), String> {
@@ -306,57 +303,6 @@ fn push_number(rows: &mut CsrBuilder, at: u32, x: f64, name: &str) -> Result<(),
     } else {
         Err(format!("`{name}` is {x}"))
     }
-}
-
-fn push_vector(
-    rows: &mut CsrBuilder,
-    place: &Place<'_>,
-    row: usize,
-    types: &arrow_array::Int8Array,
-    indices: &ListArray,
-    values: &ListArray,
-    whole: &arrow_array::StructArray,
-) -> Result<(), String> {
-    let name = place.name;
-    if whole.is_null(row) || types.is_null(row) || values.is_null(row) {
-        return Err(format!("the vector `{name}` is missing"));
-    }
-    let offsets = values.value_offsets();
-    let (from, to) = (offsets[row] as usize, offsets[row + 1] as usize);
-    let numbers: &Float64Array = values.values().as_primitive::<Float64Type>();
-    let finite = |x: f64| if x.is_finite() { Ok(x) } else { Err(format!("a value of `{name}` is {x}")) };
-    if types.value(row) == vector::DENSE {
-        if to - from > place.limit as usize {
-            return Err(format!("`{name}` has {} values, more than {}", to - from, place.limit));
-        }
-        for i in from..to {
-            let x = finite(if numbers.is_valid(i) { numbers.value(i) } else { f64::NAN })?;
-            if x != 0.0 {
-                rows.push(place.first + (i - from) as u32, x);
-            }
-        }
-        return Ok(());
-    }
-    let offsets = indices.value_offsets();
-    let (at, end) = (offsets[row] as usize, offsets[row + 1] as usize);
-    if indices.is_null(row) || end - at != to - from {
-        return Err(format!("`{name}` does not have as many indices as values"));
-    }
-    let columns: &Int32Array = indices.values().as_primitive::<Int32Type>();
-    let mut least = 0;
-    for (c, i) in (at..end).zip(from..to) {
-        let column = if columns.is_valid(c) { columns.value(c) } else { -1 };
-        if column < least {
-            return Err(format!("the indices of `{name}` do not ascend from 0"));
-        }
-        if column as u32 >= place.limit {
-            return Err(format!("`{name}` has the index {column}, and there are {}", place.limit));
-        }
-        least = column + 1;
-        let x = finite(if numbers.is_valid(i) { numbers.value(i) } else { f64::NAN })?;
-        rows.push(place.first + column as u32, x);
-    }
-    Ok(())
 }
 
 fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {

@@ -3,9 +3,9 @@
 use super::{CATEGORIES_MAX, Column, FeatureMap, FeatureOptions, Kind, LABEL_NAMES, Label, Missing, Texts};
 use crate::table::expr::no_column;
 use crate::table::{Frame, RecordBlock, vector};
+use arrow_array::ArrayRef;
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int32Type};
-use arrow_array::{Array, ArrayRef, StructArray};
+use arrow_array::types::Float64Type;
 use arrow_schema::{DataType, Schema};
 use serde::{Deserialize, Serialize};
 use slackwater_dataflow::{Error, Result};
@@ -80,7 +80,7 @@ impl Answer {
             }
             Answer::Size(size) => {
                 if let Some(vectors) = array.as_struct_opt() {
-                    *size = (*size).max(widest(vectors));
+                    *size = (*size).max(vector::widest(vectors));
                 }
             }
         }
@@ -98,18 +98,6 @@ impl Answer {
     }
 }
 
-/// The size of the widest of some vectors.
-fn widest(vectors: &StructArray) -> u32 {
-    let sizes = vectors.column(1).as_primitive_opt::<Int32Type>();
-    let sparse = sizes.and_then(arrow_arith::aggregate::max).unwrap_or(0);
-    let dense = vectors.column(3).as_list_opt::<i32>().map_or(0, |values| {
-        let types = vectors.column(0).as_primitive_opt::<arrow_array::types::Int8Type>();
-        let is_dense = |row: usize| types.is_some_and(|t| t.is_valid(row) && t.value(row) == vector::DENSE);
-        (0..values.len()).filter(|row| is_dense(*row)).map(|row| values.value_length(row)).max().unwrap_or(0)
-    });
-    u32::try_from(sparse.max(dense)).unwrap_or(0)
-}
-
 impl FeatureMap {
     /// The map of a table: by its columns, and for texts, means and sizes of vectors by a pass over it.
     ///
@@ -119,13 +107,13 @@ impl FeatureMap {
     pub fn fit(frame: &Frame, options: &FeatureOptions) -> Result<FeatureMap> {
         let schema = frame.schema();
         let label = label_name(schema, options)?;
+        let whole = schema.field_with_name("features").is_ok_and(|f| vector::is_vector(f.data_type()));
         let names: Vec<String> = match options.features.is_empty() {
-            true => schema
-                .fields()
-                .iter()
-                .map(|f| f.name().clone())
-                .filter(|n| Some(n) != label.as_ref())
-                .collect(),
+            true if whole => vec!["features".to_string()],
+            true => {
+                let names = schema.fields().iter().map(|f| f.name().clone());
+                names.filter(|n| Some(n) != label.as_ref()).collect()
+            }
             false => options.features.clone(),
         };
         if names.is_empty() {

@@ -63,7 +63,7 @@ pub struct FeatureOptions {
     /// The column of labels. `None`: the one called `label`, or else the first one called `target`, `class` or `y`; if there is
     /// none, rows have no label.
     pub label: Option<String>,
-    /// The columns of features. Empty: all but the label.
+    /// The columns of features. Empty: the vectors in a column called `features`, or else all columns but the label.
     pub features: Vec<String>,
     /// How texts become features.
     pub texts: Texts,

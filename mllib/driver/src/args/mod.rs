@@ -7,6 +7,7 @@ mod algorithm;
 mod cluster;
 mod clusters;
 mod coding;
+mod convert;
 mod factorization;
 mod generate;
 mod global;
@@ -26,10 +27,11 @@ pub use cluster::{
 };
 pub use clusters::KMeansArgs;
 pub use coding::SparseCodingArgs;
+pub use convert::ConvertArgs;
 pub use factorization::MatrixFactorizationArgs;
 pub use generate::{ClassificationArgs, GenerateArgs, GenerateCommand};
 pub use global::{Globals, ProgressWhen};
-pub use input::{HeldOutArgs, InputArgs, ReadArgs};
+pub use input::{FeatureArgs, FormatArgs, HeldOutArgs, InputArgs, ReadArgs};
 pub use metric::{DistanceMetricArgs, NEIGHBOURS};
 pub use network::NeuralNetworkArgs;
 pub use other::{
@@ -91,7 +93,9 @@ pub enum Command {
     Predict(PredictArgs),
     /// Measure a model on labelled rows
     Evaluate(EvaluateArgs),
-    /// Show what a model or a LIBSVM file holds
+    /// Write files of one format as another
+    Convert(ConvertArgs),
+    /// Show what a model or a file of data holds
     Inspect(InspectArgs),
     /// Show the lineage and the stages that training would run
     Explain(ExplainArgs),

@@ -1,6 +1,6 @@
 //! Options of the commands that look at data and models.
 
-use super::input::{InputArgs, RequiredData, SplitArgs};
+use super::input::{FormatArgs, InputArgs, RequiredData, SplitArgs};
 use super::metric::NeighbourArgs;
 use super::values::{at_least_one, finite};
 use clap::{Args, Subcommand, ValueEnum};
@@ -23,6 +23,7 @@ Examples:
 const INSPECT_EXAMPLES: &str = "\
 Examples:
   slackwater inspect a9a.model --top 20
+  slackwater inspect flights.parquet --where \"origin = 'JFK'\"
   slackwater inspect a9a.model --export liblinear --out a9a.liblinear";
 
 const EXPLAIN_EXAMPLES: &str = "\
@@ -160,7 +161,7 @@ pub enum ExportFormat {
 #[derive(Debug, Args)]
 #[command(after_long_help = INSPECT_EXAMPLES)]
 pub struct InspectArgs {
-    /// A model's folder, or LIBSVM files
+    /// A model's folder, or files of data
     #[arg(value_name = "MODEL|FILE", required = true)]
     pub what: Vec<PathBuf>,
 
@@ -169,7 +170,11 @@ pub struct InspectArgs {
     #[arg(value_parser = clap::value_parser!(u8).range(0..=1))]
     pub index_base: u8,
 
-    /// How many of the largest weights, or of the labels, to show
+    /// What the files are in.
+    #[command(flatten)]
+    pub format: FormatArgs,
+
+    /// How many of the largest weights, of the labels, or of the first rows to show
     #[arg(long, value_name = "N", default_value_t = 10, help_heading = "Output")]
     pub top: usize,
 

@@ -40,7 +40,7 @@ pub fn predict(
     format: PredictFormat,
 ) -> Result<u8> {
     refuse(&[("proba", args.proba), ("raw", args.raw), ("binarize", args.input.read.binarize.is_some())])?;
-    let input = Input::open(&args.input.data, &args.input.read, globals.partitions)?;
+    let input = Input::open_for(path, &args.input.data, &args.input.read, globals.partitions)?;
     let (layout, model) = (Layout::of_clusters(format), Arc::new(model));
     Session::run(globals, |session| {
         let blocks = input.blocks(&session.cx)?;
@@ -68,7 +68,7 @@ pub fn predict(
 /// Runs `evaluate`: how well clusters are apart, and how well they agree with the labels.
 pub fn evaluate(globals: &Globals, args: &EvaluateArgs, path: &Path, model: &KMeansModel) -> Result<u8> {
     refuse(&[("thresholds", args.thresholds.is_some()), ("curve", !args.curve.is_empty())])?;
-    let input = Input::open(&args.input.data, &args.input.read, globals.partitions)?;
+    let input = Input::open_for(path, &args.input.data, &args.input.read, globals.partitions)?;
     Session::run(globals, |session| {
         let metrics = model.evaluate(&input.blocks(&session.cx)?)?;
         if !args.input.ignore_extra_columns {

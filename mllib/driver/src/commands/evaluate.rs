@@ -39,7 +39,8 @@ pub fn run(globals: &Globals, args: &EvaluateArgs) -> Result<u8> {
 
 /// `evaluate` on rows of features.
 fn of_rows(globals: &Globals, args: &EvaluateArgs, path: &Path, model: &impl RowModel) -> Result<u8> {
-    let mut input = Input::open(&args.input.data, &args.input.read, globals.partitions)?;
+    let mut input = Input::open_for(path, &args.input.data, &args.input.read, globals.partitions)?;
+    input.needs_labels();
     let classes = model.classes();
     input.binarize = match (input.binarize, classes.as_deref()) {
         (Some(b), Some([negative, positive])) => Some(Binarize { classes: [*negative, *positive], ..b }),

@@ -1,8 +1,8 @@
 //! `inspect`: what a model, or a LIBSVM file, holds.
 
-use super::{clusters, coding, factorization, metric, network, topics};
-use crate::args::{ExportFormat, Globals, InspectArgs, ReadArgs};
-use crate::data::{Input, has_parts};
+use super::{clusters, coding, factorization, metric, network, survey, topics};
+use crate::args::{ExportFormat, FeatureArgs, Globals, InspectArgs, ReadArgs};
+use crate::data::{Input, files, format_of, has_parts};
 use crate::model::{LinearModel, RowModel, Stored, is_model, metadata};
 use crate::output::{Output, count, figure, table};
 use crate::session::Session;
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use slackwater_dataflow::block::LabeledBlock;
 use slackwater_dataflow::{Error, Result, Stats};
+use slackwater_loaders::Format;
 use slackwater_loaders::format::libsvm::IndexBase;
 use slackwater_loaders::sink::{AtomicFile, Existing};
 use slackwater_mllib::model::Metadata;
@@ -24,7 +25,13 @@ pub fn run(globals: &Globals, args: &InspectArgs) -> Result<u8> {
         [path] if is_model(path) || args.export.is_some() => inspect_model(globals, args, path),
         [path] if path.is_dir() && !has_parts(path) => metadata(path).map(|_| 0),
         _ if args.export.is_some() => Err(Error::usage("--export is for one model")),
-        _ => inspect_rows(globals, args),
+        _ => {
+            let files = files(&args.what)?;
+            match format_of(&files, &args.format)? {
+                None | Some(Format::Libsvm) => inspect_rows(globals, args),
+                Some(format) => survey::run(globals, args, &files, format),
+            }
+        }
     }
 }
 
@@ -181,8 +188,15 @@ impl Survey {
 
 fn inspect_rows(globals: &Globals, args: &InspectArgs) -> Result<u8> {
     let index_base = if args.index_base == 0 { IndexBase::Zero } else { IndexBase::One };
-    let read =
-        ReadArgs { num_features: None, max_features: None, index_base, binarize: None, spark_splits: false };
+    let read = ReadArgs {
+        num_features: None,
+        max_features: None,
+        index_base,
+        binarize: None,
+        spark_splits: false,
+        format: args.format.clone(),
+        columns: FeatureArgs::default(),
+    };
     let input = Input::open(&args.what, &read, globals.partitions)?;
     Session::run(globals, |session| {
         let blocks = input.blocks(&session.cx)?;

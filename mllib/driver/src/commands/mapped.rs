@@ -67,6 +67,7 @@ impl Mapper for SparseCodingModel {
 
 /// The rows of options that are for models of classes, too; those that are for such models only are refused.
 fn open<M: Mapper>(
+    model: &Path,
     data: &[PathBuf],
     read: &ReadArgs,
     globals: &Globals,
@@ -76,7 +77,7 @@ fn open<M: Mapper>(
     let given = others.iter().find(|(_, given)| *given);
     match given {
         Some((name, _)) => Err(Error::config(*name, why)),
-        None => Input::open(data, read, globals.partitions),
+        None => Input::open_for(model, data, read, globals.partitions),
     }
 }
 
@@ -89,7 +90,7 @@ pub fn predict<M: Mapper>(
     format: PredictFormat,
 ) -> Result<u8> {
     let others = [("proba", args.proba), ("raw", args.raw), ("binarize", args.input.read.binarize.is_some())];
-    let input = open::<M>(&args.input.data, &args.input.read, globals, &others)?;
+    let input = open::<M>(path, &args.input.data, &args.input.read, globals, &others)?;
     let names = (0..model.numbers()).map(|k| format!("{}_{k}", M::NUMBER)).collect();
     let (layout, model) = (Layout::of_numbers(format, names), Arc::new(model));
     Session::run(globals, |session| {
@@ -128,7 +129,7 @@ pub fn evaluate<M: Mapper>(
         ("curve", !args.curve.is_empty()),
         ("binarize", args.input.read.binarize.is_some() && !M::NEEDS_LABELS),
     ];
-    let input = open::<M>(&args.input.data, &args.input.read, globals, &others)?;
+    let input = open::<M>(path, &args.input.data, &args.input.read, globals, &others)?;
     Session::run(globals, |session| {
         let rows = DatasetRows::from_blocks(&input.blocks(&session.cx)?);
         let evaluation = measure(session, &rows, &input)?;

@@ -46,7 +46,7 @@ pub fn evaluate(
     let options = &args.neighbours;
     let references = match &options.reference[..] {
         [] => None,
-        files => Some(Input::open(files, &args.input.read, globals.partitions)?),
+        files => Some(Input::open_for(path, files, &args.input.read, globals.partitions)?),
     };
     let nearest = NearestNeighbours::new(options.neighbours.unwrap_or(NEIGHBOURS));
     let seed = globals.seed.unwrap_or(model.params().seed);

@@ -5,6 +5,7 @@ mod clusters;
 mod coding;
 mod completions;
 mod config;
+mod convert;
 mod evaluate;
 mod events;
 mod explain;
@@ -15,6 +16,7 @@ mod mapped;
 mod metric;
 mod network;
 mod predict;
+mod survey;
 mod topics;
 mod train;
 mod worker;
@@ -30,6 +32,7 @@ pub fn run(resolved: &Resolved) -> Result<u8> {
         Command::Train(args) => train::run(globals, args),
         Command::Predict(args) => predict::run(globals, args),
         Command::Evaluate(args) => evaluate::run(globals, args),
+        Command::Convert(args) => convert::run(globals, args),
         Command::Inspect(args) => inspect::run(globals, args),
         Command::Events(args) => events::run(globals, args),
         Command::Explain(args) => explain::run(globals, args),

@@ -46,7 +46,7 @@ pub fn run(globals: &Globals, args: &TopicsArgs) -> Result<u8> {
         let job = Job { session, args, params: &params, input: &input, test: test.as_ref() };
         let (outcome, documents) = job.fit(names.clone())?;
         finish(session, outcome, &target, start, |outcome| {
-            save_model(&outcome.model, &target, args.output.overwrite)?;
+            save_model(&outcome.model, &target, args.output.overwrite, None)?;
             outcome.save_counts(args, documents.as_deref())
         })
     })

@@ -31,11 +31,12 @@ pub fn run(globals: &Globals, algorithm: &LinearAlgorithm) -> Result<u8> {
     let trainer = Trainer::new(algorithm, seed)?;
     trainer.candidates(&common.training.grid)?;
     let files = Files::open(&common.input, &common.held_out, globals)?;
+    files.input.needs_labels();
     Session::run(globals, |session| {
         let job = Job { session, algorithm, common, trainer, files, seed };
         let outcome = job.run()?;
         finish(session, outcome, &target, start, |outcome| {
-            outcome.model.save(&target, common.output.overwrite)
+            outcome.model.save(&target, common.output.overwrite, job.files.input.features())
         })
     })
 }

@@ -27,11 +27,12 @@ pub fn run(globals: &Globals, args: &NeuralNetworkArgs) -> Result<u8> {
     let params = params(args, seed);
     params.check()?;
     let files = Files::open(&args.input, &args.held_out, globals)?;
+    files.input.needs_labels();
     Session::run(globals, |session| {
         let fitted = fit(session, args, &params, &files);
         let outcome = fitted.map_err(|e| labels::located(e, &files.input, Some(&Accepts::Classes)))?;
         finish(session, outcome, &target, start, |outcome| {
-            save_model(&outcome.model, &target, args.output.overwrite)
+            save_model(&outcome.model, &target, args.output.overwrite, files.input.features())
         })
     })
 }

@@ -35,7 +35,7 @@ pub fn run(globals: &Globals, args: &MatrixFactorizationArgs) -> Result<u8> {
     Session::run(globals, |session| {
         let outcome = fit(session, args, &params, &input, test.as_ref())?;
         finish(session, outcome, &target, start, |outcome| {
-            save_model(&outcome.model, &target, args.output.overwrite)
+            save_model(&outcome.model, &target, args.output.overwrite, None)
         })
     })
 }

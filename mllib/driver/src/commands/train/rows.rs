@@ -38,7 +38,9 @@ impl Files {
             [] => None,
             files => Some(open(files)?),
         };
-        Ok(Files { input: open(&input.data)?, test, split: held_out.split.split.clone() })
+        let input = open(&input.data)?;
+        let test = test.map(|test| test.alike(&input));
+        Ok(Files { input, test, split: held_out.split.split.clone() })
     }
     /// The rows to learn from, and those to measure on if they are to be split.
     pub fn parts(
