@@ -136,12 +136,12 @@ fn measure(name: &str, file: &InputFile) {
             rows = read(&table, &Scan::default(), threads).0;
             best = best.min(start.elapsed().as_secs_f64());
         }
-        let busy = processor_seconds() - busy;
+        let busy = (processor_seconds() - busy) / RUNS as f64;
         println!(
             "{name:>12}: {threads} thread(s) {:6.3} GB/s {:7.2} M rows/s, {:.3} GB a processor second   ({rows} rows, {:.1} MB, peak {:.0} MB)",
             gigabytes / best,
             rows as f64 / best / 1e6,
-            RUNS as f64 * gigabytes / busy,
+            gigabytes / busy,
             gigabytes * 1e3,
             peak_megabytes()
         );
@@ -150,7 +150,7 @@ fn measure(name: &str, file: &InputFile) {
     for _ in 0..RUNS {
         let start = Instant::now();
         let table = CsvTable::of_files(std::slice::from_ref(file), 1, &options).expect("a table");
-        let ends = Scan { columns: Some(vec![0, table.schema().fields().len() - 1]), ..Scan::default() };
+        let ends = Scan { columns: Some(vec![0, table.schema().fields().len() - 1]), ..Default::default() };
         read(&table, &ends, 1);
         best = best.min(start.elapsed().as_secs_f64());
     }

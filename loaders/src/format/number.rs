@@ -14,11 +14,11 @@ const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 /// 0x80 - 10 in every byte: pushes any value above 9 into the high bit.
 const ABOVE_NINE: u64 = 0x7676_7676_7676_7676;
 
-/// 10^0 to 10^8, as integers and as doubles. Longer than that so that an index of four bits is always in range.
+/// 10^0 to 10^15, as integers and as doubles, all of them exact. An index of four bits is always in range.
 const POWERS_OF_TEN: [u64; 16] = {
     let mut table = [1; 16];
     let mut i = 1;
-    while i <= 8 {
+    while i < 16 {
         table[i] = 10 * table[i - 1];
         i += 1;
     }
@@ -27,7 +27,7 @@ const POWERS_OF_TEN: [u64; 16] = {
 const POWERS_OF_TEN_F64: [f64; 16] = {
     let mut table = [1.0; 16];
     let mut i = 1;
-    while i <= 8 {
+    while i < 16 {
         table[i] = POWERS_OF_TEN[i] as f64;
         i += 1;
     }
@@ -43,71 +43,99 @@ fn digits(bytes: &[u8]) -> Option<(u64, usize)> {
     let count = others.trailing_zeros() as usize / 8;
     // Shifted so that the digits end the word; what comes in front of them are zeros. (Twice, since 64 is too far.)
     let word = word << (8 * (7 - count.min(7))) << (8 * usize::from(count < 8));
+    Some((number_of_eight(word), count))
+}
+
+/// The number whose digits are the values of the bytes of `word`.
+#[inline(always)]
+fn number_of_eight(word: u64) -> u64 {
     // Pairs, fours, eights: each step adds ten, a hundred, ten thousand times the earlier half to the later one.
     let pairs = word.wrapping_mul(10).wrapping_add(word >> 8);
     let low = (pairs & 0x0000_00FF_0000_00FF).wrapping_mul(100 + (1_000_000 << 32));
     let high = ((pairs >> 16) & 0x0000_00FF_0000_00FF).wrapping_mul(1 + (10_000 << 32));
-    Some((low.wrapping_add(high) >> 32, count))
+    low.wrapping_add(high) >> 32
+}
+
+/// The number whose digits are the first `count` bytes of `word`, which are 1 to 8.
+#[inline(always)]
+fn known_digits(word: u64, count: usize) -> u64 {
+    debug_assert!((1..=8).contains(&count));
+    number_of_eight((word ^ ASCII_ZEROS) << ((64 - 8 * count) & 63))
+}
+
+/// The first eight of `bytes`.
+#[inline(always)]
+fn word(bytes: &[u8]) -> Option<u64> {
+    Some(u64::from_le_bytes(*bytes.first_chunk()?))
 }
 
 /// How many bytes [`short_number`] looks at: a sign, a digit, a point, eight digits and what ends them.
 pub(super) const NUMBER_WINDOW: usize = 12;
 
-/// How many bytes [`decimal`] and [`integer`] look at: a sign, eight digits, a point, eight digits and what ends them.
-pub(super) const DECIMAL_WINDOW: usize = 24;
-
-/// A number with at most seven digits before the point and seven after it, or eight where more cannot follow, without
-/// an exponent, and its length. What other numbers there are is `None`; what follows the number is for the caller to
-/// judge, but it is no digit.
+/// A number of which it is known where it ends, which bytes are digits and which are points: digits with at most one
+/// point among them, perhaps a minus before. At most 8 digits before the point, 24 in all, and 19 that count. What other
+/// numbers there are is `None`, and so are those with fewer than 32 bytes in `bytes`.
 #[inline(always)]
-pub(super) fn decimal(window: &[u8; DECIMAL_WINDOW]) -> Option<(f64, usize)> {
-    let negative = usize::from(window[0] == b'-');
+pub(super) fn decimal(bytes: &[u8], length: usize, digits: u32, points: u32) -> Option<f64> {
+    debug_assert!(length < 32);
+    let negative = usize::from(*bytes.first()? == b'-');
+    let all = (1u32 << length) - 1;
+    let points = points & all;
+    if (digits | points | negative as u32) & all != all || points & points.wrapping_sub(1) != 0 {
+        return None;
+    }
+    let point = if points == 0 { length } else { points.trailing_zeros() as usize };
+    let places = point - negative;
+    if places == 0 || places > 8 {
+        return None;
+    }
+    let figures = length - negative - usize::from(points != 0);
+    let after = figures - places;
+    let unsigned = &bytes[negative..];
+    // Eight digits without the point: those before it, and what is one byte further.
+    let before = u64::MAX >> (64 - 8 * places);
+    let first = (word(unsigned)? & before) | (word(&unsigned[1..])? & !before);
+    let mut mantissa = known_digits(first, figures.min(8));
+    if figures > 8 {
+        // The point is among the nine bytes before.
+        let count = (figures - 8).min(8);
+        mantissa = mantissa * POWERS_OF_TEN[count & 15] + known_digits(word(&unsigned[9..])?, count);
+    }
     let sign = (negative as u64) << 63;
-    let (whole, places) = digits(&window[negative..])?;
-    if places == 0 || places == 8 {
-        return None;
-    }
-    let point = negative + places;
-    if window[point] != b'.' {
-        return Some((f64::from_bits((whole as f64).to_bits() | sign), point));
-    }
-    let (fraction, count) = digits(window.get(point + 1..)?)?;
-    let end = point + 1 + count;
-    if count == 8 && window[end].is_ascii_digit() {
-        return None;
-    }
-    // At most 15 digits: exact.
-    let mantissa = whole * POWERS_OF_TEN[count & 15] + fraction;
-    let value = mantissa as f64 / POWERS_OF_TEN_F64[count & 15];
-    Some((f64::from_bits(value.to_bits() | sign), end))
+    let value = if figures <= 15 {
+        // At most 15 digits: exact. (Signed, since the processor has an instruction for that.)
+        mantissa as i64 as f64 / POWERS_OF_TEN_F64[after & 15]
+    } else {
+        if figures > 16 {
+            let count = figures - 16;
+            if count > 8 {
+                return None;
+            }
+            let more = known_digits(word(&unsigned[17..])?, count);
+            mantissa = mantissa.checked_mul(POWERS_OF_TEN[count & 15])?.checked_add(more)?;
+        }
+        over_power_of_ten(mantissa, after)?
+    };
+    Some(f64::from_bits(value.to_bits() | sign))
 }
 
-/// How many bytes [`long_decimal`] looks at: a sign, eight digits, a point, 24 digits and what ends them.
-pub(super) const LONG_WINDOW: usize = 40;
-
-/// As [`decimal`], with at most 24 digits after the point and 19 that count: what 64 bits hold.
-#[inline]
-pub(super) fn long_decimal(window: &[u8; LONG_WINDOW]) -> Option<(f64, usize)> {
-    let negative = usize::from(window[0] == b'-');
-    let (whole, places) = digits(&window[negative..])?;
-    let point = negative + places;
-    if places == 0 || places == 8 || window[point] != b'.' {
+/// As [`decimal`], an integer of at most sixteen digits.
+#[inline(always)]
+pub(super) fn integer(bytes: &[u8], length: usize, digits: u32) -> Option<i64> {
+    debug_assert!(length < 32);
+    let negative = usize::from(*bytes.first()? == b'-');
+    let all = (1u32 << length) - 1;
+    let places = length.checked_sub(negative)?;
+    if (digits | negative as u32) & all != all || places == 0 || places > 16 {
         return None;
     }
-    let (mut mantissa, mut end) = (whole, point + 1);
-    for _ in 0..3 {
-        let (more, count) = digits(&window[end..])?;
-        mantissa = mantissa.checked_mul(POWERS_OF_TEN[count & 15])?.checked_add(more)?;
-        end += count;
-        if count < 8 {
-            break;
-        }
+    let unsigned = &bytes[negative..];
+    let mut value = known_digits(word(unsigned)?, places.min(8));
+    if places > 8 {
+        value = value * POWERS_OF_TEN[(places - 8) & 15] + known_digits(word(&unsigned[8..])?, places - 8);
     }
-    if window[end].is_ascii_digit() {
-        return None;
-    }
-    let value = over_power_of_ten(mantissa, end - point - 1)?;
-    Some((f64::from_bits(value.to_bits() | (negative as u64) << 63), end))
+    let value = value as i64;
+    Some(if negative == 1 { -value } else { value })
 }
 
 /// The largest power of five that 64 bits hold is 5^27.
@@ -168,23 +196,6 @@ fn over_power_of_ten(mantissa: u64, k: usize) -> Option<f64> {
     Some(f64::from_bits((((exponent + 1075) as u64) << 52) + (kept - (1 << 52))))
 }
 
-/// An integer of at most fifteen digits and its length; as [`decimal`] with what follows.
-#[inline(always)]
-pub(super) fn integer(window: &[u8; DECIMAL_WINDOW]) -> Option<(i64, usize)> {
-    let negative = usize::from(window[0] == b'-');
-    let (mut value, mut places) = digits(&window[negative..])?;
-    if places == 8 {
-        let (more, count) = digits(&window[negative + 8..])?;
-        if count == 8 {
-            return None;
-        }
-        value = value * POWERS_OF_TEN[count & 15] + more;
-        places += count;
-    }
-    let value = value as i64;
-    (places > 0).then_some((if negative == 1 { -value } else { value }, negative + places))
-}
-
 /// A number with one digit before the point and at most eight after it, followed by a blank or the end of the line,
 /// and its length. What other numbers there are is `None`. Without a branch on the sign: signs are hard to predict.
 #[inline(always)]
@@ -232,28 +243,32 @@ mod tests {
         number(&[text.as_bytes(), &[b' '; 40]].concat())
     }
 
+    /// Which bytes of a text `is` is true of.
+    fn mask(text: &str, is: impl Fn(u8) -> bool) -> u32 {
+        text.bytes().take(32).enumerate().fold(0, |mask, (i, b)| mask | u32::from(is(b)) << i)
+    }
+    fn known_decimal(text: &str) -> Option<f64> {
+        let bytes = [text.as_bytes(), &[b','; 40]].concat();
+        let (digits, points) = (mask(text, |b| b.is_ascii_digit()), mask(text, |b| b == b'.'));
+        if text.len() < 32 { decimal(&bytes, text.len(), digits, points) } else { None }
+    }
+    fn known_integer(text: &str) -> Option<i64> {
+        let bytes = [text.as_bytes(), &[b','; 40]].concat();
+        let digits = mask(text, |b| b.is_ascii_digit());
+        if text.len() < 32 { integer(&bytes, text.len(), digits) } else { None }
+    }
+
     fn same_as_std(text: &str) {
         let want: f64 = text.parse().unwrap();
         let window = *[text.as_bytes(), &[b' '; 40]].concat().first_chunk().unwrap();
         if let Some((x, n)) = short_number(&window) {
             assert_eq!((x.to_bits(), n), (want.to_bits(), text.len()), "{text}");
         }
-        let window = *[text.as_bytes(), &[b' '; 40]].concat().first_chunk().unwrap();
-        if let Some((x, n)) = decimal(&window)
-            && n == text.len()
-        {
+        if let Some(x) = known_decimal(text) {
             assert_eq!(x.to_bits(), want.to_bits(), "{text}");
         }
-        let window_of_long = *[text.as_bytes(), &[b' '; 40]].concat().first_chunk().unwrap();
-        if let Some((x, n)) = long_decimal(&window_of_long)
-            && n == text.len()
-        {
-            assert_eq!(x.to_bits(), want.to_bits(), "{text}");
-        }
-        if let Some((x, n)) = integer(&window)
-            && n == text.len()
-        {
-            assert_eq!(x, text.parse::<i64>().unwrap(), "{text}");
+        if let Some(x) = known_integer(text) {
+            assert_eq!(Ok(x), text.parse::<i64>(), "{text}");
         }
         match read(text) {
             Some((x, n)) => {
@@ -276,61 +291,58 @@ mod tests {
         assert_eq!(digits(b"1234567"), None);
     }
 
-    /// Nearly all that are not very long are decided with 128 bits, and ties are not.
+    /// Which numbers are read the quick way.
     #[test]
-    fn long_numbers() {
-        let read = |text: &str| {
-            long_decimal(&[text.as_bytes(), &[b','; 40]].concat().first_chunk().copied().unwrap())
-        };
+    fn quick_numbers() {
         for text in [
+            "0",
+            "-12.50",
+            "12345678.12345678",
+            "5.",
+            "-5",
             "0.30000000000000004",
             "-1.7976931348623157",
-            "0.000000000000000000000001",
+            "0.00000000000000000000001",
             "0.0000000000000000",
             "-0.00000000001",
+            "90071.99254740993",
         ] {
-            assert_eq!(
-                read(text).map(|(x, n)| (x.to_bits(), n)),
-                Some((text.parse::<f64>().unwrap().to_bits(), text.len()))
-            );
+            let want: f64 = text.parse().unwrap();
+            assert_eq!(known_decimal(text).map(f64::to_bits), Some(want.to_bits()), "{text}");
         }
-        // 2^53 + 1 and its like are half way between two doubles.
-        assert_eq!(read("90071.99254740993"), Some((90071.99254740993, 17)));
-        assert_eq!(read("0.18446744073709551616"), None, "more than 64 bits");
+        for text in [
+            "",
+            "-",
+            ".",
+            "-.",
+            ".5",
+            "--1",
+            "1e5",
+            "1.2.3",
+            "1-2",
+            "123456789",
+            "0.18446744073709551616",
+            "+1",
+            "1 ",
+        ] {
+            assert_eq!(known_decimal(text), None, "{text}");
+        }
+        for (text, want) in [
+            ("-0", Some(0)),
+            ("1234567890123456", Some(1_234_567_890_123_456)),
+            ("-12345678", Some(-12_345_678)),
+            ("12345678901234567", None),
+            ("1.5", None),
+            ("", None),
+            ("-", None),
+            ("+1", None),
+        ] {
+            assert_eq!(known_integer(text), want, "{text}");
+        }
+        // 2^53 + 1 is half way between two doubles: 128 bits do not decide it.
         assert_eq!(over_power_of_ten(9_007_199_254_740_993, 0), None);
         assert_eq!(over_power_of_ten(9_007_199_254_740_992, 0), Some(9_007_199_254_740_992.0));
         assert_eq!(over_power_of_ten(1, 28), None);
-    }
-
-    /// What the quick readers take, and where they stop.
-    #[test]
-    fn quick_numbers() {
-        let window = |text: &str| *[text.as_bytes(), &[b','; 40]].concat().first_chunk().unwrap();
-        for (text, want) in [
-            ("0", Some((0.0, 1))),
-            ("-12.50", Some((-12.5, 6))),
-            ("1234567.12345678", Some((1_234_567.123_456_78, 16))),
-            ("5.", Some((5.0, 2))),
-            ("1e5", Some((1.0, 1))),
-            ("12345678", None),
-            ("1.123456789", None),
-            (".5", None),
-            ("-", None),
-            ("", None),
-            ("--1", None),
-        ] {
-            assert_eq!(decimal(&window(text)), want, "{text}");
-        }
-        for (text, want) in [
-            ("-0", Some((0, 2))),
-            ("123456789012345", Some((123_456_789_012_345, 15))),
-            ("-12345678", Some((-12_345_678, 9))),
-            ("1234567890123456", None),
-            ("1.5", Some((1, 1))),
-            ("x", None),
-        ] {
-            assert_eq!(integer(&window(text)), want, "{text}");
-        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::args::PredictFormat;
 use crate::model::{RowModel, RowScores};
 use crate::output::{exact, written};
-use arrow_array::{ArrayRef, Float64Array, RecordBatch};
+use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
@@ -24,6 +24,8 @@ pub struct Layout {
     format: PredictFormat,
     raw: bool,
     proba: bool,
+    /// The texts of classes, in the order of their numbers, if labels were texts.
+    classes: Arc<[String]>,
 }
 
 /// The predictions of one partition.
@@ -44,8 +46,16 @@ impl Layout {
     ///
     /// # Errors
     /// Usage, if the model has no probabilities.
-    pub fn new(model: &impl RowModel, format: PredictFormat, raw: bool, proba: bool) -> Result<Self> {
-        let classes = model.classes().unwrap_or_default();
+    pub fn new(
+        model: &impl RowModel,
+        format: PredictFormat,
+        raw: bool,
+        proba: bool,
+        texts: Option<&[String]>,
+    ) -> Result<Self> {
+        let texts: Arc<[String]> = texts.unwrap_or_default().into();
+        let text = |class: f64| texts.get(class as usize).cloned().unwrap_or_else(|| class.to_string());
+        let classes: Vec<String> = model.classes().unwrap_or_default().into_iter().map(text).collect();
         let mut names = vec!["prediction".to_string()];
         if raw && model.outputs() == 1 {
             names.push("score".to_string());
@@ -60,21 +70,21 @@ impl Layout {
             }
             names.extend(classes.iter().map(|c| format!("probability_{c}")));
         }
-        Ok(Layout { names, format, raw, proba })
+        Ok(Layout { names, format, raw, proba, classes: texts })
     }
     /// Columns for ratings: what they are of, and what is predicted.
     pub fn of_ratings(format: PredictFormat) -> Self {
         let names = ["user", "item", "prediction"].map(str::to_string).to_vec();
-        Layout { names, format, raw: false, proba: false }
+        Layout { names, format, raw: false, proba: false, classes: Arc::default() }
     }
     /// Columns for clusters: the nearest centre, and how far it is.
     pub fn of_clusters(format: PredictFormat) -> Self {
         let names = ["prediction", "distance"].map(str::to_string).to_vec();
-        Layout { names, format, raw: false, proba: false }
+        Layout { names, format, raw: false, proba: false, classes: Arc::default() }
     }
     /// Columns for what rows are mapped to.
     pub fn of_numbers(format: PredictFormat, names: Vec<String>) -> Self {
-        Layout { names, format, raw: false, proba: false }
+        Layout { names, format, raw: false, proba: false, classes: Arc::default() }
     }
     /// Columns for documents: which, its most probable topic and how probable that is, and perhaps all topics.
     pub fn of_documents(format: PredictFormat, topics: usize, proba: bool) -> Self {
@@ -82,7 +92,7 @@ impl Layout {
         if proba {
             names.extend((0..topics).map(|k| format!("probability_{k}")));
         }
-        Layout { names, format, raw: false, proba }
+        Layout { names, format, raw: false, proba, classes: Arc::default() }
     }
     fn row(&self, row: &dyn RowScores) -> Vec<f64> {
         let mut values = vec![row.prediction()];
@@ -116,20 +126,43 @@ impl Layout {
         part.rows += 1;
         match self.format {
             PredictFormat::Csv => {
-                let cells: Vec<String> = values.into_iter().map(exact).collect();
+                let mut cells: Vec<String> = values.iter().copied().map(exact).collect();
+                if let Some(class) = self.class(values[0]) {
+                    cells[0] = quoted(class);
+                }
                 part.text += &cells.join(",");
                 part.text.push('\n');
             }
             PredictFormat::Jsonl => {
-                let pairs = self.names.iter().zip(values).map(|(n, x)| format!("\"{n}\":{}", json(x)));
+                let class = self.class(values[0]).map(|c| serde_json::Value::from(c).to_string());
+                let cells = values.iter().enumerate().map(|(i, x)| match &class {
+                    Some(class) if i == 0 => class.clone(),
+                    _ => json(*x),
+                });
+                let name = |n: &String| serde_json::Value::from(n.as_str()).to_string();
+                let pairs = self.names.iter().zip(cells).map(|(n, x)| format!("{}:{x}", name(n)));
                 part.text += &format!("{{{}}}\n", pairs.collect::<Vec<_>>().join(","));
             }
             PredictFormat::Parquet => part.table.iter_mut().zip(values).for_each(|(c, x)| c.push(x)),
         }
     }
+    /// The text of a class, if classes have any.
+    fn class(&self, prediction: f64) -> Option<&str> {
+        self.classes.get(prediction as usize).map(String::as_str)
+    }
     fn schema(&self) -> Arc<Schema> {
-        let fields = self.names.iter().map(|n| Field::new(n, DataType::Float64, false));
+        let of =
+            |i: usize| if i == 0 && !self.classes.is_empty() { DataType::Utf8 } else { DataType::Float64 };
+        let fields = self.names.iter().enumerate().map(|(i, n)| Field::new(n, of(i), false));
         Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    }
+}
+
+/// A text as a field of CSV.
+fn quoted(text: &str) -> String {
+    match text.contains([',', '"', '\n', '\r']) {
+        true => format!("\"{}\"", text.replace('"', "\"\"")),
+        false => text.to_string(),
     }
 }
 
@@ -145,7 +178,7 @@ pub enum Sink {
     /// A file of lines.
     Lines(AtomicFile),
     /// A Parquet file.
-    Table(Box<ArrowWriter<AtomicFile>>, Arc<Schema>),
+    Table(Box<ArrowWriter<AtomicFile>>, Layout),
 }
 
 impl Sink {
@@ -156,15 +189,15 @@ impl Sink {
             PredictFormat::Parquet => {
                 let file = AtomicFile::create(out, existing)?;
                 let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
-                let schema = layout.schema();
-                let writer = ArrowWriter::try_new(file, schema.clone(), Some(properties));
-                Sink::Table(Box::new(writer.map_err(|e| parquet_error(&e))?), schema)
+                let writer = ArrowWriter::try_new(file, layout.schema(), Some(properties));
+                Sink::Table(Box::new(writer.map_err(|e| parquet_error(&e))?), layout.clone())
             }
             _ if out == Path::new("-") => Sink::Stdout,
             _ => Sink::Lines(AtomicFile::create(out, existing)?),
         };
         if layout.format == PredictFormat::Csv {
-            let heading = Part { text: layout.names.join(",") + "\n", ..Part::default() };
+            let names: Vec<String> = layout.names.iter().map(|n| quoted(n)).collect();
+            let heading = Part { text: names.join(",") + "\n", ..Part::default() };
             sink.write(heading)?;
         }
         Ok(sink)
@@ -174,9 +207,16 @@ impl Sink {
         match self {
             Sink::Stdout => written(std::io::stdout().lock().write_all(part.text.as_bytes())),
             Sink::Lines(file) => file.append(part.text.as_bytes()),
-            Sink::Table(writer, schema) => {
-                let columns = part.table.into_iter().map(|c| Arc::new(Float64Array::from(c)) as ArrayRef);
-                let batch = RecordBatch::try_new(schema.clone(), columns.collect());
+            Sink::Table(writer, layout) => {
+                let column = |(i, values): (usize, Vec<f64>)| -> ArrayRef {
+                    let text = |x: &f64| layout.class(*x).unwrap_or_default();
+                    match i == 0 && !layout.classes.is_empty() {
+                        true => Arc::new(values.iter().map(text).map(Some).collect::<StringArray>()),
+                        false => Arc::new(Float64Array::from(values)),
+                    }
+                };
+                let columns = part.table.into_iter().enumerate().map(column);
+                let batch = RecordBatch::try_new(layout.schema(), columns.collect());
                 let batch = batch.expect("every column has a value for every row");
                 writer.write(&batch).map_err(|e| parquet_error(&e))
             }

@@ -188,6 +188,9 @@ impl CsvReader {
                 }
             };
             chunks.consume(used);
+            if split.file().is_splittable() {
+                self.shared.has_come_to(self.piece, chunks.position());
+            }
             match stopped {
                 Stopped::Full => return Ok(()),
                 Stopped::Beyond => {
@@ -298,23 +301,43 @@ mod tests {
     use arrow_select::concat::concat_batches;
     use proptest::prelude::*;
 
-    /// All rows of a table, and what is said about bad ones.
-    fn read(table: &CsvTable, buffer_bytes: usize, rows_max: usize) -> (RecordBatch, Vec<String>) {
-        let (mut batches, mut bad) = (vec![], vec![]);
-        for piece in 0..table.pieces() {
-            let shared = table.shared().clone();
-            let mut reader = CsvReader::with_buffer(shared, piece, &Scan::default(), buffer_bytes).unwrap();
-            reader.batch.rows_max = rows_max;
+    /// All rows of a table, and what is said about bad ones. `together`: a batch of each piece, then another of each.
+    fn read(
+        table: &CsvTable,
+        buffer_bytes: usize,
+        rows_max: usize,
+        together: bool,
+    ) -> (RecordBatch, Vec<String>) {
+        let pieces = table.pieces();
+        let mut readers: Vec<Option<CsvReader>> = (0..pieces).map(|_| None).collect();
+        let mut found: Vec<(Vec<RecordBatch>, Vec<String>)> = vec![Default::default(); pieces];
+        let mut open: Vec<usize> = (0..pieces).collect();
+        while let Some(&piece) = open.first() {
+            let (batches, bad) = &mut found[piece];
+            let reader = readers[piece].get_or_insert_with(|| {
+                let shared = table.shared().clone();
+                let mut reader =
+                    CsvReader::with_buffer(shared, piece, &Scan::default(), buffer_bytes).unwrap();
+                reader.batch.rows_max = rows_max;
+                reader
+            });
             let mut on_bad = |record: BadRecord| {
                 bad.push(record.to_string());
                 Ok(())
             };
-            while let Some(batch) = reader.next_batch(&mut on_bad).unwrap() {
-                assert!((1..=rows_max).contains(&batch.num_rows()));
-                batches.push(batch);
+            match reader.next_batch(&mut on_bad).unwrap() {
+                Some(batch) => {
+                    assert!((1..=rows_max).contains(&batch.num_rows()));
+                    batches.push(batch);
+                    if together {
+                        open.rotate_left(1);
+                    }
+                }
+                None => drop(open.remove(0)),
             }
         }
-        (concat_batches(table.schema(), &batches).unwrap(), bad)
+        let (batches, bad): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+        (concat_batches(table.schema(), &batches.concat()).unwrap(), bad.concat())
     }
 
     proptest! {
@@ -322,7 +345,8 @@ mod tests {
         #[test]
         fn buffers_and_batches_change_nothing(
             text in "([ab]{0,9}|\"[a\n,]{0,9}\"|\"a(\"\")?)(,([0-9.]{0,4}|\"[0-9]{0,2}\n?\"))?(\n([a]{0,40},[0-9]{0,20})?){0,6}",
-            at in 0u64..60, buffer in 1usize..40, rows_max in 1usize..4, packed: bool,
+            cuts in proptest::collection::vec(1u64..60, 0..4), buffer in 1usize..40, rows_max in 1usize..4, packed: bool,
+            together: bool,
         ) {
             let fields = vec![Field::new("a", DataType::Utf8, true), Field::new("n", DataType::Float64, true)];
             let options = CsvOptions {
@@ -336,13 +360,17 @@ mod tests {
                 true => InputFile::from_bytes("f", zstd::encode_all(text.as_bytes(), 1).unwrap()),
             };
             let whole = CsvTable::open(vec![Split::whole(file.clone())], &options).unwrap();
-            let want = read(&whole, CHUNK_BYTES, 1000);
+            let want = read(&whole, CHUNK_BYTES, 1000, false);
             let mut splits = vec![Split::whole(file.clone())];
-            if !packed && (1..file.bytes()).contains(&at) {
-                splits = vec![Split::new(file.clone(), 0, at), Split::new(file.clone(), at, file.bytes())];
+            if !packed && file.bytes() > 0 {
+                let mut cuts = [cuts, vec![0, file.bytes()]].concat();
+                cuts.retain(|cut| *cut <= file.bytes());
+                cuts.sort_unstable();
+                cuts.dedup();
+                splits = cuts.windows(2).map(|w| Split::new(file.clone(), w[0], w[1])).collect();
             }
             let table = CsvTable::open(splits, &options).unwrap();
-            prop_assert_eq!(read(&table, buffer, rows_max), want, "{:?}", text);
+            prop_assert_eq!(read(&table, buffer, rows_max, together), want, "{:?}", text);
         }
     }
 

@@ -6,9 +6,9 @@
 
 use super::column::{Column, Values};
 use super::fields::{Dialect, Field, Next, end_of_line, undouble};
-use super::scan::Ends;
+use super::scan::{Ends, Figures};
 use super::value::{self, Kind, Nulls};
-use crate::format::number::{decimal, integer, long_decimal, number};
+use crate::format::number::{decimal, integer, number};
 use memchr::memchr_iter;
 
 /// How a table is read.
@@ -87,27 +87,17 @@ impl Reader<'_> {
     fn field<const LAST: bool>(&mut self, column: &mut Column, at: usize) -> Result<usize, Refused> {
         match &mut column.values {
             Values::Float(values) => {
-                let Some(window) = self.bytes[at..].first_chunk() else { return Err(Refused::Fault) };
-                if let Some((x, n)) = decimal(window)
-                    && self.ends::<LAST>(at + n)
-                    && !self.rules.decimal_comma
-                {
-                    values.push(x);
-                    return Ok(at + n);
-                }
-                if let Some(window) = self.bytes[at..].first_chunk()
-                    && let Some((x, n)) = long_decimal(window)
-                    && self.ends::<LAST>(at + n)
-                    && !self.rules.decimal_comma
+                if !self.rules.decimal_comma
+                    && let Some((figures, n)) = self.figures::<LAST>(at)
+                    && let Some(x) = decimal(&self.bytes[at..], n, figures.digits, figures.points)
                 {
                     values.push(x);
                     return Ok(at + n);
                 }
             }
             Values::Integer(values) => {
-                let Some(window) = self.bytes[at..].first_chunk() else { return Err(Refused::Fault) };
-                if let Some((x, n)) = integer(window)
-                    && self.ends::<LAST>(at + n)
+                if let Some((figures, n)) = self.figures::<LAST>(at)
+                    && let Some(x) = integer(&self.bytes[at..], n, figures.digits)
                 {
                     values.push(x);
                     return Ok(at + n);
@@ -153,6 +143,15 @@ impl Reader<'_> {
             }
         }
         self.other_field(column, at)
+    }
+
+    /// The field at `at`, of less than 32 bytes, and how long it is without a carriage return.
+    #[inline(always)]
+    fn figures<const LAST: bool>(&self, at: usize) -> Option<(Figures, usize)> {
+        let rest = &self.bytes[at..];
+        let figures = self.rules.ends.figures(rest)?;
+        let n = figures.length;
+        Some((figures, n - usize::from(LAST && n > 0 && rest[n - 1] == b'\r' && rest[n] == b'\n')))
     }
 
     /// The field at `at` up to where it ends if it is not quoted.

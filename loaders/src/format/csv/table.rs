@@ -14,6 +14,7 @@ use crate::split::{Split, splits};
 use crate::table::{BatchReader, Scan, TableSource};
 use arrow_schema::{Field, Schema, SchemaRef};
 use slackwater_dataflow::{Error, Result};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// A table in CSV files. See the [module](super).
@@ -45,6 +46,8 @@ pub(super) struct Shared {
     data: Vec<u64>,
     /// By split: where its first record starts, once that is known.
     firsts: Vec<OnceLock<u64>>,
+    /// By split: the start of some later record, up to which a reader has come; 0 before there is one.
+    reached: Vec<AtomicU64>,
 }
 
 /// More columns than this are a mistake, such as a wrong delimiter.
@@ -91,8 +94,9 @@ impl CsvTable {
             decimal_comma: options.decimal_comma,
         };
         let firsts = splits.iter().map(|_| OnceLock::new()).collect();
+        let reached = splits.iter().map(|_| AtomicU64::new(0)).collect();
         let options = options.clone();
-        let shared = Shared { schema: known.schema, rules, options, splits, data, firsts };
+        let shared = Shared { schema: known.schema, rules, options, splits, data, firsts, reached };
         Ok(CsvTable { shared: Arc::new(shared) })
     }
 
@@ -211,16 +215,25 @@ impl Shared {
         let first = if start == 0 || start < data {
             data
         } else {
-            let before = self.splits[..piece].iter().zip(&self.firsts).rev();
-            let known = before
-                .take_while(|(s, _)| s.file().is_same(split.file()) && s.start() < start)
-                .find_map(|(_, first)| first.get());
-            let from = known.copied().unwrap_or(data);
+            let before = (0..piece).rev().take_while(|p| {
+                let earlier = &self.splits[*p];
+                earlier.file().is_same(split.file()) && earlier.start() < start
+            });
+            let mut known = before.filter_map(|p| {
+                let first = *self.firsts[p].get()?;
+                Some(first.max(self.reached[p].load(Ordering::Relaxed)))
+            });
+            let from = known.next().unwrap_or(data);
             starts::first_after(split.file(), from, start, &self.rules.dialect, CHUNK_BYTES)?
         };
         // Who else finds it finds the same.
         let _ = self.firsts[piece].set(first);
         Ok(first)
+    }
+
+    /// A reader of `piece` has come to `position`, where a record starts: who looks for later ones need not look before.
+    pub fn has_come_to(&self, piece: usize, position: u64) {
+        self.reached[piece].fetch_max(position.min(self.splits[piece].file().bytes()), Ordering::Relaxed);
     }
 
     /// A reader of `piece` has found that the next record starts at `position`, beyond the piece.

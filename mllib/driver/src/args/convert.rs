@@ -21,7 +21,7 @@ Examples:
 #[command(after_long_help = EXAMPLES)]
 pub struct ConvertArgs {
     /// Files, patterns or folders of parts, or -; the last one is where to write
-    #[arg(value_name = "IN.. OUT", num_args = 2.., required = true)]
+    #[arg(value_names = ["IN", "OUT"], num_args = 2.., required = true)]
     pub paths: Vec<PathBuf>,
 
     /// What the files are in.

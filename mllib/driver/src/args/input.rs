@@ -1,6 +1,6 @@
 //! Options about the data.
 
-use super::values::finite;
+use super::values::{at_least_one, finite};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use slackwater_dataflow::Result;
@@ -120,6 +120,10 @@ pub struct FormatArgs {
     #[arg(long, value_name = "YES|NO", value_parser = yes_or_no(), help_heading = "Input")]
     pub header: Option<bool>,
 
+    /// Bytes of a record, for files of binary records
+    #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = "Input")]
+    pub record_bytes: Option<usize>,
+
     /// What stands for no value in CSV [default: nothing, NA, N/A, null, NULL, ?]
     #[arg(long, value_name = "TEXT,..", value_delimiter = ',', help_heading = "Input")]
     pub null: Option<Vec<String>>,
@@ -127,8 +131,9 @@ pub struct FormatArgs {
 
 impl FormatArgs {
     /// The options that are for tables, each with whether it was given.
-    pub fn given(&self) -> [(&'static str, bool); 4] {
+    pub fn given(&self) -> [(&'static str, bool); 5] {
         [
+            ("record-bytes", self.record_bytes.is_some()),
             ("where", self.condition.is_some()),
             ("delimiter", self.delimiter.is_some()),
             ("header", self.header.is_some()),

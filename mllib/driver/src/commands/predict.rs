@@ -3,7 +3,7 @@
 use super::{clusters, factorization, mapped, topics};
 use crate::args::{Globals, PredictArgs, PredictFormat};
 use crate::data::Input;
-use crate::model::{RowModel, Stored};
+use crate::model::{RowModel, Stored, features};
 use crate::output::count;
 use crate::predictions::{Layout, Part, Sink};
 use crate::session::Session;
@@ -51,7 +51,9 @@ fn of_rows(
     model: impl RowModel,
     format: PredictFormat,
 ) -> Result<u8> {
-    let layout = Layout::new(&model, format, args.raw, args.proba)?;
+    let features = features(path)?;
+    let classes = features.as_ref().and_then(|map| map.classes());
+    let layout = Layout::new(&model, format, args.raw, args.proba, classes)?;
     let model = Arc::new(model);
     let input = Input::open_for(path, &args.input.data, &args.input.read, globals.partitions)?;
     Session::run(globals, |session| {

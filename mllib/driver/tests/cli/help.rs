@@ -30,6 +30,7 @@ fn help_texts() {
     check("predict", &["help", "predict"]);
     check("evaluate", &["help", "evaluate"]);
     check("inspect", &["help", "inspect"]);
+    check("convert", &["help", "convert"]);
     check("explain", &["help", "explain"]);
     check("events", &["help", "events"]);
     check("cluster-run", &["help", "cluster", "run"]);

@@ -21,3 +21,4 @@ mod recovery;
 mod scale;
 mod settings;
 mod spark;
+mod tables;
