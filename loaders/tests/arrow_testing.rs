@@ -78,7 +78,8 @@ impl Gold {
     }
     fn rows(&self, columns: &[usize]) -> Vec<String> {
         let dictionaries = self.json["dictionaries"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let dictionaries = dictionaries.iter().map(|d| (integer(&d["id"]), &d["data"]["columns"][0])).collect();
+        let dictionaries =
+            dictionaries.iter().map(|d| (integer(&d["id"]), &d["data"]["columns"][0])).collect();
         let mut rows = vec![];
         for batch in array(&self.json["batches"]) {
             for row in 0..index(&batch["count"]) {
@@ -151,10 +152,16 @@ fn plain(out: &mut String, field: &Value, column: &Value, row: usize, dictionari
             let digits = data().to_string();
             match text(&kind["precision"]) {
                 "SINGLE" => {
-                    canonical::put(out, format_args!("f{:08x}", digits.parse::<f32>().expect("a number").to_bits()));
+                    canonical::put(
+                        out,
+                        format_args!("f{:08x}", digits.parse::<f32>().expect("a number").to_bits()),
+                    );
                 }
                 "DOUBLE" => {
-                    canonical::put(out, format_args!("d{:016x}", digits.parse::<f64>().expect("a number").to_bits()));
+                    canonical::put(
+                        out,
+                        format_args!("d{:016x}", digits.parse::<f64>().expect("a number").to_bits()),
+                    );
                 }
                 other => panic!("no text for numbers of {other} precision"),
             }
@@ -310,7 +317,8 @@ fn files_and_streams_equal_their_json() {
             }
             let count = fields.len();
             // Also the columns from the last to the second, and the first alone.
-            let (turned, first): (Vec<usize>, Vec<usize>) = ((1..count).rev().collect(), (0..count.min(1)).collect());
+            let (turned, first): (Vec<usize>, Vec<usize>) =
+                ((1..count).rev().collect(), (0..count.min(1)).collect());
             for columns in [None, Some(turned), Some(first)] {
                 let have = rows(&*table, columns.clone()).unwrap_or_else(|e| panic!("{e}"));
                 let want = gold.rows(&columns.clone().unwrap_or_else(|| (0..count).collect()));

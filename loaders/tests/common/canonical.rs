@@ -68,14 +68,20 @@ pub fn write(out: &mut String, array: &dyn Array, row: usize) {
         DataType::Time64(TimeUnit::Microsecond) => number!(Time64MicrosecondType, "us"),
         DataType::Time64(_) => number!(Time64NanosecondType, "ns"),
         DataType::Duration(unit) => {
-            time_of::<DurationSecondType, DurationMillisecondType, DurationMicrosecondType, DurationNanosecondType>(
-                out, array, row, unit,
-            );
+            time_of::<
+                DurationSecondType,
+                DurationMillisecondType,
+                DurationMicrosecondType,
+                DurationNanosecondType,
+            >(out, array, row, unit);
         }
         DataType::Timestamp(unit, zone) => {
-            time_of::<TimestampSecondType, TimestampMillisecondType, TimestampMicrosecondType, TimestampNanosecondType>(
-                out, array, row, unit,
-            );
+            time_of::<
+                TimestampSecondType,
+                TimestampMillisecondType,
+                TimestampMicrosecondType,
+                TimestampNanosecondType,
+            >(out, array, row, unit);
             out.push_str(if zone.is_some() { "Z" } else { "" });
         }
         DataType::Interval(IntervalUnit::YearMonth) => number!(IntervalYearMonthType, "mon"),

@@ -1,7 +1,7 @@
 //! Keys of encrypted files.
 
+use crate::guard::damaged;
 use parquet::encryption::decrypt::FileDecryptionProperties;
-use parquet::errors::ParquetError;
 use slackwater_dataflow::{Error, Result};
 use std::fmt;
 use std::sync::Arc;
@@ -37,14 +37,14 @@ impl ParquetKeys {
     }
 }
 
-/// The error of a file that is encrypted, where that is what is wrong.
-pub(super) fn locked(name: &str, e: &ParquetError) -> Option<Error> {
-    let text = e.to_string();
-    let lower = text.to_lowercase();
-    ["crypt", "aad prefix"].iter().any(|word| lower.contains(word)).then(|| {
-        Error::input(
-            format!("{name}: {text}"),
+/// The error of a file that cannot be read: it is damaged, or it is encrypted.
+pub(super) fn unreadable(name: &str, message: &str) -> Error {
+    let lower = message.to_lowercase();
+    match ["crypt", "aad prefix"].iter().any(|word| lower.contains(word)) {
+        true => Error::input(
+            format!("{name}: {message}"),
             "it is encrypted; open it with the keys of its footer and its columns (`ParquetTable::open_encrypted`)",
-        )
-    })
+        ),
+        false => damaged(name, message),
+    }
 }

@@ -22,12 +22,14 @@
 
 mod bounds;
 mod chunks;
+mod footer;
 mod keys;
 
 pub use keys::ParquetKeys;
+use keys::unreadable;
 
 use crate::OnBadRecord;
-use crate::guard::{damaged, guarded};
+use crate::guard::guarded;
 use crate::lines::ReadLimits;
 use crate::source::InputFile;
 use crate::split::{SPLIT_BYTES_MAX, SPLIT_BYTES_MIN};
@@ -103,10 +105,8 @@ impl ParquetTable {
             let file = file.unpacked(PACKED_BYTES_MAX, ReadLimits::default().expansion)?;
             let metadata = guarded(file.name(), || {
                 let options = options(PageIndexPolicy::Skip, decryption.as_ref());
-                ArrowReaderMetadata::load(&Chunks(file.clone()), options).map_err(|e| {
-                    keys::locked(file.name(), &e).unwrap_or_else(|| {
-                        damaged(file.name(), &format!("this is not a Parquet file that can be read: {e}"))
-                    })
+                footer::load(&Chunks(file.clone()), options).map_err(|e| {
+                    unreadable(file.name(), &format!("this is not a Parquet file that can be read: {e}"))
                 })
             })?;
             let own = bare(metadata.schema());
@@ -132,7 +132,7 @@ impl Table {
     fn reader(&self, piece: &Piece, scan: &Scan) -> Result<ParquetRecordBatchReader> {
         let file = &self.files[piece.file];
         let name = file.chunks.0.name();
-        let failed = |e: &dyn std::fmt::Display| damaged(name, &e.to_string());
+        let failed = |e: &dyn std::fmt::Display| unreadable(name, &e.to_string());
         let mut metadata = file.metadata.clone();
         let mut groups: Vec<usize> = piece.groups.clone().collect();
         if let Some(condition) = &scan.condition {
@@ -141,7 +141,7 @@ impl Table {
             groups = groups.iter().zip(may).filter(|(_, may)| *may).map(|(g, _)| *g).collect();
             if !groups.is_empty() {
                 let options = options(PageIndexPolicy::Optional, self.decryption.as_ref());
-                metadata = ArrowReaderMetadata::load(&file.chunks, options).map_err(|e| failed(&e))?;
+                metadata = footer::load(&file.chunks, options).map_err(|e| failed(&e))?;
             }
         }
         let selection = self.selection(piece, &groups, &metadata, scan);
@@ -209,7 +209,7 @@ impl Table {
                 let scan = Scan { columns: Some(vec![*column]), condition: None };
                 let result = guarded("", || {
                     let mut reader = self.reader(&one, &scan)?;
-                    reader.try_for_each(|b| b.map(drop)).map_err(|e| damaged("", &e.to_string()))
+                    reader.try_for_each(|b| b.map(drop)).map_err(|e| unreadable("", &e.to_string()))
                 });
                 if result.is_err() {
                     return Some(format!(
@@ -316,7 +316,7 @@ impl Table {
                 let text = e.to_string();
                 let message = text.lines().next().unwrap_or_default();
                 let message = message.strip_prefix(&format!("{name}: ")).unwrap_or(message);
-                damaged(name, &format!("{place}: {message}"))
+                unreadable(name, &format!("{place}: {message}"))
             }
             None => e,
         }
@@ -347,9 +347,9 @@ impl BatchReader for Reader {
                     ArrowError::ExternalError(e) => match e.downcast::<Error>() {
                         // The condition failed, not the file.
                         Ok(e) => *e,
-                        Err(e) => damaged(&self.name, &e.to_string()),
+                        Err(e) => unreadable(&self.name, &e.to_string()),
                     },
-                    e => damaged(&self.name, &e.to_string()),
+                    e => unreadable(&self.name, &e.to_string()),
                 })
             });
             match read {
