@@ -11,15 +11,23 @@ use peak_alloc::PeakAlloc;
 use serde_json::Value;
 use slackwater_dataflow::Result;
 use slackwater_loaders::format::arrow_ipc::{ArrowFileTable, ArrowStreamTable};
+use slackwater_loaders::format::text::read_whole;
 use slackwater_loaders::table::{Scan, TableSource};
-use slackwater_loaders::{InputFile, ReadLimits, read_whole};
+use slackwater_loaders::{InputFile, ReadLimits};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
+
+/// Held by each test, so that what one allocates is not taken for what another does.
+static READING: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    READING.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Most bytes that reading any fuzzed file may take.
 const MEMORY_BYTES_MAX: usize = 256 << 20;
@@ -300,6 +308,7 @@ fn open(path: &Path) -> Result<Box<dyn TableSource>> {
 #[test]
 fn files_and_streams_equal_their_json() {
     let Some(data) = data() else { return };
+    let _alone = alone();
     let mut compared = 0;
     for gold_path in files(&data.join("arrow-testing/data/arrow-ipc-stream/integration")) {
         let name = gold_path.to_string_lossy().into_owned();
@@ -333,10 +342,10 @@ fn files_and_streams_equal_their_json() {
     assert_eq!(compared, 56, "files and streams");
 }
 
-/// One test, run alone in its process or with tests of small files, so that memory is that of the file.
 #[test]
 fn fuzzed_files_take_neither_long_nor_much() {
     let Some(data) = data() else { return };
+    let _alone = alone();
     let (mut read, mut refused) = (0, 0);
     let (mut most, mut longest) = ((0, String::new()), (Duration::ZERO, String::new()));
     for folder in ["arrow-ipc-file", "arrow-ipc-stream", "arrow-ipc-tensor-stream"] {

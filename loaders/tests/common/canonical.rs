@@ -3,6 +3,7 @@
 //! `-` is null. Numbers are decimal; floats are the hexadecimal digits of their bits, after `h`, `f` or `d` for 16, 32 or 64 of
 //! them; decimals are the unscaled number, `e` and the power of ten. Texts and bytes are `x` and hexadecimal digits. Times are numbers
 //! and their unit, and `Z` if there is a time zone. `[..]` is a list or a map, whose entries are `key=value`, `{name:value,..}` a struct.
+#![allow(dead_code)] // each test file uses a part
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::*;
