@@ -133,7 +133,10 @@ const READ: &[(&str, Read)] = &[
 
 /// Tables in files, which are checked elsewhere in the same manner.
 const OTHERS: &[(&str, &str)] = &[
-    ("arrow-testing/*", "Arrow IPC: loaders/tests/arrow_testing.rs; Parquet: loaders/tests/parquet_testing.rs; CSV"),
+    (
+        "arrow-testing/*",
+        "Arrow IPC: loaders/tests/arrow_testing.rs; Parquet: loaders/tests/parquet_testing.rs; CSV",
+    ),
     ("parquet-testing/*", "Parquet: loaders/tests/parquet_testing.rs"),
     ("*.parquet", "Parquet: loaders/tests/parquet_testing.rs and parquet_pruning.rs"),
     ("*.csv", "CSV"),
