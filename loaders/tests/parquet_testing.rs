@@ -303,5 +303,49 @@ fn encrypted_pages_with_checksums_are_refused() {
     let file = [InputFile::from_path(data.join(path)).expect("a file")];
     let found = ParquetTable::open_encrypted(&file, &keys(path), 1).and_then(|t| contents(&t));
     let text = found.expect_err("the library does not read it").to_string();
-    assert!(text.contains("row group 0, column `double_field`: ") && text.contains("CRC"), "{text}");
+    assert!(
+        text.contains("row group 0, encrypted column `double_field`: ") && text.contains("CRC"),
+        "{text}"
+    );
+}
+
+/// Errors say where the damage is, and what is not damaged is read without it.
+#[test]
+fn errors_name_row_group_and_column() {
+    let Some(data) = data() else { return };
+    let _alone = alone();
+    for (path, place, what, good) in [
+        (
+            "parquet-testing/data/datapage_v1-corrupt-checksum.parquet",
+            "row group 0, column `a`: ",
+            "CRC",
+            None,
+        ),
+        (
+            "parquet-testing/data/rle-dict-uncompressed-corrupt-checksum.parquet",
+            "row group 0, column `long_field`: ",
+            "CRC",
+            None,
+        ),
+        (
+            "parquet-testing/data/nation.dict-malformed.parquet",
+            "row group 0, column `name`: ",
+            "page",
+            Some(0),
+        ),
+        ("arrow-testing/data/parquet/ARROW-17100.parquet", "row group 0, column `col2`: ", "eof", Some(0)),
+        ("parquet-testing/bad_data/PARQUET-1481.parquet", "not a Parquet file that can be read: ", "", None),
+    ] {
+        let file = InputFile::from_path(data.join(path)).expect(path);
+        let text = found(&file).expect_err(path).to_string();
+        assert!(text.starts_with(file.name()) && text.contains(place) && text.contains(what), "{text}");
+        assert!(text.contains("hint: the file is damaged"), "{text}");
+        if let Some(column) = good {
+            let table = ParquetTable::open(&[file], 1).unwrap_or_else(|e| panic!("{e}"));
+            let scan = Scan { columns: Some(vec![column]), condition: None };
+            let mut reader = table.open(0, &scan).unwrap_or_else(|e| panic!("{e}"));
+            let batch = reader.next_batch(&mut |bad| Err(bad.into())).unwrap_or_else(|e| panic!("{e}"));
+            assert_eq!(batch.map(|b| b.num_rows() as u64), Some(table.rows()), "{path}");
+        }
+    }
 }

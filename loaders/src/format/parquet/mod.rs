@@ -212,14 +212,22 @@ impl Table {
                     reader.try_for_each(|b| b.map(drop)).map_err(|e| unreadable("", &e.to_string()))
                 });
                 if result.is_err() {
-                    return Some(format!(
-                        "row group {group}, column `{}`",
-                        self.schema.field(*column).name()
-                    ));
+                    let name = self.schema.field(*column).name();
+                    let kind = if self.is_encrypted(piece.file, group, *column) { "encrypted " } else { "" };
+                    return Some(format!("row group {group}, {kind}column `{name}`"));
                 }
             }
         }
         None
+    }
+
+    fn is_encrypted(&self, file: usize, group: usize, column: usize) -> bool {
+        let metadata = self.files[file].metadata.metadata();
+        let schema = metadata.file_metadata().schema_descr();
+        let chunks = metadata.row_group(group).columns().iter().enumerate();
+        chunks.into_iter().any(|(leaf, chunk)| {
+            schema.get_column_root_idx(leaf) == column && chunk.crypto_metadata().is_some()
+        })
     }
 }
 
