@@ -91,7 +91,16 @@ impl LineChunks {
     }
 
     /// Makes lines available; false if there are no more. Lines that are not consumed yet stay.
+    #[inline]
     pub fn fill(&mut self) -> Result<bool> {
+        if self.given < self.ready {
+            return Ok(true);
+        }
+        self.refill()
+    }
+
+    #[inline(never)]
+    fn refill(&mut self) -> Result<bool> {
         if self.first_line.is_none() && !self.complete {
             self.find_first_line()?;
         }

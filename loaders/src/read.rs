@@ -243,8 +243,7 @@ impl ReadExt for Context {
                 Ok(into.len())
             })
         }));
-        let by_document = cells.map(|c| (c.document, (c.word, c.count))).group_by_key_with(partitions);
-        Ok(by_document.map(|(id, words)| Document::new(id, sorted(words))))
+        Ok(documents_of(cells, partitions))
     }
     #[track_caller]
     fn read_text(&self, path: impl AsRef<Path>) -> Result<Dataset<String>> {
@@ -347,6 +346,13 @@ fn splits_with_rows(
         ));
     }
     Ok(splitting.apply(cx, files))
+}
+
+/// Documents from their cells.
+#[track_caller]
+pub(crate) fn documents_of(cells: Dataset<WordCount>, partitions: usize) -> Dataset<Document> {
+    let by_document = cells.map(|c| (c.document, (c.word, c.count))).group_by_key_with(partitions);
+    by_document.map(|(id, words)| Document::new(id, sorted(words)))
 }
 
 /// Words ascending, each once.

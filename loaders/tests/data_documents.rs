@@ -89,7 +89,7 @@ fn ratings() {
         ("spark_data/mllib/als/test.data", 16, 4, 4, 3),
     ] {
         let file = InputFile::from_path(data.join(name)).expect(name);
-        let ratings = Ratings::open(&[file.clone()], ReadLimits::default(), 4).expect(name);
+        let ratings = Ratings::open(std::slice::from_ref(&file), ReadLimits::default(), 4).expect(name);
         let read = all(&ratings);
         let different = |of: fn(&slackwater_loaders::format::ratings_table::TimedRating) -> u32| {
             read.iter().map(of).collect::<HashSet<_>>().len()

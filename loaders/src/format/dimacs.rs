@@ -28,6 +28,7 @@
 //! 9th DIMACS Implementation Challenge 2005, Shortest Paths, "File formats"; 2nd Challenge 1993 (`p edge`).
 
 use super::fault::Fault;
+use super::quick::Quick;
 use super::records::{
     Count, Counts, LineRecords, RecordReader, RecordSource, Words, describe, finite, read_head, whole,
 };
@@ -148,13 +149,20 @@ impl RecordReader for DimacsReader {
     type Record = Edge;
     fn next_record(&mut self, on_bad: &mut OnBadRecord<'_>) -> Result<Option<Edge>> {
         let DimacsReader { lines, problem, arcs, so_far, .. } = self;
-        let edge = lines.next(on_bad, |line| {
-            if !is_arc(line) {
-                return Ok(None);
-            }
-            *so_far += 1;
-            arc(line, *problem, *arcs).map(Some)
-        })?;
+        let quick = |bytes: &[u8]| quick_arc(bytes, problem.as_ref(), *arcs);
+        let mut quick_arcs = 0;
+        let edge = lines.next_quick(
+            on_bad,
+            |bytes| quick(bytes).inspect(|_| quick_arcs += 1),
+            |line| {
+                if !is_arc(line) {
+                    return Ok(None);
+                }
+                *so_far += 1;
+                arc(line, *problem, *arcs).map(Some)
+            },
+        )?;
+        *so_far += quick_arcs;
         match (&edge, self.problem.filter(|_| self.checks)) {
             (None, Some(problem)) if problem.arcs != self.so_far => {
                 let (said, found) = (problem.arcs, self.so_far);
@@ -165,6 +173,23 @@ impl RecordReader for DimacsReader {
             _ => Ok(edge),
         }
     }
+}
+
+#[inline(always)]
+fn quick_arc(bytes: &[u8], problem: Option<&Problem>, arcs: bool) -> Option<(Edge, usize)> {
+    let mut line = Quick::of(bytes.strip_prefix(b"a ").filter(|_| arcs)?);
+    let source = line.whole()?;
+    line.one_of(b" ")?;
+    let target = line.whole()?;
+    line.one_of(b" ")?;
+    let weight = line.decimal()?;
+    let length = line.end()? + 2;
+    let base = match problem {
+        None => 0,
+        Some(p) if source.min(target) >= 1 && source.max(target) <= p.vertices => 1,
+        Some(_) => return None,
+    };
+    Some((Edge { source: source - base, target: target - base, weight }, length))
 }
 
 fn arc(line: &[u8], problem: Option<Problem>, arcs: bool) -> Result<Edge, Fault> {

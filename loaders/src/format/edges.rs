@@ -30,6 +30,7 @@
 //! Leskovec and Krevl, SNAP Datasets; LDBC Graphalytics specification, section "Graph data format".
 
 use super::fault::Fault;
+use super::quick::Quick;
 use super::ratings::Fields;
 use super::records::{
     LineRecords, RecordReader, RecordSource, RecordTable, describe, field, finite, read_head, whole,
@@ -141,8 +142,33 @@ impl RecordReader for EdgeReader {
     type Record = Edge;
     fn next_record(&mut self, on_bad: &mut OnBadRecord<'_>) -> Result<Option<Edge>> {
         let weighted = self.weighted;
-        self.lines.next(on_bad, |line| if is_empty(line) { Ok(None) } else { edge(line, weighted).map(Some) })
+        let quick = |bytes: &[u8]| if weighted { quick_weighted(bytes) } else { quick_edge(bytes) };
+        let careful = |line: &[u8]| if is_empty(line) { Ok(None) } else { edge(line, weighted).map(Some) };
+        self.lines.next_quick(on_bad, quick, careful)
     }
+}
+
+/// What is between two fields, mostly.
+const SEPARATORS: &[u8] = b"\t ,";
+
+#[inline(always)]
+fn quick_edge(bytes: &[u8]) -> Option<(Edge, usize)> {
+    let mut line = Quick::of(bytes);
+    let source = line.whole()?;
+    line.one_of(SEPARATORS)?;
+    let target = line.whole()?;
+    Some((Edge { source, target, weight: 1.0 }, line.end()?))
+}
+
+#[inline(always)]
+fn quick_weighted(bytes: &[u8]) -> Option<(Edge, usize)> {
+    let mut line = Quick::of(bytes);
+    let source = line.whole()?;
+    line.one_of(SEPARATORS)?;
+    let target = line.whole()?;
+    line.one_of(SEPARATORS)?;
+    let weight = line.decimal()?;
+    Some((Edge { source, target, weight }, line.end()?))
 }
 
 pub(super) fn first_byte(line: &[u8]) -> Option<u8> {

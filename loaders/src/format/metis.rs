@@ -226,8 +226,18 @@ fn neighbours(
     count: &mut u64,
     edges: &mut Vec<Edge>,
 ) -> Result<(), Fault> {
+    let result = neighbours_of(line, vertex, head, edges);
+    *count += match &result {
+        Ok(()) if vertex < head.vertices => {
+            head.vertex_words + edges.len() as u64 * (1 + u64::from(head.weighted))
+        }
+        _ => Words::of(line).count() as u64,
+    };
+    result
+}
+
+fn neighbours_of(line: &[u8], vertex: u64, head: &Head, edges: &mut Vec<Edge>) -> Result<(), Fault> {
     let mut words = Words::of(line);
-    *count += words.clone().count() as u64;
     if vertex >= head.vertices {
         return match words.next() {
             None => Ok(()),

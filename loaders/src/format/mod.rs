@@ -18,6 +18,7 @@ pub mod matrix_market;
 pub mod metis;
 mod number;
 pub mod parquet;
+mod quick;
 pub mod ratings;
 pub mod ratings_table;
 pub mod records;

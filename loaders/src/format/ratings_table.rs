@@ -5,6 +5,7 @@
 //! `str::parse::<f64>`. Guarantees, costs and failures are those of ratings.
 
 use super::fault::Fault;
+use super::quick::Quick;
 use super::ratings::{Fields, id, is_blank, is_header};
 use super::records::{
     LineRecords, RecordReader, RecordSource, RecordTable, describe, field, finite, read_head,
@@ -16,6 +17,7 @@ use crate::split::{Split, splits};
 use arrow_array::{ArrayRef, Float64Array, Int64Array, UInt32Array};
 use arrow_schema::DataType;
 use slackwater_dataflow::Result;
+use slackwater_dataflow::block::ID_END;
 use std::sync::Arc;
 
 /// A rating with its time.
@@ -103,6 +105,26 @@ struct TimedReader {
     timed: bool,
 }
 
+/// A rating as nearly all are written: ids, a number of few digits, a time, and one byte between each.
+#[inline(always)]
+fn quick_rating(bytes: &[u8], timed: bool) -> Option<(TimedRating, usize)> {
+    let mut line = Quick::of(bytes);
+    let user = line.whole()?;
+    line.one_of(b" \t,")?;
+    let item = line.whole()?;
+    line.one_of(b" \t,")?;
+    let rating = line.decimal()?;
+    let mut timestamp = 0;
+    if timed {
+        line.one_of(b" \t,")?;
+        timestamp = i64::try_from(line.whole()?).ok()?;
+    }
+    let length = line.end()?;
+    let end = u64::from(ID_END);
+    (user < end && item < end)
+        .then_some((TimedRating { user: user as u32, item: item as u32, rating, timestamp }, length))
+}
+
 const LINE: &str = "a line is `user item rating timestamp`, with spaces, tabs, a comma or `::` between";
 
 impl RecordReader for TimedReader {
@@ -110,29 +132,33 @@ impl RecordReader for TimedReader {
     fn next_record(&mut self, on_bad: &mut OnBadRecord<'_>) -> Result<Option<TimedRating>> {
         let timed = self.timed;
         let mut first = self.lines.is_at_start();
-        self.lines.next(on_bad, |line| {
-            let may_be_header = std::mem::replace(&mut first, false);
-            if is_blank(line) || (may_be_header && is_header(line)) {
-                return Ok(None);
-            }
-            let mut fields = Fields::of(line);
-            let (user, item) = (id(&mut fields, "user")?, id(&mut fields, "item")?);
-            let (column, field) = fields.next();
-            if field.is_empty() {
-                return Err(Fault::new(column, line, "the rating is missing").hint(LINE));
-            }
-            let rating = finite(column, field, "the rating")?;
-            let (column, field) = fields.next();
-            let timestamp = match (timed, time(field)) {
-                (false, _) => 0,
-                (true, Some(time)) => time,
-                (true, None) => {
-                    let what = if field.is_empty() { "missing" } else { "not a whole number" };
-                    return Err(Fault::new(column, field, format!("the time is {what}")).hint(LINE));
+        self.lines.next_quick(
+            on_bad,
+            |bytes| quick_rating(bytes, timed),
+            |line| {
+                let may_be_header = std::mem::replace(&mut first, false);
+                if is_blank(line) || (may_be_header && is_header(line)) {
+                    return Ok(None);
                 }
-            };
-            Ok(Some(TimedRating { user, item, rating, timestamp }))
-        })
+                let mut fields = Fields::of(line);
+                let (user, item) = (id(&mut fields, "user")?, id(&mut fields, "item")?);
+                let (column, field) = fields.next();
+                if field.is_empty() {
+                    return Err(Fault::new(column, line, "the rating is missing").hint(LINE));
+                }
+                let rating = finite(column, field, "the rating")?;
+                let (column, field) = fields.next();
+                let timestamp = match (timed, time(field)) {
+                    (false, _) => 0,
+                    (true, Some(time)) => time,
+                    (true, None) => {
+                        let what = if field.is_empty() { "missing" } else { "not a whole number" };
+                        return Err(Fault::new(column, field, format!("the time is {what}")).hint(LINE));
+                    }
+                };
+                Ok(Some(TimedRating { user, item, rating, timestamp }))
+            },
+        )
     }
 }
 

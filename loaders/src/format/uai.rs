@@ -105,7 +105,7 @@ impl FactorGraph {
             let scope = words.scope(cardinalities.len())?;
             if kind == ModelKind::Bayes {
                 let child = scope.last().map(|v| &mut children[*v as usize]);
-                if !child.is_some_and(|seen| !std::mem::replace(seen, true)) {
+                if child.is_none_or(|seen| std::mem::replace(seen, true)) {
                     return Err(
                         words.error("no variable, or one that another scope ends with, too, ends the scope")
                     );

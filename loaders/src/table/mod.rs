@@ -17,6 +17,7 @@ mod group;
 pub(crate) mod schema;
 mod source;
 mod survey;
+mod typed;
 pub mod vector;
 mod writer;
 

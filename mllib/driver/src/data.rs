@@ -258,6 +258,17 @@ pub fn table_options(format: Format, args: &FormatArgs) -> Result<TableOptions> 
     Ok(TableOptions { format: Some(format), csv, record_bytes: args.record_bytes, ..TableOptions::default() })
 }
 
+/// The table that files are, if they are in a format of tables that no reader of lines knows.
+fn table_of(cx: &Context, files: &[InputFile], splitting: Splitting) -> Result<Option<Frame>> {
+    let format = format_of(files, &FormatArgs::default())?;
+    match format {
+        Some(format @ (Format::Parquet | Format::Arrow | Format::ArrowStream | Format::JsonLines)) => {
+            frame(cx, files, &table_options(format, &FormatArgs::default())?, splitting).map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
 /// Files as a table.
 pub fn frame(
     cx: &Context,
@@ -285,11 +296,19 @@ impl Ratings {
     }
     /// The ratings, lazily.
     pub fn ratings(&self, cx: &Context) -> Result<Dataset<Rating>> {
-        Ok(as_many(cx.read_ratings_files(&self.files, self.splitting)?, self.splitting))
+        let ratings = match table_of(cx, &self.files, self.splitting)? {
+            Some(frame) => frame.ratings()?,
+            None => cx.read_ratings_files(&self.files, self.splitting)?,
+        };
+        Ok(as_many(ratings, self.splitting))
     }
     /// Users and items, lazily; their ratings may be missing.
     pub fn pairs(&self, cx: &Context) -> Result<Dataset<(u32, u32)>> {
-        Ok(as_many(cx.read_pairs_files(&self.files, self.splitting)?, self.splitting))
+        let pairs = match table_of(cx, &self.files, self.splitting)? {
+            Some(frame) => frame.pairs()?,
+            None => cx.read_pairs_files(&self.files, self.splitting)?,
+        };
+        Ok(as_many(pairs, self.splitting))
     }
     /// The files' names, the first few of them.
     pub fn name(&self) -> String {
@@ -327,7 +346,14 @@ impl Documents {
     }
     /// The documents, lazily.
     pub fn documents(&self, cx: &Context) -> Result<Dataset<Document>> {
-        let documents = cx.read_documents_files(&self.files, self.format, self.index_base, self.splitting)?;
+        let table = match self.format {
+            Some(_) => None,
+            None => table_of(cx, &self.files, self.splitting)?,
+        };
+        let documents = match table {
+            Some(frame) => frame.documents()?,
+            None => cx.read_documents_files(&self.files, self.format, self.index_base, self.splitting)?,
+        };
         Ok(as_many(documents, self.splitting))
     }
     /// The files' names, the first few of them.

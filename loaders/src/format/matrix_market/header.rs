@@ -121,7 +121,7 @@ impl Reading {
 
     /// `%%GraphBLAS type int8_t`: values that the type does not hold are refused.
     fn declaration(&mut self, mut words: Words<'_>) -> Result<(), Fault> {
-        if !words.next().is_some_and(|(_, word)| word == b"type") {
+        if words.next().is_none_or(|(_, word)| word != b"type") {
             return Ok(());
         }
         let (column, name) =

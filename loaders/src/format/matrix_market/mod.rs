@@ -47,6 +47,7 @@ pub use header::{Header, Layout, Symmetry, Values};
 pub use write::{write_coordinate, write_entry, write_head};
 
 use super::fault::Fault;
+use super::quick::Quick;
 use super::records::{
     Count, Counts, LineRecords, RecordReader, RecordSource, RecordTable, Words, describe, field, finite,
     real, whole,
@@ -173,7 +174,16 @@ impl RecordReader for EntryReader {
             return Ok(Some(entry));
         }
         let EntryReader { lines, header, entries, cell, .. } = self;
-        let entry = lines.next(on_bad, |line| {
+        let is_quick = header.layout == Layout::Coordinate
+            && header.values == Values::Real
+            && header.range.is_none()
+            && header.symmetry != Symmetry::SkewSymmetric;
+        let mut quick_entries = 0;
+        let quick = |bytes: &[u8]| match is_quick {
+            true => quick_entry(bytes, header).inspect(|_| quick_entries += 1),
+            false => None,
+        };
+        let entry = lines.next_quick(on_bad, quick, |line| {
             if !is_entry(line) {
                 return Ok(None);
             }
@@ -183,6 +193,7 @@ impl RecordReader for EntryReader {
                 Layout::Array => cell.value(line, header).map(Some),
             }
         })?;
+        *entries += quick_entries;
         let Some(entry) = entry else {
             self.check_end()?;
             return Ok(None);
@@ -231,6 +242,22 @@ fn mirror(entry: &Entry, symmetry: Symmetry) -> Option<Entry> {
 const COORDINATE: &str =
     "an entry is `row column value`; of a pattern `row column`, of a complex matrix with two values";
 const ARRAY: &str = "an array has one value a line, of a complex matrix two";
+
+/// An entry as nearly all are written.
+#[inline(always)]
+fn quick_entry(bytes: &[u8], header: &Header) -> Option<(Entry, usize)> {
+    let mut line = Quick::of(bytes);
+    let row = line.whole()?;
+    line.one_of(b" \t")?;
+    let column = line.whole()?;
+    line.one_of(b" \t")?;
+    let value = line.decimal()?;
+    let length = line.end()?;
+    if row == 0 || row > header.rows || column == 0 || column > header.columns {
+        return None;
+    }
+    Some((Entry { row: row - 1, column: column - 1, value, imaginary: 0.0 }, length))
+}
 
 fn coordinate(line: &[u8], header: &Header) -> Result<Entry, Fault> {
     let mut words = Words::of(line);

@@ -24,7 +24,10 @@ pub fn refuse(read: &ReadArgs, others: &[(&str, bool)], why: &str) -> Result<()>
         ("max-features", read.max_features.is_some()),
         ("binarize", read.binarize.is_some()),
     ];
-    match of_rows.iter().chain(others).find(|(_, given)| *given) {
+    let (columns, format) = (read.columns.given(), read.format.given());
+    let input = [("input-format", read.format.input_format.is_some())];
+    let of_tables = columns.iter().chain(&format).chain(&input);
+    match of_rows.iter().chain(others).chain(of_tables).find(|(_, given)| *given) {
         Some((name, _)) => Err(Error::config(*name, why)),
         None => Ok(()),
     }

@@ -269,6 +269,65 @@ fn tables_are_converted_and_shown() {
     assert_eq!(place.json(&["inspect", "in.parquet"])["rows"].as_u64(), Some(8));
 }
 
+#[test]
+fn ratings_and_documents_come_from_tables_too() {
+    let place = Place::new();
+    let (mut ratings, mut cells) =
+        (String::from("userId,movieId,rating\n"), String::from("document,word,count\n"));
+    for i in 0..600u32 {
+        writeln!(ratings, "{},{},{}", i % 30, i * 7 % 20, (i * i % 9) as f64 / 2.0 + 0.5).unwrap();
+        writeln!(cells, "{},{},{}", i / 20, i * 13 % 40, i % 3 + 1).unwrap();
+    }
+    place.write("r.csv", ratings).write("d.csv", cells);
+    place.ok(&["convert", "r.csv", "r.parquet"]);
+    place.ok(&["convert", "d.csv", "d.jsonl"]);
+    let mf = |data: &str, model: &str| {
+        place.ok(&[
+            "train",
+            "mf",
+            "--data",
+            data,
+            "--rank",
+            "3",
+            "--epochs",
+            "3",
+            "--partitions",
+            "1",
+            "--model",
+            model,
+        ])
+    };
+    mf("r.csv", "a.model");
+    mf("r.parquet", "b.model");
+    same_model(&place, "a.model", "b.model");
+    let of = |data: &str| place.ok(&["predict", "--model", "a.model", "--data", data]);
+    assert_eq!(of("r.csv"), of("r.parquet"));
+    let lda = |data: &str, model: &str| {
+        place.ok(&[
+            "train",
+            "lda",
+            "--data",
+            data,
+            "--topics",
+            "3",
+            "--epochs",
+            "3",
+            "--partitions",
+            "1",
+            "--model",
+            model,
+        ])
+    };
+    lda("d.csv", "c.model");
+    lda("d.jsonl", "d.model");
+    same_model(&place, "c.model", "d.model");
+    place.ok(&["convert", "r.csv", "short.parquet", "--select", "userId,rating"]);
+    let said = place.fails(2, &["train", "mf", "--data", "short.parquet"]);
+    assert!(said.contains("no column `item`"), "{said}");
+    let said = place.fails(2, &["predict", "--model", "a.model", "--data", "r.csv", "--label", "x"]);
+    assert!(said.contains("label"), "{said}");
+}
+
 /// Waits until something in `folder` has a name that is wanted.
 fn wait_for(folder: &Path, wanted: impl Fn(&str) -> bool) {
     let start = Instant::now();
