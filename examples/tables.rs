@@ -20,7 +20,7 @@ fn flights() -> String {
     text
 }
 
-fn main() -> Result<()> {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = input("flights.csv", flights)?;
     let cx = Context::from_env()?;
     let flights = cx.read_table(&path)?.filter(col("arr_delay").is_not_null())?;

@@ -13,6 +13,8 @@ pub mod event;
 pub mod exec;
 #[doc(hidden)]
 pub mod fault;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod hash;
 pub mod history;
 pub mod plan;

@@ -36,6 +36,8 @@ mod consistency;
 mod dataset;
 mod delta_log;
 mod epochs;
+#[doc(hidden)]
+pub mod fuzzing;
 mod local;
 mod partial;
 mod recovery;

@@ -60,9 +60,8 @@ impl<T: Record> Dataset<T> {
                     }
                     bytes.clear();
                     encode(&records, &mut bytes).map_err(Error::usage)?;
-                    let head = [bytes.len() as u32, records.len() as u32, crc32fast::hash(&bytes)];
                     let io = |e: std::io::Error| Error::io(&target, "write", &e);
-                    head.iter().try_for_each(|w| out.write_all(&w.to_le_bytes())).map_err(io)?;
+                    out.write_all(frame(&bytes, records.len()).as_flattened()).map_err(io)?;
                     out.write_all(&bytes).map_err(io)?;
                     records.clear();
                 }
@@ -140,30 +139,53 @@ impl<T: Record> Source<T> for Files<T> {
     }
 }
 
-impl<T: Record> FileCursor<T> {
-    fn frame(&mut self) -> Result<bool> {
+/// What stands before the bytes of a frame: their length and checksum, and how many records they are.
+pub(crate) struct Frame {
+    records: usize,
+}
+
+/// The words before the bytes of a frame, little endian.
+pub(crate) fn frame(bytes: &[u8], records: usize) -> [[u8; 4]; 3] {
+    [bytes.len() as u32, records as u32, crc32fast::hash(bytes)].map(u32::to_le_bytes)
+}
+
+impl Frame {
+    /// Reads the next frame's bytes into `bytes`, which grows with what is there, not with what the frame says.
+    pub(crate) fn read(file: &mut impl Read, bytes: &mut Vec<u8>, path: &Path) -> Result<Option<Frame>> {
         let mut head = [0u8; 12];
         let mut filled = 0;
         while filled < head.len() {
-            match self.file.read(&mut head[filled..]).map_err(|e| Error::io(&self.path, "read", &e))? {
-                0 if filled == 0 => return Ok(false),
-                0 => return Err(damaged(&self.path, "it ends in the middle of a frame")),
+            match file.read(&mut head[filled..]).map_err(|e| Error::io(path, "read", &e))? {
+                0 if filled == 0 => return Ok(None),
+                0 => return Err(damaged(path, "it ends in the middle of a frame")),
                 n => filled += n,
             }
         }
         let word = |i: usize| u32::from_le_bytes(head[4 * i..4 * i + 4].try_into().expect("four bytes"));
         let length = word(0) as usize;
         if length > FRAME_BYTES_MAX {
-            return Err(damaged(&self.path, "a frame is longer than any that is written"));
+            return Err(damaged(path, "a frame is longer than any that is written"));
         }
-        self.bytes.resize(length, 0);
-        self.file
-            .read_exact(&mut self.bytes)
-            .map_err(|_| damaged(&self.path, "it ends in the middle of a frame"))?;
-        if crc32fast::hash(&self.bytes) != word(2) {
-            return Err(damaged(&self.path, "a checksum does not fit"));
+        bytes.clear();
+        file.take(length as u64).read_to_end(bytes).map_err(|e| Error::io(path, "read", &e))?;
+        if bytes.len() < length {
+            return Err(damaged(path, "it ends in the middle of a frame"));
         }
-        self.records = decode(&mut &self.bytes[..], word(1) as usize).map_err(|e| damaged(&self.path, e))?;
+        if crc32fast::hash(bytes) != word(2) {
+            return Err(damaged(path, "a checksum does not fit"));
+        }
+        Ok(Some(Frame { records: word(1) as usize }))
+    }
+    /// Its records.
+    pub(crate) fn decode<T: Record>(&self, bytes: &[u8], path: &Path) -> Result<Vec<T>> {
+        decode(&mut &bytes[..], self.records).map_err(|e| damaged(path, e))
+    }
+}
+
+impl<T: Record> FileCursor<T> {
+    fn frame(&mut self) -> Result<bool> {
+        let Some(frame) = Frame::read(&mut self.file, &mut self.bytes, &self.path)? else { return Ok(false) };
+        self.records = frame.decode(&self.bytes, &self.path)?;
         Ok(true)
     }
 }

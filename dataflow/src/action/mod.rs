@@ -9,6 +9,7 @@ mod save;
 mod stats;
 mod take;
 
+pub(crate) use checkpoint::{Frame, frame};
 pub(crate) use count::count_records;
 pub use save::SUCCESS;
 pub use stats::Stats;

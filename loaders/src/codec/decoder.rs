@@ -15,8 +15,10 @@ use std::io::{self, BufRead, BufReader, Read};
 
 /// How far a packed file may expand.
 ///
-/// The default allows any file to expand to 64 MiB, and beyond that to 500 times its packed size. Text of numbers
+/// The default allows any file to expand to 16 MiB, and beyond that to 500 times its packed size. Text of numbers
 /// packs 3 to 50 times; a gzip bomb reaches 1,030 times, bzip2 and Zstandard bombs a million.
+/// What must be read whole (a line without an end, a packed Parquet file) takes at most three times as much while its buffer grows,
+/// so a bomb is refused before it has 64 MiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExpansionLimit {
     /// Output up to this many bytes is never refused for its ratio.
@@ -29,7 +31,7 @@ pub struct ExpansionLimit {
 
 impl Default for ExpansionLimit {
     fn default() -> Self {
-        ExpansionLimit { free_bytes: 64 << 20, ratio_max: 500, bytes_max: u64::MAX }
+        ExpansionLimit { free_bytes: 16 << 20, ratio_max: 500, bytes_max: u64::MAX }
     }
 }
 

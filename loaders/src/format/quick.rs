@@ -127,7 +127,7 @@ mod tests {
         };
         let n = lines.len();
         let matrix = |kind: &str| {
-            let head = format!("%%MatrixMarket matrix coordinate {kind}\n9 7 {n}\n");
+            let head = format!("%%MatrixMarket matrix coordinate {kind}\n7 7 {n}\n");
             show(MatrixMarket::open(&file(text(&head, "")), ReadLimits::default(), 1).unwrap())
         };
         vec![
@@ -137,6 +137,9 @@ mod tests {
             graph(&text(&format!("p sp 8 {n}\n"), "a "), GraphFormat::Dimacs, None),
             matrix("real general"),
             matrix("integer general"),
+            matrix("real skew-symmetric"),
+            matrix("pattern general"),
+            matrix("integer general\n%%GraphBLAS type int8_t"),
             bag(&text("", ""), BagFormat::Triples),
             bag(&text(&format!("9\n7\n{n}\n"), ""), BagFormat::Uci),
             {

@@ -154,6 +154,7 @@ impl Persist for StandardScalerModel {
         let column = |name: &str| {
             let array = table.column_by_name(name).and_then(|a| a.as_primitive_opt::<Float64Type>());
             array
+                .filter(|a| a.null_count() == 0)
                 .map(|a| a.values().to_vec())
                 .ok_or_else(|| Error::input(format!("the scaler has no column `{name}` of numbers"), ""))
         };

@@ -65,7 +65,7 @@ impl WeightTable {
         let mut table = WeightTable {
             columns,
             outputs,
-            weights: vec![0.0; columns * outputs],
+            weights: vec![0.0; crate::model::values(columns, outputs)?],
             intercepts: vec![0.0; outputs],
         };
         for i in 0..batch.num_rows() {

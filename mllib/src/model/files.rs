@@ -1,8 +1,9 @@
 //! Writing and reading the directory.
 
 use super::metadata::{DataFile, FORMAT, FORMAT_VERSION, Metadata};
-use super::{Overwrite, Persist};
+use super::{Overwrite, Persist, values};
 use arrow_array::RecordBatch;
+use arrow_select::concat::concat_batches;
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -12,10 +13,12 @@ use serde::de::DeserializeOwned;
 use slackwater_dataflow::{Error, Result};
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Component, Path, PathBuf};
 
 const METADATA: &str = "metadata.json";
 const DATA: &str = "data/part-00000.parquet";
+const BATCH_ROWS: usize = 1 << 16;
 
 /// Writes a model to the directory `path`.
 ///
@@ -78,7 +81,11 @@ pub fn load<M: Persist>(path: impl AsRef<Path>) -> Result<M> {
         return Err(refuse(path, &format!("it is a `{}` model, not `{}`", outer.algorithm, M::ALGORITHM)));
     }
     let metadata = read_metadata::<M::Attributes>(path)?;
-    let file = path.join(&metadata.data.path);
+    let inside = Path::new(&metadata.data.path);
+    if !inside.components().all(|c| matches!(c, Component::Normal(_))) {
+        return Err(refuse(path, &format!("`{}` is not inside of it", metadata.data.path)));
+    }
+    let file = path.join(inside);
     let bytes = fs::read(&file).map_err(|e| Error::io(&file, "read", &e))?;
     if bytes.len() as u64 != metadata.data.bytes || crc32fast::hash(&bytes) != metadata.data.crc32 {
         return Err(refuse(
@@ -202,15 +209,25 @@ fn parquet_bytes(table: &RecordBatch) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// The table of a file, in one batch. The decoder answers nearly every damaged file with an error, and panics on some.
 fn read_parquet(bytes: Vec<u8>) -> Result<RecordBatch> {
     let failed = |e: &dyn std::fmt::Display| Error::input(e.to_string(), "");
-    // The bytes are in memory already: one batch of all rows.
-    let builder = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes)).map_err(|e| failed(&e))?;
-    let schema = builder.schema().clone();
-    let rows = builder.metadata().file_metadata().num_rows().max(1) as usize;
-    let mut reader = builder.with_batch_size(rows).build().map_err(|e| failed(&e))?;
-    match reader.next() {
-        Some(batch) => batch.map_err(|e| failed(&e)),
-        None => Ok(RecordBatch::new_empty(schema)),
-    }
+    let read = move || {
+        let builder = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes)).map_err(|e| failed(&e))?;
+        let schema = builder.schema().clone();
+        // In pieces: how many rows there are is only what the file says.
+        let reader = builder.with_batch_size(BATCH_ROWS).build().map_err(|e| failed(&e))?;
+        let (mut batches, mut rows) = (vec![], 0);
+        for batch in reader {
+            let batch = batch.map_err(|e| failed(&e))?;
+            rows += batch.num_rows();
+            values(rows, batch.num_columns())?;
+            batches.push(batch);
+        }
+        match &batches[..] {
+            [batch] => Ok(batch.clone()),
+            _ => concat_batches(&schema, &batches).map_err(|e| failed(&e)),
+        }
+    };
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(failed(&"the file of numbers is damaged")))
 }

@@ -47,7 +47,8 @@ pub(crate) fn matrix_of(table: &RecordBatch, name: &str, rows: usize, columns: u
     }
     let lists = column(VALUES)?.as_list_opt::<i32>();
     let lists = lists.ok_or_else(|| refuse(format!("`{VALUES}` is no list")))?;
-    let mut values = Vec::with_capacity(rows * columns);
+    // No more than there are: a list that is too short is refused before the next.
+    let mut values = vec![];
     for row in 0..rows {
         let list = lists.value(row);
         let list = list.as_primitive_opt::<Float32Type>().filter(|v| v.null_count() == 0);

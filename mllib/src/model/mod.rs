@@ -28,7 +28,7 @@ pub use metadata::{DataFile, FORMAT, FORMAT_VERSION, Metadata};
 
 use arrow_array::RecordBatch;
 use serde::{Serialize, de::DeserializeOwned};
-use slackwater_dataflow::Result;
+use slackwater_dataflow::{Error, Result};
 
 /// What happens if there is a model already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,25 @@ pub enum Overwrite {
     Refuse,
     /// It is replaced. Anything that is not a model is still refused.
     Replace,
+}
+
+/// Most numbers that a model is read with. Those that are zero are not in the file for some kinds of model, so that few bytes can
+/// ask for many.
+const VALUES_MAX: usize = 1 << 28;
+
+/// How many numbers `rows` rows of `columns` are.
+///
+/// # Errors
+/// Input, if that is more than any model has.
+pub(crate) fn values(rows: usize, columns: usize) -> Result<usize> {
+    rows.checked_mul(columns).filter(|n| *n <= VALUES_MAX).ok_or_else(|| {
+        Error::input(
+            format!(
+                "the model would have {rows} x {columns} numbers, and {VALUES_MAX} are the most that are read"
+            ),
+            "its metadata are probably damaged; copy it again",
+        )
+    })
 }
 
 /// A model that can be stored: attributes as JSON, numbers as a table.

@@ -159,8 +159,10 @@ pub(super) fn decode<V: Value>(bytes: &[u8]) -> Result<(PartHeader, PartContent<
         serde_json::from_slice(take(length as usize)?).map_err(|e| format!("has a wrong header: {e}"))?;
     let mut tables = vec![];
     for (i, n) in header.elements.iter().enumerate() {
-        let elements = columns(&mut take(n * 4)?, *n);
-        let mut numbers = |n: usize| Ok::<_, String>(columns(&mut take(n * size_of::<V>())?, n));
+        let elements = columns(&mut take(n.checked_mul(4).ok_or_else(short)?)?, *n);
+        let mut numbers = |n: usize| {
+            Ok::<_, String>(columns(&mut take(n.checked_mul(size_of::<V>()).ok_or_else(short)?)?, n))
+        };
         let values = numbers(*n)?;
         let states = header.states.get(i).into_iter().flatten();
         let states = states.map(|n| numbers(*n)).collect::<Result<_, _>>()?;
@@ -175,4 +177,35 @@ pub(super) fn decode<V: Value>(bytes: &[u8]) -> Result<(PartHeader, PartContent<
     } else {
         Err("is too long".to_string())
     }
+}
+
+/// How many numbers a part holds, or what is wrong with it.
+///
+/// # Errors
+/// What is wrong with it.
+#[doc(hidden)]
+pub fn fuzzed_part<V: Value>(bytes: &[u8]) -> Result<usize, String> {
+    let (_, content) = decode::<V>(bytes)?;
+    let of_table = |t: &TablePart<V>| t.1.len() + t.2.iter().map(Vec::len).sum::<usize>();
+    Ok(content.tables.iter().map(of_table).sum())
+}
+
+/// Good parts: of tables with and without what rules keep, and states of partitions.
+#[doc(hidden)]
+pub fn fuzzed_parts() -> Vec<Vec<u8>> {
+    let header = PartHeader {
+        clock: 4,
+        shard: 0,
+        shards: 1,
+        elements: vec![3, 0, 2],
+        states: vec![vec![3, 3], vec![], vec![]],
+        losses: vec![(0, vec![])],
+        locals: vec![(0, 3), (1, 0)],
+    };
+    let first = (vec![0, 2, 5], vec![1.0, -2.0, f64::NAN], vec![vec![0.5; 3], vec![0.0; 3]]);
+    let tables = vec![first, (vec![], vec![], vec![]), (vec![7, 8], vec![1e300, 0.0], vec![])];
+    let content = PartContent { tables, locals: vec![(0, vec![1, 2, 3]), (1, vec![])] };
+    let mut whole = encode(&header, &content);
+    whole.extend(crc32fast::hash(&whole).to_le_bytes());
+    vec![whole]
 }

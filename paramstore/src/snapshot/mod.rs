@@ -19,6 +19,7 @@ mod restore;
 mod writer;
 
 pub(crate) use files::{Manifest, TableShape};
+pub use files::{fuzzed_part, fuzzed_parts};
 pub(crate) use restore::{Restored, restore};
 pub(crate) use writer::{Part, Writer, remove_manifest, write_manifest};
 

@@ -125,7 +125,8 @@ fn read<V: Value>(
         let part = std::fs::read(&file).map_err(|e| e.to_string());
         let part = part.and_then(|bytes| {
             let (header, content) = decode::<V>(&bytes)?;
-            match (header.clock, header.shard) == (clock, shard) {
+            let tables = manifest.tables.len();
+            match (header.clock, header.shard, content.tables.len()) == (clock, shard, tables) {
                 true => Ok((header, content)),
                 false => Err("belongs to another snapshot".to_string()),
             }

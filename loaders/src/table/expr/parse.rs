@@ -14,6 +14,8 @@ use slackwater_dataflow::{Error, Result};
 
 /// How deep expressions may be nested: what reads them is recursive.
 const DEPTH_MAX: usize = 100;
+/// How many operations may stand one after the other (`a or b or c`): each is inside of the next.
+const CHAIN_MAX: usize = 2000;
 
 const WORDS: [&str; 9] = ["and", "or", "not", "is", "null", "in", "like", "true", "false"];
 
@@ -48,6 +50,8 @@ struct Parser<'a> {
     tokens: Vec<(usize, Token)>,
     at: usize,
     depth: usize,
+    /// Operations of `or`, `and`, sums and products so far.
+    chained: usize,
 }
 
 impl Expr {
@@ -56,7 +60,7 @@ impl Expr {
     /// # Errors
     /// Usage, with the place in the text.
     pub fn parse(text: &str) -> Result<Expr> {
-        let mut parser = Parser { text, tokens: tokens(text)?, at: 0, depth: 0 };
+        let mut parser = Parser { text, tokens: tokens(text)?, at: 0, depth: 0, chained: 0 };
         let expr = parser.or()?;
         match parser.peek() {
             Token::End => Ok(expr),
@@ -173,9 +177,18 @@ impl Parser<'_> {
         result
     }
 
+    fn longer(&mut self) -> Result<()> {
+        self.chained += 1;
+        match self.chained {
+            0..=CHAIN_MAX => Ok(()),
+            _ => Err(fault(self.text, self.tokens[self.at].0, "it has too many operations")),
+        }
+    }
+
     fn or(&mut self) -> Result<Expr> {
         let mut e = self.and()?;
         while self.word("or") {
+            self.longer()?;
             e = e | self.and()?;
         }
         Ok(e)
@@ -183,6 +196,7 @@ impl Parser<'_> {
     fn and(&mut self) -> Result<Expr> {
         let mut e = self.not()?;
         while self.word("and") {
+            self.longer()?;
             e = e & self.not()?;
         }
         Ok(e)
@@ -251,22 +265,30 @@ impl Parser<'_> {
     fn sum(&mut self) -> Result<Expr> {
         let mut e = self.product()?;
         loop {
-            e = match (self.symbol("+"), self.symbol("-")) {
-                (true, _) => e + self.product()?,
-                (_, true) => e - self.product()?,
-                _ => return Ok(e),
+            // One after the other: in `a + -b` there are both.
+            e = if self.symbol("+") {
+                e + self.product()?
+            } else if self.symbol("-") {
+                e - self.product()?
+            } else {
+                return Ok(e);
             };
+            self.longer()?;
         }
     }
     fn product(&mut self) -> Result<Expr> {
         let mut e = self.sign()?;
         loop {
-            e = match (self.symbol("*"), self.symbol("/"), self.symbol("%")) {
-                (true, ..) => e * self.sign()?,
-                (_, true, _) => e / self.sign()?,
-                (.., true) => e % self.sign()?,
-                _ => return Ok(e),
+            e = if self.symbol("*") {
+                e * self.sign()?
+            } else if self.symbol("/") {
+                e / self.sign()?
+            } else if self.symbol("%") {
+                e % self.sign()?
+            } else {
+                return Ok(e);
             };
+            self.longer()?;
         }
     }
     fn sign(&mut self) -> Result<Expr> {
@@ -338,9 +360,25 @@ mod tests {
             ("not a is null or b in (1, -2)", !col("a").is_null() | col("b").is_in([1, -2])),
             ("\"a b\" not like 'x''%'", !col("a b").like("x'%")),
             ("ln(x) - 1 - 2", col("x").apply(Unary::Ln) - 1 - 2),
+            // A sign after an operation is not lost, whatever the operation.
+            ("a + -b", col("a") + -col("b")),
+            ("a - -b - -1", col("a") - -col("b") - -1),
+            ("a * -b / -2 % -c", col("a") * -col("b") / -2 % -col("c")),
             ("(a or b) and true", (col("a") | col("b")) & lit(true)),
         ] {
             assert_eq!(Expr::parse(text).unwrap(), want, "{text}");
+        }
+    }
+
+    /// What is made of a chain is as deep as the chain is long, and everything that reads it is recursive.
+    #[test]
+    fn chains_that_are_too_long_are_refused() {
+        for op in ["+", "-", "*", "and", "or"] {
+            let chain = |n: usize| format!("a{}", format!(" {op} a").repeat(n));
+            let e = Expr::parse(&chain(CHAIN_MAX)).unwrap();
+            assert!(e.to_string().len() > CHAIN_MAX && e.clone() == e);
+            let refused = Expr::parse(&chain(100_000)).unwrap_err().to_string();
+            assert!(refused.contains("too many operations"), "{}", &refused[..80]);
         }
     }
 

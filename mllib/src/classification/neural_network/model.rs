@@ -181,6 +181,9 @@ impl Persist for NeuralNetworkModel {
         if attributes.classes.len() < 2 {
             return Err(refuse("there are not two classes"));
         }
+        if attributes.params.hidden.contains(&0) {
+            return Err(refuse("a layer has no units"));
+        }
         let network = attributes.network();
         let column = |name: &str| {
             table.column_by_name(name).ok_or_else(|| refuse(&format!("there is no column `{name}`")))
@@ -215,7 +218,7 @@ impl Persist for NeuralNetworkModel {
                 standardization.push([scale[0], scale[1]]);
             }
         }
-        let mut weights = Vec::with_capacity(network.parameters());
+        let mut weights = vec![];
         for (l, layer) in network.layers().iter().enumerate() {
             for j in 0..layer.rows() {
                 weights.extend(next(l + 1, (j < layer.inputs).then_some(j), layer.outputs)?);

@@ -176,7 +176,7 @@ impl Persist for KMeansModel {
         let sizes = sizes.ok_or_else(|| refuse("`rows` is no whole number"))?.values().to_vec();
         let lists = column("values")?.as_list_opt::<i32>().filter(|l| l.null_count() == 0);
         let lists = lists.ok_or_else(|| refuse("`values` is no list in every row"))?;
-        let mut values = Vec::with_capacity(k * columns);
+        let mut values = vec![];
         for row in 0..k {
             let list = lists.value(row);
             let of_center = list.as_primitive_opt::<Float64Type>().filter(|v| v.null_count() == 0);

@@ -271,6 +271,9 @@ impl Persist for LdaModel {
     fn restore(attributes: Attributes, table: &RecordBatch) -> Result<Self> {
         let refuse = |what: &str| Error::input(format!("the counts do not fit: {what}"), "");
         let (words, topics) = (attributes.words, attributes.params.topics);
+        if topics == 0 {
+            return Err(refuse("there are no topics"));
+        }
         if words != table.num_rows() {
             return Err(refuse("the number of words is another"));
         }
@@ -294,7 +297,7 @@ impl Persist for LdaModel {
             list.ok_or_else(|| refuse(&format!("`{name}` is no list in every row")))
         };
         let (of_topics, of_counts) = (list("topics")?, list("counts")?);
-        let mut counts = vec![0f32; words * topics];
+        let mut counts = vec![0f32; crate::model::values(words, topics)?];
         for (row, to) in counts.chunks_exact_mut(topics).enumerate() {
             let (ks, ns) = (of_topics.value(row), of_counts.value(row));
             let (Some(ks), Some(ns)) =
