@@ -1,16 +1,18 @@
 //! Reading and writing data sets: where the bytes are, how they are packed, how they are divided, what they mean.
 //!
-//! Five layers, each of which knows only the ones above it in this list:
+//! Seven layers, each of which knows only the ones above it in this list:
 //!
 //! 1. [`source`] turns what a user types (a path, a pattern, a folder of parts, `-`) into [`InputFile`]s;
 //!    [`codec`] knows how a file is packed and unpacks it as a stream, within limits.
 //! 2. [`split`] divides files into byte ranges, the partitions of a dataset; [`lines`] reads the whole lines of one
 //!    range in bounded memory.
 //! 3. [`format`](mod@format) gives bytes a meaning: text, LIBSVM, ratings, matrices, graphs, models and so on.
-//! 4. [`sink`] writes folders and files that are either whole or not there.
-//! 5. [`read`] and [`save`] make datasets of all this: a partition is a split, or a file of a folder.
+//! 4. [`table`] gives records named, typed columns: expressions, frames, features. [`open`](mod@open) reads any file as a table.
+//! 5. [`sink`] writes folders and files that are either whole or not there.
+//! 6. [`read`], [`read_graph`] and [`save`] make datasets of all this: a partition is a split, or a file of a folder.
+//! 7. [`write`](mod@write) makes files of tables.
 //!
-//! The first four need no running engine: a reader over a [`Split`] is an ordinary value on an ordinary thread.
+//! The first three need no running engine, nor do sinks: a reader over a [`Split`] is an ordinary value on an ordinary thread.
 //!
 //! Bad data is a value: a reader hands each [`BadRecord`](slackwater_dataflow::BadRecord), with file, line, column and
 //! bytes, to a callback that says whether to go on. What concerns a whole file (it is missing, cut short, a

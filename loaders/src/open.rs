@@ -31,7 +31,7 @@ use crate::format::vowpal_wabbit::{VwOptions, VwTable};
 use crate::lines::ReadLimits;
 use crate::source::InputFile;
 use crate::split::splits;
-use crate::table::TableSource;
+use crate::table::{Partitioned, TableSource};
 use slackwater_dataflow::{Error, Result};
 use std::path::Path;
 use std::sync::Arc;
@@ -280,6 +280,22 @@ pub fn format_of(files: &[InputFile], options: &TableOptions) -> Result<Format> 
 /// # Errors
 /// I/O; input, for files that are not of their format or do not have the same columns.
 pub fn open_table(
+    files: &[InputFile],
+    options: &TableOptions,
+    min_pieces: usize,
+) -> Result<Arc<dyn TableSource>> {
+    // Each folder of a divided table is one of its own; the format is that of the first file of all.
+    let format = format_of(files, options)?;
+    let same = TableOptions { format: Some(format), ..options.clone() };
+    let pieces = |some: usize| (min_pieces * some / files.len().max(1)).max(1);
+    if let Some(table) = Partitioned::open(files, |some| open_alike(some, &same, pieces(some.len())))? {
+        return Ok(Arc::new(table));
+    }
+    open_alike(files, &same, min_pieces)
+}
+
+/// [`open_table`] of files of one folder.
+fn open_alike(
     files: &[InputFile],
     options: &TableOptions,
     min_pieces: usize,

@@ -5,6 +5,7 @@
 //! | a file | that file |
 //! | a pattern with `*`, `?` or `[..]` | the files that match, sorted by name; none is an error |
 //! | a folder with files `part-*` | those files, sorted by number and name; hidden ones (`_SUCCESS`, `.part-0.crc`) are left out |
+//! | a folder with folders `name=value` | the files in them, sorted by name; a table has the values as columns |
 //! | any other folder | an error: a folder may hold anything |
 //! | `-`, a pipe, a character device | read whole into memory, at most [`ResolveOptions::stream_bytes_max`] |
 //!
@@ -20,6 +21,7 @@
 //! The rule for folders is Hadoop's `FileInputFormat`: names that start with `_` or `.` are hidden.
 
 use crate::codec::{Compression, Decoder, ExpansionLimit, HEAD_BYTES};
+use crate::table::key_of;
 use bytes::Bytes;
 use slackwater_dataflow::{Error, Result};
 use std::fs::File;
@@ -50,7 +52,12 @@ struct Inner {
     place: Place,
     bytes: u64,
     compression: Compression,
+    /// Names and values of the folders `name=value` that it is in.
+    keys: Vec<Key>,
 }
+
+/// A column and its value, by the name of a folder.
+type Key = (String, Option<String>);
 
 #[derive(Debug)]
 enum Place {
@@ -97,7 +104,18 @@ impl InputFile {
         Self::new(name.into(), Place::Program(Bytes::from_static(bytes)), bytes.len() as u64, compression)
     }
     fn new(name: String, place: Place, bytes: u64, compression: Compression) -> Self {
-        InputFile(Arc::new(Inner { name, place, bytes, compression }))
+        InputFile(Arc::new(Inner { name, place, bytes, compression, keys: vec![] }))
+    }
+    /// The same file in folders with values.
+    fn with_keys(self, keys: &[Key]) -> Self {
+        match Arc::try_unwrap(self.0) {
+            Ok(inner) => InputFile(Arc::new(Inner { keys: keys.to_vec(), ..inner })),
+            Err(shared) => InputFile(shared),
+        }
+    }
+    /// The names and values of folders `name=value`, below the one that was named as input, that it is in.
+    pub(crate) fn keys(&self) -> &[Key] {
+        &self.0.keys
     }
     /// What messages call it: the path as it was given.
     pub fn name(&self) -> &str {
@@ -306,6 +324,9 @@ fn resolve_folder(folder: &Path, files: &mut Vec<InputFile>) -> Result<()> {
             parts.push((part_number(rest), entry.path()));
         }
     }
+    if parts.is_empty() && resolve_divided(folder, &mut vec![], files)? {
+        return Ok(());
+    }
     // An empty dataset is a folder with the mark of success and no parts.
     if parts.is_empty() && !complete {
         return Err(not_a_file(folder));
@@ -315,6 +336,52 @@ fn resolve_folder(folder: &Path, files: &mut Vec<InputFile>) -> Result<()> {
         files.push(InputFile::from_path(part)?);
     }
     Ok(())
+}
+
+/// Most folders `name=value` within each other.
+const DIVISIONS_MAX: usize = 32;
+
+/// A folder that is divided by the values of columns, into folders `name=value`: all files in them that are not hidden, by
+/// name. False if it is none.
+fn resolve_divided(folder: &Path, keys: &mut Vec<Key>, files: &mut Vec<InputFile>) -> Result<bool> {
+    let (mut folders, mut inside) = (vec![], vec![]);
+    for entry in folder.read_dir().map_err(|e| Error::io(folder, "read", &e))? {
+        let path = entry.map_err(|e| Error::io(folder, "read", &e))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.starts_with(['.', '_']) {
+            continue;
+        }
+        match (path.is_dir(), key_of(&name)) {
+            (true, Some(key)) => folders.push((path, key)),
+            _ => inside.push(path),
+        }
+    }
+    folders.sort();
+    inside.sort();
+    if folders.is_empty() && !keys.is_empty() {
+        for path in inside {
+            files.push(InputFile::from_path(path)?.with_keys(keys));
+        }
+        return Ok(true);
+    }
+    if folders.is_empty() {
+        return Ok(false);
+    }
+    if let Some(other) = inside.first() {
+        return Err(Error::input(
+            format!("`{}` is beside folders such as `{}`", other.display(), folders[0].0.display()),
+            "a table that is divided by columns has files in its innermost folders alone",
+        ));
+    }
+    if keys.len() >= DIVISIONS_MAX {
+        return Err(Error::input(format!("`{}` is too deep", folder.display()), "name a folder further in"));
+    }
+    for (path, key) in folders {
+        keys.push(key);
+        resolve_divided(&path, keys, files)?;
+        keys.pop();
+    }
+    Ok(true)
 }
 
 /// The digits at the start of what follows `part-`: with five of them, part 100000 would sort before part 99999.

@@ -133,9 +133,12 @@ const READ: &[(&str, Read)] = &[
 
 /// Tables in files, which are checked elsewhere in the same manner.
 const OTHERS: &[(&str, &str)] = &[
-    ("arrow-testing/*", "Arrow IPC, CSV and Parquet"),
-    ("parquet-testing/*", "Parquet"),
-    ("*.parquet", "Parquet"),
+    (
+        "arrow-testing/*",
+        "Arrow IPC: loaders/tests/arrow_testing.rs; Parquet: loaders/tests/parquet_testing.rs; CSV",
+    ),
+    ("parquet-testing/*", "Parquet: loaders/tests/parquet_testing.rs"),
+    ("*.parquet", "Parquet: loaders/tests/parquet_testing.rs and parquet_pruning.rs"),
     ("*.csv", "CSV"),
     ("*.csv.gz", "CSV"),
     ("pmlb/*.tsv.gz", "TSV"),

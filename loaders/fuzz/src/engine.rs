@@ -136,9 +136,7 @@ pub fn fuzz(target: &Target, seed: u64, until: Until, now: &Now) -> Report {
     loop {
         let done = match until {
             Until::Executions(n) => report.executions >= n.max(target.corpus.len() as u64),
-            Until::Time(time) => {
-                report.executions >= target.corpus.len() as u64 && began.elapsed() >= time
-            }
+            Until::Time(time) => report.executions >= target.corpus.len() as u64 && began.elapsed() >= time,
         };
         if done {
             break;

@@ -64,11 +64,16 @@ fn bombs_are_refused(compression: Compression, unpacked_min: u64, ending: &str) 
         (Format::Parquet, b"PAR1", &zeros),
         (Format::Arrow, b"ARROW1\0\0", &zeros),
         (Format::ArrowStream, &stream, &batch),
-        (Format::MatrixMarket, b"%%MatrixMarket matrix array real general\n65536 65536\n", &b"0\n".repeat(1 << 15)),
+        (
+            Format::MatrixMarket,
+            b"%%MatrixMarket matrix array real general\n65536 65536\n",
+            &b"0\n".repeat(1 << 15),
+        ),
         (Format::Idx, b"\0\0\x08\x02\x7f\xff\xff\xff\0\0\x01\0", &zeros),
     ] {
         let (bytes, unpacked) = bomb(compression, content, begin);
-        let what = format!("{} bytes of {} that are {unpacked} as {format:?}", bytes.len(), compression.name());
+        let what =
+            format!("{} bytes of {} that are {unpacked} as {format:?}", bytes.len(), compression.name());
         // What has structure packs a little less well than zeros.
         assert!(unpacked >= unpacked_min / 4, "{what}");
         let file = InputFile::from_bytes(format!("bomb.{}.{ending}", format.extension(None)), bytes);
@@ -109,7 +114,8 @@ fn of_lz4_and_snappy() {
             (Format::Text, b"", &b"a\n".repeat(1 << 15)),
         ] {
             let (bytes, unpacked) = bomb(compression, content, begin);
-            let what = format!("{} bytes of {} that are {unpacked} as {format:?}", bytes.len(), compression.name());
+            let what =
+                format!("{} bytes of {} that are {unpacked} as {format:?}", bytes.len(), compression.name());
             assert!(unpacked >= unpacked_min, "{what}");
             let file = InputFile::from_bytes(format!("bomb.{ending}"), bytes);
             let (result, taken) = measured(|| read(file, format));

@@ -43,7 +43,8 @@ fn main() {
         targets.iter().for_each(|t| println!("{}: test", t.name));
         return;
     }
-    let loud = std::env::var_os("RUST_BACKTRACE").is_some() && std::env::var_os("SLACKWATER_FUZZ_INPUT").is_some();
+    let loud =
+        std::env::var_os("RUST_BACKTRACE").is_some() && std::env::var_os("SLACKWATER_FUZZ_INPUT").is_some();
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |about| {
         PANICS.fetch_add(1, Ordering::Relaxed);
@@ -78,9 +79,14 @@ fn main() {
     let reports = run(work);
     let failed = reports.iter().any(|r| !r.findings.is_empty());
     let sum: u64 = reports.iter().map(|r| r.executions).sum();
-    println!("{sum} executions; {} panics of libraries became errors or findings", PANICS.load(Ordering::Relaxed));
+    println!(
+        "{sum} executions; {} panics of libraries became errors or findings",
+        PANICS.load(Ordering::Relaxed)
+    );
     if failed {
-        println!("\nfindings (again: SLACKWATER_FUZZ_INPUT=FILE cargo test -p slackwater-fuzz --test fuzz -- TARGET):");
+        println!(
+            "\nfindings (again: SLACKWATER_FUZZ_INPUT=FILE cargo test -p slackwater-fuzz --test fuzz -- TARGET):"
+        );
         reports.iter().flat_map(|r| &r.findings).for_each(|f| println!("  {f}"));
         exit(1);
     }
@@ -93,7 +99,10 @@ fn run(work: VecDeque<(&Target, u64, Until)>) -> Vec<Report> {
     let nows: Vec<Now> = (0..threads).map(|_| Now::default()).collect();
     let (out, reports) = mpsc::channel();
     let mut all = vec![];
-    println!("{:16} {:>10} {:>9} {:>6} {:>9} {:>9}", "target", "executions", "1/s", "kept", "peak MiB", "slowest");
+    println!(
+        "{:16} {:>10} {:>9} {:>6} {:>9} {:>9}",
+        "target", "executions", "1/s", "kept", "peak MiB", "slowest"
+    );
     std::thread::scope(|scope| {
         for now in &nows {
             let (out, work) = (out.clone(), &work);
@@ -106,7 +115,8 @@ fn run(work: VecDeque<(&Target, u64, Until)>) -> Vec<Report> {
                         .stack_size(STACK_BYTES);
                     // A thread a target, so that a stack that overflows says which.
                     let report = std::thread::scope(|s| {
-                        let thread = named.spawn_scoped(s, || fuzz(target, seed, until, now)).expect("a thread");
+                        let thread =
+                            named.spawn_scoped(s, || fuzz(target, seed, until, now)).expect("a thread");
                         thread.join().expect("panics are caught")
                     });
                     let _ = out.send(report);
@@ -143,7 +153,11 @@ fn print(report: &Report) {
         report.kept,
         report.peak as f64 / f64::from(1 << 20),
         report.slowest,
-        if report.findings.is_empty() { String::new() } else { format!("  {} FINDINGS", report.findings.len()) }
+        if report.findings.is_empty() {
+            String::new()
+        } else {
+            format!("  {} FINDINGS", report.findings.len())
+        }
     );
     let _ = std::io::stdout().flush();
 }

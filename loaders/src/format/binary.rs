@@ -19,14 +19,15 @@
 //!
 //! Spark, `SparkContext.binaryRecords`.
 
-use super::records::{RecordReader, RecordSource, RecordTable, describe, field};
+use super::records::{RecordReader, RecordSource, batch, describe, field, wanted};
 use crate::OnBadRecord;
 use crate::codec::Decoder;
 use crate::lines::ReadLimits;
 use crate::source::InputFile;
 use crate::split::{SPLIT_BYTES_MAX, SPLIT_BYTES_MIN, Split};
-use arrow_array::builder::FixedSizeBinaryBuilder;
-use arrow_schema::DataType;
+use crate::table::{BATCH_ROWS, BatchReader, Scan, TableSource};
+use arrow_array::{ArrayRef, FixedSizeBinaryArray, RecordBatch};
+use arrow_schema::{DataType, Schema, SchemaRef};
 use slackwater_dataflow::{BadRecord, Error, Result};
 use std::sync::Arc;
 
@@ -73,19 +74,67 @@ impl BinaryRecords {
         Ok(BinaryRecords { length, splits, limits })
     }
     /// As a table with a column `record`.
-    ///
-    /// # Errors
-    /// None that a length in range could give.
-    pub fn into_table(self) -> RecordTable<BinaryRecords> {
-        let length = self.length as i32;
-        let columns = vec![field("record", DataType::FixedSizeBinary(length))];
-        RecordTable::new(self, columns, move |records: &[Vec<u8>], _| {
-            let mut column = FixedSizeBinaryBuilder::with_capacity(records.len(), length);
-            for record in records {
-                column.append_value(record).expect("records have the length of the column");
-            }
-            Arc::new(column.finish())
+    pub fn into_table(self) -> BinaryTable {
+        let record = field("record", DataType::FixedSizeBinary(self.length as i32));
+        BinaryTable { schema: Arc::new(Schema::new(vec![record])), records: self }
+    }
+    fn reader(&self, piece: usize) -> Result<BinaryReader> {
+        let split = &self.splits[piece];
+        Ok(BinaryReader {
+            decoder: Decoder::open_at(split.file(), split.start(), self.limits.expansion)?,
+            split: split.clone(),
+            length: self.length,
+            read: 0,
         })
+    }
+}
+
+/// Binary records as a table. See the [module](self).
+pub struct BinaryTable {
+    schema: SchemaRef,
+    records: BinaryRecords,
+}
+
+impl TableSource for BinaryTable {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+    fn pieces(&self) -> usize {
+        self.records.pieces()
+    }
+    fn describe(&self) -> String {
+        self.records.describe()
+    }
+    fn open(&self, piece: usize, scan: &Scan) -> Result<Box<dyn BatchReader>> {
+        Ok(Box::new(Batches {
+            reader: self.records.reader(piece)?,
+            schema: scan.schema(&self.schema),
+            columns: wanted(scan, &self.schema).len(),
+        }))
+    }
+}
+
+const BATCH_BYTES: usize = 4 << 20;
+
+struct Batches {
+    reader: BinaryReader,
+    schema: SchemaRef,
+    /// How often the one column is wanted.
+    columns: usize,
+}
+
+impl BatchReader for Batches {
+    fn next_batch(&mut self, _: &mut OnBadRecord<'_>) -> Result<Option<RecordBatch>> {
+        let length = self.reader.length;
+        let bytes = self.reader.take((BATCH_BYTES / length).clamp(1, BATCH_ROWS))?;
+        let rows = bytes.len() / length;
+        if rows == 0 {
+            return Ok(None);
+        }
+        let column = FixedSizeBinaryArray::try_new(length as i32, bytes.into(), None)
+            .map_err(|e| Error::usage(format!("records of {length} bytes: {e}")))?;
+        let column: ArrayRef = Arc::new(column);
+        batch(&self.schema, vec![column; self.columns], rows).map(Some)
     }
 }
 
@@ -105,13 +154,7 @@ impl RecordSource for BinaryRecords {
         describe("binary records", &self.splits)
     }
     fn open(&self, piece: usize) -> Result<Box<dyn RecordReader<Record = Vec<u8>>>> {
-        let split = &self.splits[piece];
-        Ok(Box::new(BinaryReader {
-            decoder: Decoder::open_at(split.file(), split.start(), self.limits.expansion)?,
-            split: split.clone(),
-            length: self.length,
-            read: 0,
-        }))
+        Ok(Box::new(self.reader(piece)?))
     }
 }
 
@@ -123,39 +166,39 @@ struct BinaryReader {
     read: u64,
 }
 
+impl BinaryReader {
+    /// The bytes of up to `records` records; none at the end.
+    fn take(&mut self, records: usize) -> Result<Vec<u8>> {
+        let file = self.split.file();
+        let mut want = records * self.length;
+        if file.is_splittable() {
+            want = want.min(usize::try_from(self.split.bytes() - self.read).unwrap_or(usize::MAX));
+        }
+        let mut bytes = vec![];
+        self.decoder.read_up_to(&mut bytes, want)?;
+        self.read += bytes.len() as u64;
+        match bytes.len() % self.length {
+            0 => Ok(bytes),
+            _ => Err(odd(file, self.read, self.length)),
+        }
+    }
+}
+
 impl RecordReader for BinaryReader {
     type Record = Vec<u8>;
     fn next_record(&mut self, _: &mut OnBadRecord<'_>) -> Result<Option<Vec<u8>>> {
-        let file = self.split.file();
-        if file.is_splittable() && self.read >= self.split.bytes() {
-            return Ok(None);
-        }
-        let mut record = vec![];
-        self.decoder.read_up_to(&mut record, self.length)?;
-        self.read += record.len() as u64;
-        match record.len() {
-            0 => Ok(None),
-            n if n == self.length => Ok(Some(record)),
-            _ => Err(odd(file, self.read, self.length)),
-        }
+        Ok(Some(self.take(1)?).filter(|record| !record.is_empty()))
     }
     /// A batch has fewer of long records.
     fn read_into(
         &mut self,
         into: &mut Vec<Vec<u8>>,
         rows_max: usize,
-        on_bad: &mut OnBadRecord<'_>,
+        _: &mut OnBadRecord<'_>,
     ) -> Result<usize> {
-        const BATCH_BYTES: usize = 4 << 20;
-        let rows_max = rows_max.min((BATCH_BYTES / self.length).max(1));
-        let before = into.len();
-        while into.len() - before < rows_max {
-            match self.next_record(on_bad)? {
-                Some(record) => into.push(record),
-                None => break,
-            }
-        }
-        Ok(into.len() - before)
+        let bytes = self.take((BATCH_BYTES / self.length).clamp(1, rows_max.max(1)))?;
+        into.extend(bytes.chunks_exact(self.length).map(<[u8]>::to_vec));
+        Ok(bytes.len() / self.length)
     }
 }
 
@@ -163,7 +206,6 @@ impl RecordReader for BinaryReader {
 mod tests {
     use super::super::testing::{read, read_table};
     use super::*;
-    use crate::table::Scan;
     use arrow_array::cast::AsArray;
 
     #[test]
@@ -183,6 +225,12 @@ mod tests {
         let large: Vec<u8> = (0..700_000u32).map(|i| i as u8).collect();
         let pieces = open(&large, 7).unwrap();
         let (records, _) = read(&pieces).unwrap();
-        assert_eq!((pieces.pieces() > 1, records.concat()), (true, large));
+        assert_eq!((pieces.pieces() > 1, records.concat()), (true, large.clone()));
+        let (batches, _) = read_table(&pieces.into_table(), &Scan::default()).unwrap();
+        let columns = batches.iter().map(|b| b.column(0).as_fixed_size_binary());
+        assert_eq!(
+            columns.flat_map(|c| c.iter().flatten().collect::<Vec<_>>().concat()).collect::<Vec<_>>(),
+            large
+        );
     }
 }

@@ -55,6 +55,15 @@ impl<'a> Quick<'a> {
         self.at += 1;
         found.then_some(())
     }
+    /// The end of the line, or a field of digits and then the end: how long the line was.
+    #[inline(always)]
+    pub fn rest_of_fields(mut self) -> Option<usize> {
+        if matches!(self.bytes.get(self.at), Some(b' ' | b'\t' | b',')) {
+            self.at += 1;
+            self.whole()?;
+        }
+        self.end()
+    }
     /// The end of the line, and how long it was with it.
     #[inline(always)]
     pub fn end(self) -> Option<usize> {
@@ -71,11 +80,15 @@ mod tests {
     use super::super::bag_of_words::{BagFormat, BagOfWords, BagOptions};
     use super::super::graph::{Graph, GraphFormat, GraphOptions};
     use super::super::matrix_market::MatrixMarket;
+    use super::super::ratings::RatingsReader;
     use super::super::ratings_table::Ratings;
-    use super::super::records::RecordSource;
-    use super::super::testing::{file, read};
+    use super::super::records::{RecordReader, RecordSource};
+    use super::super::testing::{drain, file, read};
     use crate::lines::ReadLimits;
+    use crate::split::Split;
     use proptest::prelude::*;
+    use slackwater_dataflow::Result;
+    use slackwater_dataflow::block::Rating;
     use std::fmt::Debug;
 
     /// Records with the bits of their numbers, and how many lines were bad.
@@ -97,6 +110,15 @@ mod tests {
         show(BagOfWords::open(&[file(text)], None, &options, 1).unwrap())
     }
 
+    struct Typed(RatingsReader);
+
+    impl RecordReader for Typed {
+        type Record = Rating;
+        fn next_record(&mut self, on_bad: &mut crate::OnBadRecord<'_>) -> Result<Option<Rating>> {
+            self.0.next_rating(on_bad)
+        }
+    }
+
     /// All formats that have a fast reader, of the same lines.
     fn all(lines: &[String], end: &str) -> Vec<(String, usize)> {
         let text = |head: &str, prefix: &str| {
@@ -105,7 +127,7 @@ mod tests {
         };
         let n = lines.len();
         let matrix = |kind: &str| {
-            let head = format!("%%MatrixMarket matrix coordinate {kind}\n9 7 {n}\n");
+            let head = format!("%%MatrixMarket matrix coordinate {kind}\n7 7 {n}\n");
             show(MatrixMarket::open(&file(text(&head, "")), ReadLimits::default(), 1).unwrap())
         };
         vec![
@@ -115,8 +137,17 @@ mod tests {
             graph(&text(&format!("p sp 8 {n}\n"), "a "), GraphFormat::Dimacs, None),
             matrix("real general"),
             matrix("integer general"),
+            matrix("real skew-symmetric"),
+            matrix("pattern general"),
+            matrix("integer general\n%%GraphBLAS type int8_t"),
             bag(&text("", ""), BagFormat::Triples),
             bag(&text(&format!("9\n7\n{n}\n"), ""), BagFormat::Uci),
+            {
+                let split = Split::whole(file(text("1 2 3\n", "")));
+                let (ratings, bad) =
+                    drain(Typed(RatingsReader::open(&split, ReadLimits::default()).unwrap())).unwrap();
+                (format!("{ratings:?}"), bad.len())
+            },
             show(Ratings::open(&[file(text("1 2 3\n", ""))], ReadLimits::default(), 1).unwrap()),
             show(Ratings::open(&[file(text("1 2 3 4\n", ""))], ReadLimits::default(), 1).unwrap()),
         ]

@@ -33,6 +33,7 @@
 //! Harper and Konstan 2015, The MovieLens datasets (README, "Ratings Data File Structure").
 
 use super::fault::Fault;
+use super::quick::Quick;
 use super::records::LineRecords;
 use crate::OnBadRecord;
 use crate::lines::ReadLimits;
@@ -57,7 +58,7 @@ impl RatingsReader {
     /// # Errors
     /// I/O; what `on_bad` answers.
     pub fn next_rating(&mut self, on_bad: &mut OnBadRecord<'_>) -> Result<Option<Rating>> {
-        self.next(on_bad, |line| {
+        self.next(on_bad, quick_rating, |line| {
             let mut fields = Fields::of(line);
             let (user, item) = pair(&mut fields)?;
             Ok(Rating::new(user, item, rating(&mut fields)?))
@@ -69,7 +70,7 @@ impl RatingsReader {
     /// # Errors
     /// As [`RatingsReader::next_rating`].
     pub fn next_pair(&mut self, on_bad: &mut OnBadRecord<'_>) -> Result<Option<(u32, u32)>> {
-        self.next(on_bad, |line| pair(&mut Fields::of(line)))
+        self.next(on_bad, |_| None, |line| pair(&mut Fields::of(line)))
     }
 
     /// The numbers of the two rows that the next line names, whether more follows or not; `None` at the end.
@@ -77,19 +78,24 @@ impl RatingsReader {
     /// # Errors
     /// As [`RatingsReader::next_rating`].
     pub fn next_row_pair(&mut self, on_bad: &mut OnBadRecord<'_>) -> Result<Option<(u32, u32)>> {
-        self.next(on_bad, |line| {
-            let mut fields = Fields::like(ROW_PAIR, line);
-            Ok((id(&mut fields, "first row")?, id(&mut fields, "second row")?))
-        })
+        self.next(
+            on_bad,
+            |_| None,
+            |line| {
+                let mut fields = Fields::like(ROW_PAIR, line);
+                Ok((id(&mut fields, "first row")?, id(&mut fields, "second row")?))
+            },
+        )
     }
 
     fn next<T>(
         &mut self,
         on_bad: &mut OnBadRecord<'_>,
+        quick: impl Fn(&[u8]) -> Option<(T, usize)>,
         parse: impl Fn(&[u8]) -> Result<T, Fault>,
     ) -> Result<Option<T>> {
         let mut first = self.0.is_at_start();
-        self.0.next(on_bad, |line| {
+        self.0.next_quick(on_bad, quick, |line| {
             let may_be_header = std::mem::replace(&mut first, false);
             match is_blank(line) || (may_be_header && is_header(line)) {
                 true => Ok(None),
@@ -97,6 +103,23 @@ impl RatingsReader {
             }
         })
     }
+}
+
+/// A rating as nearly all are written. Only one that is the same in 32 bits as in 64: what was rounded to 64 bits must not be
+/// rounded once more.
+#[inline(always)]
+fn quick_rating(bytes: &[u8]) -> Option<(Rating, usize)> {
+    let mut line = Quick::of(bytes);
+    let user = line.whole()?;
+    line.one_of(b" \t,")?;
+    let item = line.whole()?;
+    line.one_of(b" \t,")?;
+    let rating = line.decimal()?;
+    let length = line.rest_of_fields()?;
+    let end = u64::from(ID_END);
+    let is_exact = f64::from(rating as f32) == rating;
+    (is_exact && user < end && item < end)
+        .then_some((Rating::new(user as u32, item as u32, rating as f32), length))
 }
 
 fn blank(byte: &u8) -> bool {

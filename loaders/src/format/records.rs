@@ -311,8 +311,8 @@ impl std::ops::Add for Count {
 }
 
 /// For formats where what a line means depends on its number, or whose head says how many records there are: what is
-/// before each piece. Counted once, when first asked for, which takes a pass over the file at about the speed of
-/// memory; a file of one piece has nothing before it.
+/// before each piece. Counted once, when first asked for, which takes a pass over the file at a gigabyte or two a
+/// second; a file of one piece has nothing before it.
 pub(crate) struct Counts {
     before: Mutex<Option<Arc<[Count]>>>,
 }

@@ -33,7 +33,8 @@ pub mod prelude {
     pub use slackwater_dataflow::{
         Accumulator, Broadcast, Config, Context, Dataset, Error, ErrorKind, OnBad, Result, StorageLevel,
     };
-    pub use slackwater_loaders::{ReadExt, SaveLibsvm, SaveText};
+    pub use slackwater_loaders::table::{Aggregate, Expr, FeatureMap, FeatureOptions, Frame, col, lit};
+    pub use slackwater_loaders::{Format, ReadExt, ReadGraphExt, ReadTables, SaveLibsvm, SaveText};
     pub use slackwater_mllib::classification::{
         Activation, Family, LinearSvmModel, LinearSvmParams, LogisticRegressionModel,
         LogisticRegressionParams, NeuralNetworkModel, NeuralNetworkParams, SvmLoss,

@@ -50,7 +50,9 @@ const VALUES_MAX: usize = 1 << 28;
 pub(crate) fn values(rows: usize, columns: usize) -> Result<usize> {
     rows.checked_mul(columns).filter(|n| *n <= VALUES_MAX).ok_or_else(|| {
         Error::input(
-            format!("the model would have {rows} x {columns} numbers, and {VALUES_MAX} are the most that are read"),
+            format!(
+                "the model would have {rows} x {columns} numbers, and {VALUES_MAX} are the most that are read"
+            ),
             "its metadata are probably damaged; copy it again",
         )
     })

@@ -69,7 +69,11 @@ pub fn arrow_file(batch: &RecordBatch, packed: Option<CompressionType>) -> Vec<u
     let mut bytes = vec![];
     let mut writer =
         FileWriter::try_new_with_options(&mut bytes, &batch.schema(), ipc_options(packed)).expect("a writer");
-    writer.write(batch).and_then(|()| writer.write(batch)).and_then(|()| writer.finish()).expect("memory takes it");
+    writer
+        .write(batch)
+        .and_then(|()| writer.write(batch))
+        .and_then(|()| writer.finish())
+        .expect("memory takes it");
     drop(writer);
     bytes
 }
@@ -77,9 +81,13 @@ pub fn arrow_file(batch: &RecordBatch, packed: Option<CompressionType>) -> Vec<u
 /// As an Arrow stream.
 pub fn arrow_stream(batch: &RecordBatch, packed: Option<CompressionType>) -> Vec<u8> {
     let mut bytes = vec![];
-    let mut writer =
-        StreamWriter::try_new_with_options(&mut bytes, &batch.schema(), ipc_options(packed)).expect("a writer");
-    writer.write(batch).and_then(|()| writer.write(batch)).and_then(|()| writer.finish()).expect("memory takes it");
+    let mut writer = StreamWriter::try_new_with_options(&mut bytes, &batch.schema(), ipc_options(packed))
+        .expect("a writer");
+    writer
+        .write(batch)
+        .and_then(|()| writer.write(batch))
+        .and_then(|()| writer.finish())
+        .expect("memory takes it");
     drop(writer);
     bytes
 }
@@ -177,10 +185,19 @@ pub fn targets() -> Vec<Target> {
     let one = batch.project(&[0]).expect("a column that there is");
     let slow = |name, mut corpus: Vec<Vec<u8>>, more: Vec<Vec<u8>>, run, share| {
         corpus.extend(more);
-        Target { name, corpus, words: &[b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"], run, share, repeats: false, memory: MEMORY_BYTES }
+        Target {
+            name,
+            corpus,
+            words: &[b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"],
+            run,
+            share,
+            repeats: false,
+            memory: MEMORY_BYTES,
+        }
     };
     let codec = |name, compression: Compression, run| {
-        let sample: String = (0..200).map(|i| format!("{} {}:0.{}\n", i % 2, i % 60 + 1, i * 7919 % 100_003)).collect();
+        let sample: String =
+            (0..200).map(|i| format!("{} {}:0.{}\n", i % 2, i % 60 + 1, i * 7919 % 100_003)).collect();
         let corpus = [&b""[..], b"x", sample.as_bytes(), &[b'a'; 5000]].map(|b| packed(b, compression));
         let two = [corpus[1].clone(), corpus[2].clone()].concat();
         let corpus = corpus.into_iter().chain([two]).collect();

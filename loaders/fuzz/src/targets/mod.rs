@@ -28,7 +28,11 @@ fn note_bad(bad: &BadRecord, seen: &mut Seen) {
 }
 
 /// Reads all pieces of a table, with the columns that `choice` says.
-fn read_table<S: TableSource + ?Sized>(table: Result<impl std::ops::Deref<Target = S>>, choice: u64, seen: &mut Seen) {
+fn read_table<S: TableSource + ?Sized>(
+    table: Result<impl std::ops::Deref<Target = S>>,
+    choice: u64,
+    seen: &mut Seen,
+) {
     seen.note_error(&table);
     let Ok(table) = table else { return };
     let columns = table.schema().fields().len();
@@ -57,7 +61,11 @@ fn read_table<S: TableSource + ?Sized>(table: Result<impl std::ops::Deref<Target
             match batch {
                 Ok(Some(batch)) => {
                     assert!(batch.num_rows() > 0, "a batch has rows");
-                    assert_eq!(batch.schema().fields(), want.fields(), "a batch has the columns that were asked for");
+                    assert_eq!(
+                        batch.schema().fields(),
+                        want.fields(),
+                        "a batch has the columns that were asked for"
+                    );
                     seen.rows += batch.num_rows() as u64;
                 }
                 Ok(None) => break,

@@ -76,10 +76,32 @@ fn target<M: Persist>(name: &'static str, model: &M) -> Target {
     load::<M>(&path).map(|_| ()).expect("a model is read back");
     assert!(good.len() < crate::mutate::INPUT_BYTES_MAX, "{name}: {} bytes", good.len());
     const WORDS: &[&[u8]] = &[
-        b"0", b"-1", b"1000000", b"4294967296", b"18446744073709551615", b"1e300", b"null", b"true", b"[]", b"{}", b"\"\"",
-        b"\"format_version\": 1", b"../../../../dev/zero", b"/etc/hostname", b"[[[[[[[[", b"PAR1",
+        b"0",
+        b"-1",
+        b"1000000",
+        b"4294967296",
+        b"18446744073709551615",
+        b"1e300",
+        b"null",
+        b"true",
+        b"[]",
+        b"{}",
+        b"\"\"",
+        b"\"format_version\": 1",
+        b"../../../../dev/zero",
+        b"/etc/hostname",
+        b"[[[[[[[[",
+        b"PAR1",
     ];
-    Target { name, corpus: vec![good], words: WORDS, run: read::<M>, share: 5, repeats: false, memory: MEMORY_BYTES }
+    Target {
+        name,
+        corpus: vec![good],
+        words: WORDS,
+        run: read::<M>,
+        share: 5,
+        repeats: false,
+        memory: MEMORY_BYTES,
+    }
 }
 
 fn rows(cx: &Context) -> Dataset<LabeledPoint> {
@@ -90,7 +112,8 @@ fn rows(cx: &Context) -> Dataset<LabeledPoint> {
 pub fn targets() -> Vec<Target> {
     let cx = Context::local(1).expect("a worker");
     let rows = rows(&cx);
-    let documents = (0..12).map(|id| slackwater_dataflow::block::Document::new(id, [(id % 5, 2), (5 + id % 3, 1)]));
+    let documents =
+        (0..12).map(|id| slackwater_dataflow::block::Document::new(id, [(id % 5, 2), (5 + id % 3, 1)]));
     let documents = cx.parallelize(documents.collect::<Vec<_>>(), 1);
     let ratings = (0..30).map(|i| Rating { user: i % 7, item: i % 5, rating: (i % 4) as f32 });
     let ratings = cx.parallelize(ratings.collect::<Vec<_>>(), 1);
@@ -99,12 +122,34 @@ pub fn targets() -> Vec<Target> {
         target("model_logistic", &LogisticRegressionParams::default().fit(&rows).expect(good)),
         target("model_svm", &LinearSvmParams::default().fit(&rows).expect(good)),
         target("model_linear", &LinearRegressionParams::spark(0.1, 1.0).fit(&rows).expect(good)),
-        target("model_network", &NeuralNetworkParams { epochs: 1, ..Default::default() }.fit(&rows).expect(good)),
+        target(
+            "model_network",
+            &NeuralNetworkParams { epochs: 1, ..Default::default() }.fit(&rows).expect(good),
+        ),
         target("model_k_means", &KMeansParams::new(3).fit(&rows).expect(good)),
-        target("model_lda", &LdaParams { topics: 3, epochs: 2, ..Default::default() }.fit(&documents).expect(good)),
-        target("model_factors", &MatrixFactorizationParams { epochs: 1, rank: 3, ..Default::default() }.fit(&ratings).expect(good)),
-        target("model_metric", &DistanceMetricParams { epochs: 1, ..Default::default() }.fit(&rows).expect(good)),
-        target("model_sparse", &SparseCodingParams { epochs: 1, atoms: 3, ..Default::default() }.fit(&rows).expect(good)),
-        target("model_scaler", &StandardScaler::default().fit(&slackwater_mllib::objective::DatasetRows::from(&rows)).expect(good)),
+        target(
+            "model_lda",
+            &LdaParams { topics: 3, epochs: 2, ..Default::default() }.fit(&documents).expect(good),
+        ),
+        target(
+            "model_factors",
+            &MatrixFactorizationParams { epochs: 1, rank: 3, ..Default::default() }
+                .fit(&ratings)
+                .expect(good),
+        ),
+        target(
+            "model_metric",
+            &DistanceMetricParams { epochs: 1, ..Default::default() }.fit(&rows).expect(good),
+        ),
+        target(
+            "model_sparse",
+            &SparseCodingParams { epochs: 1, atoms: 3, ..Default::default() }.fit(&rows).expect(good),
+        ),
+        target(
+            "model_scaler",
+            &StandardScaler::default()
+                .fit(&slackwater_mllib::objective::DatasetRows::from(&rows))
+                .expect(good),
+        ),
     ]
 }

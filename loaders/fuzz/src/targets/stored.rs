@@ -101,7 +101,11 @@ fn written_events() -> Vec<u8> {
 
 /// All of them.
 pub fn targets() -> Vec<Target> {
-    let nested: Vec<Nested> = vec![(1, Some("a".into()), vec![(1, 0.5)]), (2, None, vec![]), (3, Some(String::new()), vec![(9, 1.0); 5])];
+    let nested: Vec<Nested> = vec![
+        (1, Some("a".into()), vec![(1, 0.5)]),
+        (2, None, vec![]),
+        (3, Some(String::new()), vec![(9, 1.0); 5]),
+    ];
     let batch = batch();
     let frames = vec![
         [frame(nested.clone()), frame(nested)].concat(),
@@ -110,13 +114,28 @@ pub fn targets() -> Vec<Target> {
         frame(vec![RecordBlock(batch.clone())]),
         frame(vec![()]),
     ];
-    let make = |name, corpus, words, run, share| Target { name, corpus, words, run, share, repeats: false, memory: MEMORY_BYTES };
+    let make = |name, corpus, words, run, share| Target {
+        name,
+        corpus,
+        words,
+        run,
+        share,
+        repeats: false,
+        memory: MEMORY_BYTES,
+    };
     vec![
         make("checkpoint", frames, &[] as &[&[u8]], checkpoint as fn(&[u8], u64) -> Seen, 30),
         make(
             "snapshot",
             snapshots::parts(),
-            &[b"\"elements\":[", b"18446744073709551615", b"4611686018427387905", b"[[", b"\"states\":[[", b"\"locals\":[["],
+            &[
+                b"\"elements\":[",
+                b"18446744073709551615",
+                b"4611686018427387905",
+                b"[[",
+                b"\"states\":[[",
+                b"\"locals\":[[",
+            ],
             snapshot_part,
             30,
         ),

@@ -73,7 +73,11 @@ fn vowpal_wabbit(input: &[u8], choice: u64) -> Seen {
 fn csv(input: &[u8], choice: u64) -> Seen {
     let bit = |n: u32| choice >> (8 + n) & 1 == 1;
     let options = CsvOptions {
-        delimiter: if bit(0) { Some(*b";\t, ".get((choice >> 20) as usize & 3).unwrap_or(&b',')) } else { None },
+        delimiter: if bit(0) {
+            Some(*b";\t, ".get((choice >> 20) as usize & 3).unwrap_or(&b','))
+        } else {
+            None
+        },
         header: bit(1).then_some(bit(2)),
         quote: if bit(3) && bit(4) { None } else { Some(if bit(3) { b'\'' } else { b'"' }) },
         skip_lines: if bit(5) && bit(6) { 1 } else { 0 },
@@ -94,7 +98,11 @@ fn json_lines(input: &[u8], choice: u64) -> Seen {
     let mut seen = Seen::default();
     let file = file("a.jsonl", input);
     let splits = cut(&file, choice >> 3);
-    read_table(JsonLinesTable::open(&[file], splits, JsonOptions::default()).map(Arc::new), choice, &mut seen);
+    read_table(
+        JsonLinesTable::open(&[file], splits, JsonOptions::default()).map(Arc::new),
+        choice,
+        &mut seen,
+    );
     seen
 }
 
@@ -138,7 +146,12 @@ fn binary(input: &[u8], choice: u64) -> Seen {
     open(Some(Format::Binary), "a", input, choice)
 }
 fn any(input: &[u8], choice: u64) -> Seen {
-    open(None, ["a", "a.csv", "a.gr", "a.svm.gz", "a.parquet", "a.json"][(choice >> 8) as usize % 6], input, choice)
+    open(
+        None,
+        ["a", "a.csv", "a.gr", "a.svm.gz", "a.parquet", "a.json"][(choice >> 8) as usize % 6],
+        input,
+        choice,
+    )
 }
 
 fn edges(input: &[u8], choice: u64) -> Seen {
@@ -211,7 +224,11 @@ fn uai(input: &[u8], choice: u64) -> Seen {
     let mut seen = Seen::default();
     let model = || {
         static MODEL: OnceLock<FactorGraph> = OnceLock::new();
-        MODEL.get_or_init(|| FactorGraph::read(&file("a.uai", UAI.as_bytes()), LIMITS()).expect("a good model")).clone()
+        MODEL
+            .get_or_init(|| {
+                FactorGraph::read(&file("a.uai", UAI.as_bytes()), LIMITS()).expect("a good model")
+            })
+            .clone()
     };
     let file = file("a.uai", input);
     match choice >> 8 & 3 {
@@ -219,7 +236,8 @@ fn uai(input: &[u8], choice: u64) -> Seen {
             let read = FactorGraph::read(&file, LIMITS());
             seen.note_error(&read);
             if let Ok(graph) = read {
-                seen.rows = graph.factors.iter().map(|f| graph.cardinalities_of(f).count()).sum::<usize>() as u64;
+                seen.rows =
+                    graph.factors.iter().map(|f| graph.cardinalities_of(f).count()).sum::<usize>() as u64;
             }
         }
         1 => seen.note_error(&model().with_evidence(&file, LIMITS())),
@@ -241,7 +259,9 @@ fn text(input: &[u8], choice: u64) -> Seen {
         }
         n => as_whole(&file, choice, |splits, seen| {
             splits.iter().all(|split| match TextReader::open(split, LIMITS()) {
-                Ok(mut reader) if n == 3 => drain(|on_bad| reader.next_block(on_bad), seen, |b| b.lines().count()),
+                Ok(mut reader) if n == 3 => {
+                    drain(|on_bad| reader.next_block(on_bad), seen, |b| b.lines().count())
+                }
                 Ok(mut reader) => drain(|on_bad| reader.next_line(on_bad), seen, |_| 1),
                 Err(_) => false,
             })
@@ -255,7 +275,10 @@ fn expression(input: &[u8], _: u64) -> Seen {
     let batch = BATCH.get_or_init(|| {
         let columns: [(&str, ArrayRef); 4] = [
             ("a", Arc::new(Int64Array::from(vec![Some(1), None, Some(i64::MIN), Some(i64::MAX), Some(0)]))),
-            ("b", Arc::new(Float64Array::from(vec![Some(0.5), Some(f64::NAN), None, Some(-1e300), Some(0.0)]))),
+            (
+                "b",
+                Arc::new(Float64Array::from(vec![Some(0.5), Some(f64::NAN), None, Some(-1e300), Some(0.0)])),
+            ),
             ("s", Arc::new(StringArray::from(vec![Some("a%b"), None, Some(""), Some("\u{df}"), Some("12")]))),
             ("t", Arc::new(BooleanArray::from(vec![Some(true), None, Some(false), None, None]))),
         ];
@@ -298,7 +321,8 @@ fn features(input: &[u8], _: u64) -> Seen {
     seen
 }
 
-const UAI: &str = "MARKOV\n3\n2 2 3\n2\n2 0 1\n2 1 2\n\n4\n 4.000 2.400\n 1.000 0.000\n\n6\n 2.25 3.25 3.75\n 0 0 10\n";
+const UAI: &str =
+    "MARKOV\n3\n2 2 3\n2\n2 0 1\n2 1 2\n\n4\n 4.000 2.400\n 1.000 0.000\n\n6\n 2.25 3.25 3.75\n 0 0 10\n";
 const CSV: &str = "id,name,x,when,ok\n1,\"a, \"\"b\"\"\",0.5,2024-02-29,true\n2,,NA,2024-03-01T12:00:00Z,false\n3,\"two\nlines\",-1e3,,\n";
 const ARFF: &str = "% c\n@relation r\n@attribute x numeric\n@attribute 'a b' {p, 'q r', \"s\"}\n@attribute d date \"yyyy-MM-dd HH:mm:ss\"\n@attribute s string\n@data\n1.5,p,\"2020-01-02 03:04:05\",'it''s'\n?, 'q r', ?, x % no\n{0 2, 3 'y z'}\n";
 
@@ -308,30 +332,86 @@ pub fn targets() -> Vec<Target> {
     let labels = b"\0\0\x08\x01\0\0\0\x02\x01\x00".to_vec();
     let mut doubles = b"\0\0\x0e\x01\0\0\0\x02".to_vec();
     doubles.extend([1.5f64, -2.0].iter().flat_map(|x| x.to_be_bytes()));
-    let bytes = |name, corpus: Vec<Vec<u8>>, run| Target { name, corpus, words: &[], run, share: 100, repeats: true, memory: MEMORY_BYTES };
+    let bytes = |name, corpus: Vec<Vec<u8>>, run| Target {
+        name,
+        corpus,
+        words: &[],
+        run,
+        share: 100,
+        repeats: true,
+        memory: MEMORY_BYTES,
+    };
     let any_corpus = vec![
-        b"PAR1....PAR1".to_vec(), b"ARROW1\0\0".to_vec(), b"\xff\xff\xff\xff\x10\0\0\0".to_vec(), idx_bytes.clone(), UAI.into(),
-        b"%%MatrixMarket matrix coordinate real general\n2 2 1\n1 1 1.5\n".to_vec(), b"{\"a\":1}\n".to_vec(), ARFF.into(),
-        b"1::2::3::4\n".to_vec(), b"p sp 3 1\na 1 2 3\n".to_vec(), b"+1 1:2\n".to_vec(), b"1 |a b:2\n".to_vec(), CSV.into(),
-        b"a\tb\n1\t2\n".to_vec(), b"\x1f\x8b\x08\0\0\0\0\0".to_vec(),
+        b"PAR1....PAR1".to_vec(),
+        b"ARROW1\0\0".to_vec(),
+        b"\xff\xff\xff\xff\x10\0\0\0".to_vec(),
+        idx_bytes.clone(),
+        UAI.into(),
+        b"%%MatrixMarket matrix coordinate real general\n2 2 1\n1 1 1.5\n".to_vec(),
+        b"{\"a\":1}\n".to_vec(),
+        ARFF.into(),
+        b"1::2::3::4\n".to_vec(),
+        b"p sp 3 1\na 1 2 3\n".to_vec(),
+        b"+1 1:2\n".to_vec(),
+        b"1 |a b:2\n".to_vec(),
+        CSV.into(),
+        b"a\tb\n1\t2\n".to_vec(),
+        b"\x1f\x8b\x08\0\0\0\0\0".to_vec(),
     ];
     vec![
         target(
             "libsvm",
-            &["+1 1:0.5 3:2 # a comment\n-1 2:1e-3\n", "1 qid:3 1:1 2:.5e+1 700:0x\n\n# c\n0\n", "1,2 5:-7\r\n2 1:nan\n"],
+            &[
+                "+1 1:0.5 3:2 # a comment\n-1 2:1e-3\n",
+                "1 qid:3 1:1 2:.5e+1 700:0x\n\n# c\n0\n",
+                "1,2 5:-7\r\n2 1:nan\n",
+            ],
             &[b"qid:", b"1:", b":1", b" 4294967295:1", b"#", b"+1 ", b"\n-1 1:2 "],
             libsvm,
         ),
         target(
             "csv",
-            &[CSV, "1;2,5;x\n3;4;'y;z'\n#c\n", "a\tb\n1\t2\n", "\u{feff}a,b\r\n\"1\",\"2\"\r\n,\r\n", "\"a\"x,b\n\"\n"],
-            &[b"\"\"", b",\"", b"\",", b"\"\n", b"\n\"", b"2024-02-30", b"true", b"NA", b"12:61:00", b"9999999-01-01", b"T00:00:00.123456789+14:00"],
+            &[
+                CSV,
+                "1;2,5;x\n3;4;'y;z'\n#c\n",
+                "a\tb\n1\t2\n",
+                "\u{feff}a,b\r\n\"1\",\"2\"\r\n,\r\n",
+                "\"a\"x,b\n\"\n",
+            ],
+            &[
+                b"\"\"",
+                b",\"",
+                b"\",",
+                b"\"\n",
+                b"\n\"",
+                b"2024-02-30",
+                b"true",
+                b"NA",
+                b"12:61:00",
+                b"9999999-01-01",
+                b"T00:00:00.123456789+14:00",
+            ],
             csv,
         ),
         target(
             "json_lines",
-            &["{\"a\":1,\"b\":\"x\",\"c\":[1,2.5],\"d\":{\"e\":null}}\n{\"a\":2.5}\n", "{}\n{\"a\":\"\\ud83d\\ude00\"}\n", "{\"a\":[{\"b\":[]}]}\n"],
-            &[b"{\"a\":", b"[[[[", b"{\"a\":{\"a\":", b"null", b"true", b"\\u0000", b"\\ud800", b"\"a\"", b"1e999", b"}\n{"],
+            &[
+                "{\"a\":1,\"b\":\"x\",\"c\":[1,2.5],\"d\":{\"e\":null}}\n{\"a\":2.5}\n",
+                "{}\n{\"a\":\"\\ud83d\\ude00\"}\n",
+                "{\"a\":[{\"b\":[]}]}\n",
+            ],
+            &[
+                b"{\"a\":",
+                b"[[[[",
+                b"{\"a\":{\"a\":",
+                b"null",
+                b"true",
+                b"\\u0000",
+                b"\\ud800",
+                b"\"a\"",
+                b"1e999",
+                b"}\n{",
+            ],
             json_lines,
         ),
         target(
@@ -342,10 +422,28 @@ pub fn targets() -> Vec<Target> {
                 "%%MatrixMarket matrix coordinate pattern symmetric\n3 3 2\n2 1\n3 3\n",
                 "%%MatrixMarket matrix array integer skew-symmetric\n3 3\n1\n2\n3\n",
             ],
-            &[b"array", b"coordinate", b"real", b"complex", b"integer", b"pattern", b"general", b"symmetric", b"skew-symmetric", b"hermitian", b"0 0 0", b"4294967296 4294967296"],
+            &[
+                b"array",
+                b"coordinate",
+                b"real",
+                b"complex",
+                b"integer",
+                b"pattern",
+                b"general",
+                b"symmetric",
+                b"skew-symmetric",
+                b"hermitian",
+                b"0 0 0",
+                b"4294967296 4294967296",
+            ],
             matrix_market,
         ),
-        target("edges", &["# c\n0 1\n1 2\n\n2 0\n", "0 1 0.5\n1,2,-1e3\n", "5\n7\n"], &[b"# ", b"% ", b" 0.5", b"\t"], edges),
+        target(
+            "edges",
+            &["# c\n0 1\n1 2\n\n2 0\n", "0 1 0.5\n1,2,-1e3\n", "5\n7\n"],
+            &[b"# ", b"% ", b" 0.5", b"\t"],
+            edges,
+        ),
         target("adjacency", &["0 1 2\n1 0\n2\n\n", "# c\n5: 6 7\n"], &[b" 1", b":"], adjacency),
         target(
             "metis",
@@ -355,51 +453,136 @@ pub fn targets() -> Vec<Target> {
         ),
         target(
             "dimacs",
-            &["c c\np sp 3 2\na 1 2 5\na 2 3 -1\n", "p edge 3 2\ne 1 2\ne 2 3\n", "p max 2 1\nn 1 s\nn 2 t\na 1 2 3\n"],
+            &[
+                "c c\np sp 3 2\na 1 2 5\na 2 3 -1\n",
+                "p edge 3 2\ne 1 2\ne 2 3\n",
+                "p max 2 1\nn 1 s\nn 2 t\na 1 2 3\n",
+            ],
             &[b"p sp ", b"p edge ", b"\na ", b"\ne ", b"c\n", b"n 1 s"],
             dimacs,
         ),
         target(
             "vowpal_wabbit",
-            &["1 2.0 0.5 'tag|a:2 b c:0.5 |d e\n-1 |  1:2 3\n", "| a b\n1 |n:3 x:1e3 y\n\n", "0 example|5:1 7:2\n"],
+            &[
+                "1 2.0 0.5 'tag|a:2 b c:0.5 |d e\n-1 |  1:2 3\n",
+                "| a b\n1 |n:3 x:1e3 y\n\n",
+                "0 example|5:1 7:2\n",
+            ],
             &[b"|", b" |a:2 ", b":", b"'tag", b" 2.0 "],
             vowpal_wabbit,
         ),
-        bytes("idx", vec![idx_bytes, labels, doubles, [&b"\0\0\x08\x01\0\0\0\x01a"[..], b"\0\0\x08\x01\0\0\0\x01b"].concat()], idx),
+        bytes(
+            "idx",
+            vec![
+                idx_bytes,
+                labels,
+                doubles,
+                [&b"\0\0\x08\x01\0\0\0\x01a"[..], b"\0\0\x08\x01\0\0\0\x01b"].concat(),
+            ],
+            idx,
+        ),
         target(
             "arff",
-            &[ARFF, "@RELATION x\n@ATTRIBUTE c {a,b}\n@DATA\na\nb\n{}\n", "@relation s\n@attribute a real\n@attribute b integer\n@data\n1,2\n3,4,{5}\n"],
-            &[b"@attribute y numeric\n", b"@data\n", b"{", b"}", b"{0 1}", b"date", b"string", b"relational", b"@end", b"'", b"\\'", b"\"yyyy\"", b"?"],
+            &[
+                ARFF,
+                "@RELATION x\n@ATTRIBUTE c {a,b}\n@DATA\na\nb\n{}\n",
+                "@relation s\n@attribute a real\n@attribute b integer\n@data\n1,2\n3,4,{5}\n",
+            ],
+            &[
+                b"@attribute y numeric\n",
+                b"@data\n",
+                b"{",
+                b"}",
+                b"{0 1}",
+                b"date",
+                b"string",
+                b"relational",
+                b"@end",
+                b"'",
+                b"\\'",
+                b"\"yyyy\"",
+                b"?",
+            ],
             arff,
         ),
         target(
             "words",
-            &["1 2 3\n2 1 1\n", "2\n3\n2\n1 1 2\n2 3 1\n", "2 0:1 3:2\n0\n1 5:1\n", "lab 1:2 3:4\n", "one\ntwo\n"],
+            &[
+                "1 2 3\n2 1 1\n",
+                "2\n3\n2\n1 1 2\n2 3 1\n",
+                "2 0:1 3:2\n0\n1 5:1\n",
+                "lab 1:2 3:4\n",
+                "one\ntwo\n",
+            ],
             &[b"2 0:1 1:1\n", b":", b"0\n0\n0\n"],
             words,
         ),
         target(
             "ratings",
-            &["1::2::3.5::978300760\n2::1::4::0\n", "1,2,3.5\n1,3,1\n", "userId,movieId,rating,timestamp\n1,2,3.0,7\n", "1\t2\n3 4\n"],
+            &[
+                "1::2::3.5::978300760\n2::1::4::0\n",
+                "1,2,3.5\n1,3,1\n",
+                "userId,movieId,rating,timestamp\n1,2,3.0,7\n",
+                "1\t2\n3 4\n",
+            ],
             &[b"::", b"userId,movieId,rating,timestamp\n", b",", b"\t"],
             ratings,
         ),
         target(
             "uai",
-            &[UAI, "BAYES\n2\n2 2\n2\n1 0\n2 0 1\n2\n0.4 0.6\n4\n.1 .9 .2 .8\n", "1 0 1\n", "PR\n-1.5\n", "2\n0 1\n2 2\n"],
+            &[
+                UAI,
+                "BAYES\n2\n2 2\n2\n1 0\n2 0 1\n2\n0.4 0.6\n4\n.1 .9 .2 .8\n",
+                "1 0 1\n",
+                "PR\n-1.5\n",
+                "2\n0 1\n2 2\n",
+            ],
             &[b"MARKOV", b"BAYES", b"\n\n", b"4294967295 ", b"1000000 ", b"PR"],
             uai,
         ),
-        target("text", &["one line\nand another\r\nlast", "\u{feff}\u{df}\n\n\n"], &[b"\xc3\x9f", b"\r\n"], text),
+        target(
+            "text",
+            &["one line\nand another\r\nlast", "\u{feff}\u{df}\n\n\n"],
+            &[b"\xc3\x9f", b"\r\n"],
+            text,
+        ),
         bytes("binary", vec![(0..120).collect()], binary),
         bytes("any", any_corpus, any),
         target(
             "expression",
             &[
-                "a > 1 and not (b < -0.5 or s like 'a%') and t", "a + 2 * -b / 3 % 2 >= abs(b)", "s in ('x', 'it''s') and b is not null",
-                "lower(s) = 'a' and a in (1, 2, -3)", "`a` <> 1e300 or t is null", "cast(a as float) between 1 and 2",
+                "a > 1 and not (b < -0.5 or s like 'a%') and t",
+                "a + 2 * -b / 3 % 2 >= abs(b)",
+                "s in ('x', 'it''s') and b is not null",
+                "lower(s) = 'a' and a in (1, 2, -3)",
+                "`a` <> 1e300 or t is null",
+                "cast(a as float) between 1 and 2",
             ],
-            &[b"(", b")", b"((((((((", b"not ", b"- ", b" and ", b" or ", b" is null", b" like '%_'", b" in (1)", b"a", b"b", b"s", b"t", b"abs(", b"'", b"`", b" + ", b" = ", b"null", b"true", b"--", b"-"],
+            &[
+                b"(",
+                b")",
+                b"((((((((",
+                b"not ",
+                b"- ",
+                b" and ",
+                b" or ",
+                b" is null",
+                b" like '%_'",
+                b" in (1)",
+                b"a",
+                b"b",
+                b"s",
+                b"t",
+                b"abs(",
+                b"'",
+                b"`",
+                b" + ",
+                b" = ",
+                b"null",
+                b"true",
+                b"--",
+                b"-",
+            ],
             expression,
         ),
         target(
@@ -408,7 +591,17 @@ pub fn targets() -> Vec<Target> {
                 "{\"label\":{\"name\":\"y\",\"classes\":[\"a\",\"b\"]},\"columns\":[{\"name\":\"x\",\"first\":0,\"kind\":{\"number\":{\"mean\":0.5}}},{\"name\":\"c\",\"first\":1,\"kind\":{\"one_hot\":[\"p\",\"q\"]}}],\"size\":3,\"missing\":\"Error\"}",
                 "{\"label\":null,\"columns\":[{\"name\":\"v\",\"first\":0,\"kind\":{\"vector\":null}},{\"name\":\"h\",\"first\":4294967295,\"kind\":\"hashed\"},{\"name\":\"n\",\"first\":2,\"kind\":{\"numbers\":4294967295}}],\"size\":null,\"missing\":\"Zero\",\"hashed\":[3,4294967295]}",
             ],
-            &[b"\"ordinal\"", b"\"one_hot\"", b"\"numbers\"", b"\"vector\"", b"\"hashed\"", b"null", b"4294967295", b"[", b"{"],
+            &[
+                b"\"ordinal\"",
+                b"\"one_hot\"",
+                b"\"numbers\"",
+                b"\"vector\"",
+                b"\"hashed\"",
+                b"null",
+                b"4294967295",
+                b"[",
+                b"{",
+            ],
             features,
         ),
     ]

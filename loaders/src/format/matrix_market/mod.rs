@@ -175,8 +175,7 @@ impl RecordReader for EntryReader {
         }
         let EntryReader { lines, header, entries, cell, .. } = self;
         let is_quick = header.layout == Layout::Coordinate
-            && header.values == Values::Real
-            && header.range.is_none()
+            && header.values != Values::Complex
             && header.symmetry != Symmetry::SkewSymmetric;
         let mut quick_entries = 0;
         let quick = |bytes: &[u8]| match is_quick {
@@ -250,8 +249,21 @@ fn quick_entry(bytes: &[u8], header: &Header) -> Option<(Entry, usize)> {
     let row = line.whole()?;
     line.one_of(b" \t")?;
     let column = line.whole()?;
-    line.one_of(b" \t")?;
-    let value = line.decimal()?;
+    let value = match (header.values, header.range) {
+        (Values::Pattern, _) => 1.0,
+        (_, None) => {
+            line.one_of(b" \t")?;
+            line.decimal()?
+        }
+        (_, Some((least, largest))) => {
+            line.one_of(b" \t")?;
+            let whole = line.whole()?;
+            if i128::from(whole) < least || i128::from(whole) > largest {
+                return None;
+            }
+            whole as f64
+        }
+    };
     let length = line.end()?;
     if row == 0 || row > header.rows || column == 0 || column > header.columns {
         return None;

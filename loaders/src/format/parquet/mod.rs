@@ -6,6 +6,7 @@
 //! how many are wanted, not on who reads them. Rows come in the order of the file. Codecs: none, Snappy, gzip, Brotli, LZ4 (both
 //! kinds), Zstandard. Columns that are not asked for are not read; row groups and pages that cannot fulfil the
 //! condition of a scan, by their statistics, are not read either, nor are the other columns of rows that do not fulfil it.
+//! Encrypted files (AES-GCM) are read with [keys](ParquetKeys) that the program has. Checksums of pages are verified.
 //!
 //! # Cost
 //!
@@ -21,9 +22,14 @@
 
 mod bounds;
 mod chunks;
+mod footer;
+mod keys;
+
+pub use keys::ParquetKeys;
+use keys::unreadable;
 
 use crate::OnBadRecord;
-use crate::guard::{damaged, guarded};
+use crate::guard::guarded;
 use crate::lines::ReadLimits;
 use crate::source::InputFile;
 use crate::split::{SPLIT_BYTES_MAX, SPLIT_BYTES_MIN};
@@ -37,6 +43,7 @@ use parquet::arrow::arrow_reader::{
     ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
     ParquetRecordBatchReaderBuilder, RowFilter, RowSelection,
 };
+use parquet::encryption::decrypt::FileDecryptionProperties;
 use parquet::file::metadata::PageIndexPolicy;
 use slackwater_dataflow::{Error, Result};
 use std::ops::Range;
@@ -54,6 +61,7 @@ struct Table {
     files: Vec<File>,
     schema: SchemaRef,
     pieces: Vec<Piece>,
+    decryption: Option<Arc<FileDecryptionProperties>>,
 }
 
 struct File {
@@ -75,14 +83,30 @@ impl ParquetTable {
     /// # Errors
     /// I/O; input, if a file is not Parquet or if they do not have the same columns.
     pub fn open(files: &[InputFile], min_pieces: usize) -> Result<Self> {
+        ParquetTable::open_with(files, None, min_pieces)
+    }
+
+    /// The same for encrypted files.
+    ///
+    /// # Errors
+    /// As [`ParquetTable::open`]; input, if a key is missing or wrong.
+    pub fn open_encrypted(files: &[InputFile], keys: &ParquetKeys, min_pieces: usize) -> Result<Self> {
+        ParquetTable::open_with(files, Some(keys.properties()?), min_pieces)
+    }
+
+    fn open_with(
+        files: &[InputFile],
+        decryption: Option<Arc<FileDecryptionProperties>>,
+        min_pieces: usize,
+    ) -> Result<Self> {
         let mut opened: Vec<File> = vec![];
         let mut schema: Option<SchemaRef> = None;
         for file in files {
             let file = file.unpacked(PACKED_BYTES_MAX, ReadLimits::default().expansion)?;
             let metadata = guarded(file.name(), || {
-                let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Skip);
-                ArrowReaderMetadata::load(&Chunks(file.clone()), options).map_err(|e| {
-                    damaged(file.name(), &format!("this is not a Parquet file that can be read: {e}"))
+                let options = options(PageIndexPolicy::Skip, decryption.as_ref());
+                footer::load(&Chunks(file.clone()), options).map_err(|e| {
+                    unreadable(file.name(), &format!("this is not a Parquet file that can be read: {e}"))
                 })
             })?;
             let own = bare(metadata.schema());
@@ -94,7 +118,7 @@ impl ParquetTable {
         }
         let schema = schema.ok_or_else(|| Error::input("no input files", "name at least one file"))?;
         let pieces = pieces(&opened, min_pieces);
-        Ok(ParquetTable(Arc::new(Table { files: opened, schema, pieces })))
+        Ok(ParquetTable(Arc::new(Table { files: opened, schema, pieces, decryption })))
     }
 
     /// How many rows the files say they have.
@@ -108,7 +132,7 @@ impl Table {
     fn reader(&self, piece: &Piece, scan: &Scan) -> Result<ParquetRecordBatchReader> {
         let file = &self.files[piece.file];
         let name = file.chunks.0.name();
-        let failed = |e: &dyn std::fmt::Display| damaged(name, &e.to_string());
+        let failed = |e: &dyn std::fmt::Display| unreadable(name, &e.to_string());
         let mut metadata = file.metadata.clone();
         let mut groups: Vec<usize> = piece.groups.clone().collect();
         if let Some(condition) = &scan.condition {
@@ -116,8 +140,8 @@ impl Table {
             let may = condition.may_hold(&known);
             groups = groups.iter().zip(may).filter(|(_, may)| *may).map(|(g, _)| *g).collect();
             if !groups.is_empty() {
-                let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
-                metadata = ArrowReaderMetadata::load(&file.chunks, options).map_err(|e| failed(&e))?;
+                let options = options(PageIndexPolicy::Optional, self.decryption.as_ref());
+                metadata = footer::load(&file.chunks, options).map_err(|e| failed(&e))?;
             }
         }
         let selection = self.selection(piece, &groups, &metadata, scan);
@@ -185,17 +209,33 @@ impl Table {
                 let scan = Scan { columns: Some(vec![*column]), condition: None };
                 let result = guarded("", || {
                     let mut reader = self.reader(&one, &scan)?;
-                    reader.try_for_each(|b| b.map(drop)).map_err(|e| damaged("", &e.to_string()))
+                    reader.try_for_each(|b| b.map(drop)).map_err(|e| unreadable("", &e.to_string()))
                 });
                 if result.is_err() {
-                    return Some(format!(
-                        "row group {group}, column `{}`",
-                        self.schema.field(*column).name()
-                    ));
+                    let name = self.schema.field(*column).name();
+                    let kind = if self.is_encrypted(piece.file, group, *column) { "encrypted " } else { "" };
+                    return Some(format!("row group {group}, {kind}column `{name}`"));
                 }
             }
         }
         None
+    }
+
+    fn is_encrypted(&self, file: usize, group: usize, column: usize) -> bool {
+        let metadata = self.files[file].metadata.metadata();
+        let schema = metadata.file_metadata().schema_descr();
+        let chunks = metadata.row_group(group).columns().iter().enumerate();
+        chunks.into_iter().any(|(leaf, chunk)| {
+            schema.get_column_root_idx(leaf) == column && chunk.crypto_metadata().is_some()
+        })
+    }
+}
+
+fn options(index: PageIndexPolicy, keys: Option<&Arc<FileDecryptionProperties>>) -> ArrowReaderOptions {
+    let options = ArrowReaderOptions::new().with_page_index_policy(index);
+    match keys {
+        Some(keys) => options.with_file_decryption_properties(keys.clone()),
+        None => options,
     }
 }
 
@@ -284,7 +324,7 @@ impl Table {
                 let text = e.to_string();
                 let message = text.lines().next().unwrap_or_default();
                 let message = message.strip_prefix(&format!("{name}: ")).unwrap_or(message);
-                damaged(name, &format!("{place}: {message}"))
+                unreadable(name, &format!("{place}: {message}"))
             }
             None => e,
         }
@@ -315,9 +355,9 @@ impl BatchReader for Reader {
                     ArrowError::ExternalError(e) => match e.downcast::<Error>() {
                         // The condition failed, not the file.
                         Ok(e) => *e,
-                        Err(e) => damaged(&self.name, &e.to_string()),
+                        Err(e) => unreadable(&self.name, &e.to_string()),
                     },
-                    e => damaged(&self.name, &e.to_string()),
+                    e => unreadable(&self.name, &e.to_string()),
                 })
             });
             match read {

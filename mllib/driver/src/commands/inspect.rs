@@ -23,7 +23,9 @@ const LABELS_MAX: usize = 4096;
 pub fn run(globals: &Globals, args: &InspectArgs) -> Result<u8> {
     match &args.what[..] {
         [path] if is_model(path) || args.export.is_some() => inspect_model(globals, args, path),
-        [path] if path.is_dir() && !has_parts(path) => metadata(path).map(|_| 0),
+        [path] if path.is_dir() && !has_parts(path) && files(&args.what).is_err() => {
+            metadata(path).map(|_| 0)
+        }
         _ if args.export.is_some() => Err(Error::usage("--export is for one model")),
         _ => {
             let files = files(&args.what)?;

@@ -328,6 +328,41 @@ fn ratings_and_documents_come_from_tables_too() {
     assert!(said.contains("label"), "{said}");
 }
 
+#[test]
+fn folders_may_be_divided_by_columns() {
+    let place = Place::new();
+    for (year, city, rows) in [
+        ("2023", "Rome", "a,1\n"),
+        ("2023", "Halle%20%28Saale%29", "b,2\nc,3\n"),
+        ("2024", "__HIVE_DEFAULT_PARTITION__", "d,4\n"),
+    ] {
+        let folder = format!("trips/year={year}/city={city}");
+        std::fs::create_dir_all(place.path(&folder)).unwrap();
+        place.write(&format!("{folder}/x.csv"), format!("name,km\n{rows}"));
+    }
+    place.ok(&["convert", "trips", "all.csv"]);
+    assert_eq!(
+        place.read("all.csv"),
+        "name,km,year,city\nb,2,2023,Halle (Saale)\nc,3,2023,Halle (Saale)\na,1,2023,Rome\nd,4,2024,\n"
+    );
+    place.ok(&[
+        "convert",
+        "trips",
+        "some.jsonl",
+        "--where",
+        "year = 2023 and km > 1 and city != 'Rome'",
+        "--select",
+        "city,km",
+    ]);
+    assert_eq!(
+        place.read("some.jsonl"),
+        "{\"city\":\"Halle (Saale)\",\"km\":2}\n{\"city\":\"Halle (Saale)\",\"km\":3}\n"
+    );
+    place.write("trips/year=2024/city=__HIVE_DEFAULT_PARTITION__/y.csv", "name\nx\n");
+    let said = place.fails(3, &["inspect", "trips"]);
+    assert!(said.contains("y.csv"), "{said}");
+}
+
 /// Waits until something in `folder` has a name that is wanted.
 fn wait_for(folder: &Path, wanted: impl Fn(&str) -> bool) {
     let start = Instant::now();
