@@ -1,7 +1,7 @@
 //! A batch of records as a record of a dataset.
 
+use crate::format::arrow_ipc::first_batch;
 use arrow_array::RecordBatch;
-use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::StreamWriter;
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::ser::Error as _;
@@ -55,9 +55,7 @@ impl<'de> Deserialize<'de> for RecordBlock {
                 f.write_str("an Arrow IPC stream of one batch")
             }
             fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<RecordBlock, E> {
-                let mut batches = StreamReader::try_new(bytes, None).map_err(E::custom)?;
-                let batch = batches.next().ok_or_else(|| E::custom("there is no batch"))?;
-                Ok(RecordBlock(batch.map_err(E::custom)?))
+                first_batch(bytes).map(RecordBlock).map_err(E::custom)
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<RecordBlock, A::Error> {
                 let mut bytes = vec![];

@@ -128,12 +128,17 @@ fn as_whole(file: &InputFile, choice: u64, mut read: impl FnMut(&[Split], &mut S
     seen
 }
 
-/// How an Arrow stream begins: its schema.
-pub fn arrow_stream_head() -> Vec<u8> {
-    let batch = binary::batch();
+/// How an Arrow stream begins, its schema, and a batch of it, which may come any number of times.
+pub fn arrow_stream_parts() -> (Vec<u8>, Vec<u8>) {
+    use arrow_array::{ArrayRef, Int64Array, RecordBatch};
+    let zeros: ArrayRef = std::sync::Arc::new(Int64Array::from(vec![0; 8 << 10]));
+    let batch = RecordBatch::try_from_iter([("a", zeros)]).expect("a column");
+    let mut head = vec![];
+    drop(arrow_ipc::writer::StreamWriter::try_new(&mut head, &batch.schema()).expect("a writer"));
     let mut bytes = vec![];
-    // Without an end: what follows is read as messages.
-    let writer = arrow_ipc::writer::StreamWriter::try_new(&mut bytes, &batch.schema()).expect("a writer");
+    let mut writer = arrow_ipc::writer::StreamWriter::try_new(&mut bytes, &batch.schema()).expect("a writer");
+    writer.write(&batch).expect("memory takes it");
     drop(writer);
-    bytes
+    let batch = bytes.split_off(head.len());
+    (head, batch)
 }

@@ -22,6 +22,7 @@ mod message;
 mod stream;
 
 pub use stream::ArrowStreamTable;
+pub(crate) use stream::first_batch;
 
 use crate::OnBadRecord;
 use crate::guard::{damaged, guarded};

@@ -22,6 +22,41 @@ const PIECE_BYTES: usize = 1 << 20;
 /// Marks a length that follows; before version 0.15 of Arrow there was none.
 const MARK: [u8; 4] = [0xff; 4];
 
+/// The first batch of a stream in memory. Costs a copy of its body.
+///
+/// # Errors
+/// Input, if the bytes are damaged.
+pub(crate) fn first_batch(bytes: &[u8]) -> Result<RecordBatch> {
+    const NAME: &str = "a block of records";
+    let mut rest = bytes;
+    let mut next = || -> Result<(&[u8], Bytes)> {
+        let cut = || damaged(NAME, "it ends in the middle of a message");
+        let mut word = || rest.split_off(..4).and_then(|w| w.try_into().ok()).ok_or_else(cut);
+        let mut length: [u8; 4] = word()?;
+        if length == MARK {
+            length = word()?;
+        }
+        let length = usize::try_from(i32::from_le_bytes(length)).map_err(|_| cut())?;
+        let header = rest.split_off(..length).ok_or_else(cut)?;
+        let message = root_as_message(header).map_err(|e| damaged(NAME, &format!("a message: {e}")))?;
+        let length = usize::try_from(message.bodyLength()).map_err(|_| cut())?;
+        let body = rest.split_off(..length).ok_or_else(cut)?;
+        Ok((header, Bytes::copy_from_slice(body)))
+    };
+    guarded(NAME, || {
+        let (header, _) = next()?;
+        let message = root_as_message(header).map_err(|e| damaged(NAME, &e.to_string()))?;
+        let found = message.header_as_schema().ok_or_else(|| damaged(NAME, "there is no schema"))?;
+        let mut decoder = Decoder::new(schema(found).map_err(|e| damaged(NAME, &e))?, None);
+        loop {
+            let (header, body) = next()?;
+            if let Decoded::Batch(batch) = decoder.decode(header, body).map_err(|e| damaged(NAME, &e))? {
+                return Ok(batch);
+            }
+        }
+    })
+}
+
 /// A table in Arrow IPC streams, packed or not: a piece each.
 pub struct ArrowStreamTable {
     files: Vec<InputFile>,
