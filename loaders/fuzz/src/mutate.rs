@@ -166,10 +166,8 @@ fn change(input: &mut Vec<u8>, other: &[u8], words: &[&[u8]], random: &mut Rando
             }
         }
         4 | 5 => {
-            let word: &[u8] = match random.one_in(3) || words.is_empty() {
-                true => *random.pick(WORDS),
-                false => *random.pick(words),
-            };
+            let pool = if random.one_in(3) || words.is_empty() { WORDS } else { words };
+            let word = *random.pick(pool);
             let to = match random.one_in(2) {
                 true => at,
                 false => (at + word.len()).min(length),
@@ -181,10 +179,8 @@ fn change(input: &mut Vec<u8>, other: &[u8], words: &[&[u8]], random: &mut Rando
             let is_word = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'+' | b'_');
             let from = input[..at].iter().rposition(|b| !is_word(b)).map_or(0, |p| p + 1);
             let to = at + input[at..].iter().position(|b| !is_word(b)).unwrap_or(length - at);
-            let word: &[u8] = match random.one_in(2) || words.is_empty() {
-                true => *random.pick(WORDS),
-                false => *random.pick(words),
-            };
+            let pool = if random.one_in(2) || words.is_empty() { WORDS } else { words };
+            let word = *random.pick(pool);
             input.splice(from.min(to)..to, word.iter().copied());
         }
         7 => {

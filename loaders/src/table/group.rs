@@ -209,10 +209,9 @@ pub(super) fn grouped(frame: &Frame, keys: &[&str], aggregates: &[(&str, Aggrega
     let groups = partial.flat_map(|groups| groups).reduce_by_key(|a: &mut Vec<State>, b: Vec<State>| {
         a.iter_mut().zip(b).for_each(|(a, b)| a.merge(b));
     });
-    let blocks =
-        groups.map_partitions(move |groups| std::iter::once(for_groups.batch(groups))).try_map(|batch| {
-            batch.map(RecordBlock).map_err(|message| slackwater_dataflow::BadRecord::new(message))
-        });
+    let blocks = groups
+        .map_partitions(move |groups| std::iter::once(for_groups.batch(groups)))
+        .try_map(|batch| batch.map(RecordBlock).map_err(slackwater_dataflow::BadRecord::new));
     let blocks = blocks.filter(|block| block.num_rows() > 0);
     Ok(Frame::from_dataset(blocks, plan.schema.clone()))
 }

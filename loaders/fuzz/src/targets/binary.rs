@@ -99,7 +99,6 @@ pub fn packed(bytes: &[u8], compression: Compression) -> Vec<u8> {
     encoder.finish().expect("memory takes it")
 }
 
-
 fn open(format: Format, name: &str, input: &[u8], choice: u64) -> Seen {
     let mut seen = Seen::default();
     let options = TableOptions { format: Some(format), ..TableOptions::default() };

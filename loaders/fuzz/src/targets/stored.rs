@@ -63,7 +63,7 @@ fn events(input: &[u8], _: u64) -> Seen {
     match History::read("events.jsonl", input) {
         Ok((history, cut)) => {
             seen.rows = history.jobs.len() as u64;
-            seen.bad = u64::from(cut) + history.unknown as u64;
+            seen.bad = u64::from(cut) + history.unknown;
         }
         Err(e) => seen.note(&e.to_string()),
     }

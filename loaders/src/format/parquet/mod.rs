@@ -41,7 +41,7 @@ use chunks::Chunks;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
-    ParquetRecordBatchReaderBuilder, RowFilter, RowSelection,
+    ParquetRecordBatchReaderBuilder, RowFilter, RowSelection, RowSelector,
 };
 use parquet::encryption::decrypt::FileDecryptionProperties;
 use parquet::file::metadata::PageIndexPolicy;
@@ -187,7 +187,7 @@ impl Table {
         if pages.iter().all(Option::is_none) {
             return range;
         }
-        let all = |g: usize| RowSelection::from_consecutive_ranges([0..rows(g)].into_iter(), rows(g));
+        let all = |g: usize| RowSelection::from(vec![RowSelector::select(rows(g))]);
         let selectors = groups.iter().zip(pages).flat_map(|(g, s)| {
             let selection = s.unwrap_or_else(|| all(*g));
             Vec::from(selection)
@@ -253,11 +253,11 @@ fn pieces(files: &[File], min_pieces: usize) -> Vec<Piece> {
     let total = all.fold(0u64, |sum, (f, g)| sum.saturating_add(bytes(f, g)));
     let target = (total / min_pieces.max(1) as u64).clamp(SPLIT_BYTES_MIN, SPLIT_BYTES_MAX);
     let mut pieces: Vec<Piece> = vec![];
-    for f in 0..files.len() {
+    for (f, file) in files.iter().enumerate() {
         let mut room = 0;
         for g in 0..groups(f) {
             let size = bytes(f, g);
-            let rows = usize::try_from(files[f].metadata.metadata().row_group(g).num_rows()).unwrap_or(0);
+            let rows = usize::try_from(file.metadata.metadata().row_group(g).num_rows()).unwrap_or(0);
             // A range of fewer rows than some batches is not worth opening the row group again.
             let parts = (size.div_ceil(target) as usize).min(rows / (4 * crate::table::BATCH_ROWS)).max(1);
             match pieces.last_mut() {

@@ -24,7 +24,7 @@ enum Values {
     Chosen(Vec<Option<u32>>, bool),
     Hashed(Vec<Option<u32>>),
     Numbers(Float64Array, usize),
-    Vector(vector::Rows),
+    Vector(Box<vector::Rows>),
 }
 
 impl FeatureMap {
@@ -227,7 +227,7 @@ impl FeatureMap {
                 }
                 Values::Numbers(inner, *n as usize)
             }
-            Kind::Vector(_) => Values::Vector(vector::Rows::of(array.as_struct())?),
+            Kind::Vector(_) => Values::Vector(Box::new(vector::Rows::of(array.as_struct())?)),
         })
     }
 
