@@ -74,6 +74,11 @@ fn bombs_are_refused(compression: Compression, unpacked_min: u64, ending: &str) 
         let (bytes, unpacked) = bomb(compression, content, begin);
         let what =
             format!("{} bytes of {} that are {unpacked} as {format:?}", bytes.len(), compression.name());
+        // gzip packs text of some structure 200 times: no bomb, but an ordinary file.
+        if unpacked < 500 * bytes.len() as u64 {
+            assert!(compression == Compression::Gzip && !matches!(content[0], 0 | b'0'), "{what}");
+            continue;
+        }
         // What has structure packs a little less well than zeros.
         assert!(unpacked >= unpacked_min / 4, "{what}");
         let file = InputFile::from_bytes(format!("bomb.{}.{ending}", format.extension(None)), bytes);
