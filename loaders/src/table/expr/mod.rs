@@ -309,6 +309,8 @@ impl fmt::Display for Expr {
             Expr::Column(name) => write!(f, "\"{}\"", name.replace('"', "\"\"")),
             Expr::Literal(value) => write!(f, "{value}"),
             Expr::Unary(Unary::Not, a) => write!(f, "not {}", Inner(a)),
+            // With brackets, since a sign right before a number is part of it.
+            Expr::Unary(Unary::Neg, a) if matches!(**a, Expr::Literal(_)) => write!(f, "-({a})"),
             Expr::Unary(Unary::Neg, a) => write!(f, "-{}", Inner(a)),
             Expr::Unary(Unary::IsNull, a) => write!(f, "{} is null", Inner(a)),
             Expr::Unary(Unary::IsNotNull, a) => write!(f, "{} is not null", Inner(a)),
