@@ -410,6 +410,17 @@ fn damaged_models_are_refused() {
     refused("99");
     std::fs::write(&metadata, &text[..text.len() / 2]).unwrap();
     refused("damaged");
+    // What is read is inside of the model.
+    for path in ["/dev/zero", "../m.model/data/part-00000.parquet"] {
+        std::fs::write(&metadata, text.replace("data/part-00000.parquet", path)).unwrap();
+        refused("is not inside of it");
+    }
+    // Zeros are not stored, so a claim of columns costs no bytes; it must not cost all memory.
+    for columns in ["4611686018427387904", "1000000000000"] {
+        std::fs::write(&metadata, text.replacen("\"columns\": 5", &format!("\"columns\": {columns}"), 1))
+            .unwrap();
+        refused("are the most that are read");
+    }
     // Only models are replaced.
     let other = directory.path().join("precious");
     std::fs::create_dir(&other).unwrap();

@@ -86,6 +86,14 @@ mod tests {
             let bytes = postcard::to_stdvec(&block).unwrap();
             let back: RecordBlock = postcard::from_bytes(&bytes).unwrap();
             assert_eq!(format!("{back:?}"), format!("{block:?}"));
+            // No byte that is wrong makes it panic, or take what is not there.
+            for at in 0..bytes.len() {
+                for wrong in [0, 0x7f, 0xff, bytes[at] ^ 1, bytes[at] ^ 0x80] {
+                    let mut damaged = bytes.clone();
+                    damaged[at] = wrong;
+                    let _: Result<RecordBlock, _> = postcard::from_bytes(&damaged);
+                }
+            }
             for cut in [1, bytes.len() / 2, bytes.len() - 9] {
                 assert!(postcard::from_bytes::<RecordBlock>(&bytes[..cut]).is_err());
             }

@@ -209,3 +209,29 @@ pub fn fuzzed_parts() -> Vec<Vec<u8>> {
     whole.extend(crc32fast::hash(&whole).to_le_bytes());
     vec![whole]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Header and content that are whole, but for what the header says of elements.
+    #[test]
+    fn sizes_that_cannot_be_are_damage() {
+        let whole = fuzzed_parts().remove(0);
+        assert_eq!(fuzzed_part::<f64>(&whole), Ok(3 + 6 + 2));
+        let header = usize::from_le_bytes(*whole[8..].first_chunk().expect("a length"));
+        let json = std::str::from_utf8(&whole[16..16 + header]).expect("JSON");
+        for n in
+            ["4611686018427387904", "4611686018427387905", "18446744073709551615", "2305843009213693952", "9"]
+        {
+            for (from, to) in [("[3,0,2]", format!("[{n},0,2]")), ("[3,3]", format!("[3,{n}]"))] {
+                let json = json.replacen(from, &to, 1);
+                let length = (json.len() as u64).to_le_bytes();
+                let end = whole.len() - 4;
+                let mut bytes = [&MAGIC[..], &length[..], json.as_bytes(), &whole[16 + header..end]].concat();
+                bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
+                assert_eq!(fuzzed_part::<f64>(&bytes), Err("is cut short".to_string()), "{json}");
+            }
+        }
+    }
+}
