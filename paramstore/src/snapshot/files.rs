@@ -228,7 +228,7 @@ mod tests {
                 let json = json.replacen(from, &to, 1);
                 let length = (json.len() as u64).to_le_bytes();
                 let end = whole.len() - 4;
-                let mut bytes = [MAGIC, &length[..], json.as_bytes(), &whole[16 + header..end]].concat();
+                let mut bytes = [&MAGIC[..], &length[..], json.as_bytes(), &whole[16 + header..end]].concat();
                 bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
                 assert_eq!(fuzzed_part::<f64>(&bytes), Err("is cut short".to_string()), "{json}");
             }

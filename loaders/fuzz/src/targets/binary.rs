@@ -214,6 +214,8 @@ pub fn targets() -> Vec<Target> {
                 parquet_file(&some, Packed::LZ4_RAW, PARQUET_1_0),
                 parquet_file(&some, Packed::GZIP(Default::default()), PARQUET_2_0),
                 parquet_file(&some, Packed::BROTLI(Default::default()), PARQUET_1_0),
+                // Found: a footer that says that there are more rows than could ever be counted.
+                include_bytes!("../../found/rows_without_end.parquet").to_vec(),
             ],
             testing(&["parquet"], &["parquet-testing", "arrow-testing"]),
             parquet,

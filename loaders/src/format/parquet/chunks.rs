@@ -80,7 +80,10 @@ fn page_sizes(bytes: &[u8]) -> Option<(u64, u64)> {
     const NUMBER_BYTES: usize = 5;
     let mut rest = bytes;
     let mut number = || -> Option<u64> {
-        let (NUMBER, digits) = rest.split_first()? else { return None };
+        let (first, digits) = rest.split_first()?;
+        if *first != NUMBER {
+            return None;
+        }
         let length = digits.iter().take(NUMBER_BYTES).position(|b| b & 0x80 == 0)? + 1;
         let (digits, after) = digits.split_at(length);
         rest = after;

@@ -51,6 +51,8 @@ use std::sync::Arc;
 
 /// Most bytes that a packed file may have when it is unpacked into memory.
 const PACKED_BYTES_MAX: u64 = 1 << 30;
+/// Most rows a byte of a file. A page of equal values has some 2^20 of them in 30 bytes.
+const ROWS_PER_BYTE_MAX: u64 = 1 << 20;
 /// Bytes of the columns of a condition that are kept for the batch, so that they need not be decoded twice.
 const CONDITION_CACHE_BYTES: usize = 8 << 20;
 
@@ -109,6 +111,14 @@ impl ParquetTable {
                     unreadable(file.name(), &format!("this is not a Parquet file that can be read: {e}"))
                 })
             })?;
+            // Who reads no column is given as many rows as the footer says, which must come to an end.
+            let groups = metadata.metadata().row_groups().iter();
+            let rows =
+                groups.fold(0u64, |sum, g| sum.saturating_add(u64::try_from(g.num_rows()).unwrap_or(0)));
+            if rows > file.bytes().saturating_mul(ROWS_PER_BYTE_MAX) {
+                let message = format!("it says that it has {rows} rows, in {} bytes", file.bytes());
+                return Err(unreadable(file.name(), &message));
+            }
             let own = bare(metadata.schema());
             schema = Some(match &schema {
                 Some(first) => unite(first, files[0].name(), &own, file.name())?,
