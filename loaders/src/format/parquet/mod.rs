@@ -35,7 +35,7 @@ use crate::source::InputFile;
 use crate::split::{SPLIT_BYTES_MAX, SPLIT_BYTES_MIN};
 use crate::table::schema::{bare, conform, unite};
 use crate::table::{BatchReader, Scan, TableSource, batch_rows};
-use arrow_array::RecordBatch;
+use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::{ArrowError, SchemaRef};
 use chunks::Chunks;
 use parquet::arrow::ProjectionMask;
@@ -178,6 +178,16 @@ impl Table {
         builder.build().map_err(|e| failed(&e))
     }
 
+    /// How many rows a piece has.
+    fn count(&self, piece: &Piece) -> usize {
+        let metadata = self.files[piece.file].metadata.metadata();
+        let rows = |g: usize| usize::try_from(metadata.row_group(g).num_rows()).unwrap_or(0);
+        match &piece.rows {
+            Some(range) => range.len(),
+            None => piece.groups.clone().map(rows).fold(0, usize::saturating_add),
+        }
+    }
+
     /// Which rows of the row groups are wanted. `None`: all.
     fn selection(
         &self,
@@ -306,6 +316,13 @@ impl TableSource for ParquetTable {
     }
     fn open(&self, piece: usize, scan: &Scan) -> Result<Box<dyn BatchReader>> {
         let table = self.0.clone();
+        if scan.condition.is_none() && scan.columns.as_ref().is_some_and(Vec::is_empty) {
+            // What is only counted is not read: the footer says it.
+            return Ok(Box::new(Counted {
+                rows: Some(table.count(&table.pieces[piece])),
+                schema: scan.schema(&table.schema),
+            }));
+        }
         let name = table.files[table.pieces[piece].file].chunks.0.name().to_string();
         let reader = guarded(&name, || table.reader(&table.pieces[piece], scan));
         let reader = match reader {
@@ -338,6 +355,21 @@ impl Table {
             }
             None => e,
         }
+    }
+}
+
+/// So many rows of no columns, once.
+struct Counted {
+    rows: Option<usize>,
+    schema: SchemaRef,
+}
+
+impl BatchReader for Counted {
+    fn next_batch(&mut self, _: &mut OnBadRecord<'_>) -> Result<Option<RecordBatch>> {
+        let Some(rows) = self.rows.take().filter(|n| *n > 0) else { return Ok(None) };
+        let rows = RecordBatchOptions::new().with_row_count(Some(rows));
+        let batch = RecordBatch::try_new_with_options(self.schema.clone(), vec![], &rows);
+        batch.map(Some).map_err(|e| Error::usage(format!("rows of no columns: {e}")))
     }
 }
 
