@@ -5,6 +5,9 @@
 //! Without files it makes three: 29 numbers a row of six digits, ten a row of up to 17 digits as Python prints them, and
 //! a mixed one of integers, short text (a tenth of it quoted, some with line ends), numbers, gaps and dates.
 
+mod common;
+
+use common::Random;
 use slackwater_dataflow::Result;
 use slackwater_loaders::InputFile;
 use slackwater_loaders::format::csv::{CsvOptions, CsvTable};
@@ -15,23 +18,9 @@ use std::time::Instant;
 
 const RUNS: usize = 5;
 
-/// SplitMix64: numbers for test data.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-    fn uniform(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
-    }
-    fn normal(&mut self) -> f64 {
-        (-2.0 * (1.0 - self.uniform()).ln()).sqrt() * (std::f64::consts::TAU * self.uniform()).cos()
-    }
+/// A normal number.
+fn normal(random: &mut Random) -> f64 {
+    (-2.0 * (1.0 - random.uniform()).ln()).sqrt() * (std::f64::consts::TAU * random.uniform()).cos()
 }
 
 fn header(columns: usize) -> String {
@@ -43,7 +32,7 @@ fn short_digits(rows: usize) -> String {
     for _ in 0..rows {
         let _ = write!(out, "{}", r.next() % 2);
         for _ in 0..28 {
-            let _ = write!(out, ",{:.6}", r.normal());
+            let _ = write!(out, ",{:.6}", normal(&mut r));
         }
         out.push('\n');
     }
@@ -54,7 +43,7 @@ fn long_digits(rows: usize) -> String {
     let (mut r, mut out) = (Random(2), header(10));
     for _ in 0..rows {
         for i in 0..10 {
-            let _ = write!(out, "{}{:?}", if i > 0 { "," } else { "" }, r.normal());
+            let _ = write!(out, "{}{:?}", if i > 0 { "," } else { "" }, normal(&mut r));
         }
         out.push('\n');
     }
@@ -72,7 +61,7 @@ fn mixed(rows: usize) -> String {
             1..=3 => "\"Halle, Saale\"",
             _ => WORDS[(r.next() % 8) as usize],
         };
-        let _ = write!(out, "{id},{word},{place},{:.2},", 1000.0 * r.normal());
+        let _ = write!(out, "{id},{word},{place},{:.2},", 1000.0 * normal(&mut r));
         if !r.next().is_multiple_of(4) {
             let _ = write!(out, "{}", r.next() % 100_000);
         }

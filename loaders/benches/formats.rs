@@ -3,6 +3,9 @@
 //! About 32 MiB of each format are made in memory and read on one thread, as one piece and, where there is something to count
 //! before, as the last of several. The best of several runs counts. Bytes a second are of the text, and rows of the table.
 
+mod common;
+
+use common::Random;
 use slackwater_loaders::format::arff::ArffTable;
 use slackwater_loaders::format::bag_of_words::{BagOfWords, BagOptions};
 use slackwater_loaders::format::graph::{Graph, GraphOptions};
@@ -19,23 +22,9 @@ use std::time::Instant;
 const RUNS: usize = 5;
 const BYTES: usize = 32 << 20;
 
-/// SplitMix64: numbers for test data.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-    fn uniform(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
-    }
+/// A whole number below `end`.
+fn below(random: &mut Random, end: u64) -> u64 {
+    random.next() % end
 }
 
 /// A head and as many lines as there is room for. `head` is given their number.
@@ -83,22 +72,22 @@ fn main() {
         Box::new(graph.into_table())
     };
     let text = file("a.txt", none, |r, out| {
-        let _ = write!(out, "a line of text with the number {}", r.below(1 << 40));
+        let _ = write!(out, "a line of text with the number {}", below(r, 1 << 40));
     });
     measure("text", &text, |f, n| Box::new(TextTable::open(std::slice::from_ref(f), limits, n)));
     let edges = file("a.txt", none, |r, out| {
-        let _ = write!(out, "{}\t{}", r.below(1 << 22), r.below(1 << 22));
+        let _ = write!(out, "{}\t{}", below(r, 1 << 22), below(r, 1 << 22));
     });
     measure("edges", &edges, graph);
     let weighted = file("a.txt", none, |r, out| {
-        let _ = write!(out, "{}\t{}\t{:.6}", r.below(1 << 22), r.below(1 << 22), r.uniform());
+        let _ = write!(out, "{}\t{}\t{:.6}", below(r, 1 << 22), below(r, 1 << 22), r.uniform());
     });
     measure("edges with weights", &weighted, graph);
     let road = file(
         "a.gr",
         |n| format!("p sp 4194304 {n}\n"),
         |r, out| {
-            let _ = write!(out, "a {} {} {}", 1 + r.below(1 << 22), 1 + r.below(1 << 22), r.below(10_000));
+            let _ = write!(out, "a {} {} {}", 1 + below(r, 1 << 22), 1 + below(r, 1 << 22), below(r, 10_000));
         },
     );
     measure("DIMACS", &road, graph);
@@ -106,7 +95,7 @@ fn main() {
         "a.mtx",
         |n| format!("%%MatrixMarket matrix coordinate real general\n4194304 4194304 {n}\n"),
         |r, out| {
-            let _ = write!(out, "{} {} {:.6}", 1 + r.below(1 << 22), 1 + r.below(1 << 22), r.uniform());
+            let _ = write!(out, "{} {} {:.6}", 1 + below(r, 1 << 22), 1 + below(r, 1 << 22), r.uniform());
         },
     );
     measure("MatrixMarket", &matrix, |f, n| {
@@ -119,7 +108,7 @@ fn main() {
         |n| format!("{n} {}\n", 8 * n),
         |r, out| {
             for i in 0..16 {
-                let other = 1 + (vertex + 1 + r.below(50_000)) % 100_000;
+                let other = 1 + (vertex + 1 + below(r, 50_000)) % 100_000;
                 let _ = write!(out, "{}{other}", if i == 0 { "" } else { " " });
             }
             vertex = (vertex + 1) % 100_000;
@@ -127,7 +116,7 @@ fn main() {
     );
     measure("METIS", &ring, graph);
     let words = file("a.txt", none, |r, out| {
-        let _ = write!(out, "{}\t{}\t{}", r.below(1 << 18), r.below(50_000), 1 + r.below(9));
+        let _ = write!(out, "{}\t{}\t{}", below(r, 1 << 18), below(r, 50_000), 1 + below(r, 9));
     });
     measure("word counts", &words, |f, n| {
         let bag = BagOfWords::open(std::slice::from_ref(f), None, &BagOptions::default(), n);
@@ -137,21 +126,21 @@ fn main() {
         let _ = write!(
             out,
             "{},{},{}.{},{}",
-            r.below(1 << 18),
-            r.below(50_000),
-            r.below(5),
-            5 * r.below(2),
-            r.below(1 << 30)
+            below(r, 1 << 18),
+            below(r, 50_000),
+            below(r, 5),
+            5 * below(r, 2),
+            below(r, 1 << 30)
         );
     });
     measure("ratings with times", &ratings, |f, n| {
         Box::new(Ratings::open(std::slice::from_ref(f), limits, n).expect("ratings").into_table())
     });
     let named = file("a.vw", none, |r, out| {
-        let _ = write!(out, "{} |user id_{} age:{}", 2 * r.below(2), r.below(1 << 20), r.below(90));
+        let _ = write!(out, "{} |user id_{} age:{}", 2 * below(r, 2), below(r, 1 << 20), below(r, 90));
         out.push_str(" |words");
         for _ in 0..20 {
-            let _ = write!(out, " w{}:{:.3}", r.below(50_000), r.uniform());
+            let _ = write!(out, " w{}:{:.3}", below(r, 50_000), r.uniform());
         }
     });
     measure("Vowpal Wabbit, hashed", &named, |f, n| {
@@ -168,7 +157,7 @@ fn main() {
             for _ in 0..8 {
                 let _ = write!(out, "{:.5},", r.uniform());
             }
-            out.push_str(["red", "green", "blue"][r.below(3) as usize]);
+            out.push_str(["red", "green", "blue"][below(r, 3) as usize]);
         },
     );
     measure("ARFF, 8 numbers and a name", &arff, |f, n| {
@@ -178,7 +167,7 @@ fn main() {
         out.push('1');
         let mut index = 0;
         for _ in 0..20 {
-            index += 1 + r.below(2000);
+            index += 1 + below(r, 2000);
             let _ = write!(out, " {index}:{:.6}", r.uniform());
         }
     });

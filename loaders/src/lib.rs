@@ -37,6 +37,7 @@ pub mod codec;
 pub mod format;
 mod guard;
 pub mod lines;
+mod murmur;
 pub mod open;
 pub mod read;
 pub mod read_graph;

@@ -21,7 +21,6 @@
 //! The rule for folders is Hadoop's `FileInputFormat`: names that start with `_` or `.` are hidden.
 
 use crate::codec::{Compression, Decoder, ExpansionLimit, HEAD_BYTES};
-use crate::table::key_of;
 use bytes::Bytes;
 use slackwater_dataflow::{Error, Result};
 use std::fs::File;
@@ -341,6 +340,38 @@ fn resolve_folder(folder: &Path, files: &mut Vec<InputFile>) -> Result<()> {
 /// Most folders `name=value` within each other.
 const DIVISIONS_MAX: usize = 32;
 
+/// A folder's name for no value.
+const NO_VALUE: &str = "__HIVE_DEFAULT_PARTITION__";
+
+/// The name and the value of a folder called `name=value`.
+fn key_of(folder: &str) -> Option<Key> {
+    let (name, value) = folder.split_once('=')?;
+    let value = (value != NO_VALUE).then(|| unescaped(value));
+    (!name.is_empty()).then(|| (unescaped(name), value))
+}
+
+/// Bytes that are written as `%3D`.
+fn unescaped(text: &str) -> String {
+    let (mut bytes, mut rest) = (vec![], text.as_bytes());
+    while let [first, tail @ ..] = rest {
+        let code = tail
+            .get(..2)
+            .and_then(|t| std::str::from_utf8(t).ok())
+            .and_then(|t| u8::from_str_radix(t, 16).ok());
+        match (first, code) {
+            (b'%', Some(code)) => {
+                bytes.push(code);
+                rest = &tail[2..];
+            }
+            _ => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| text.to_string())
+}
+
 /// A folder that is divided by the values of columns, into folders `name=value`: all files in them that are not hidden, by
 /// name. False if it is none.
 fn resolve_divided(folder: &Path, keys: &mut Vec<Key>, files: &mut Vec<InputFile>) -> Result<bool> {
@@ -440,4 +471,17 @@ fn read_head(file: &mut File) -> io::Result<Vec<u8>> {
     let mut head = Vec::with_capacity(HEAD_BYTES);
     file.take(HEAD_BYTES as u64).read_to_end(&mut head)?;
     Ok(head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_have_values() {
+        assert_eq!(key_of("year=2024"), Some(("year".into(), Some("2024".into()))));
+        assert_eq!(key_of("a=b=c%3D%2"), Some(("a".into(), Some("b=c=%2".into()))));
+        assert_eq!(key_of("x=__HIVE_DEFAULT_PARTITION__"), Some(("x".into(), None)));
+        assert_eq!((key_of("plain"), key_of("=x")), (None, None));
+    }
 }

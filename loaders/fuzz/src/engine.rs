@@ -1,6 +1,6 @@
 //! Runs a target on changed inputs, and watches it.
 
-use crate::allocator::measured;
+use crate::memory::measured;
 use crate::mutate::{Random, mutate};
 use crate::{Seen, Target};
 use std::collections::HashSet;
@@ -101,18 +101,17 @@ fn keep(name: &str, what: &str, choice: u64, input: &[u8]) -> PathBuf {
 pub fn execute(target: &Target, input: &[u8], choice: u64) -> (Result<Seen, String>, usize) {
     let (result, taken) = measured(|| catch_unwind(AssertUnwindSafe(|| (target.run)(input, choice))));
     let most = memory_max(target, input.len());
+    let taken = usize::try_from(taken).unwrap_or(usize::MAX);
     let result = match result {
         Err(panic) => {
             let text = panic.downcast_ref::<&str>().map(|s| s.to_string());
             let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
             Err(format!("panics: {text}"))
         }
-        Ok(_) if taken.peak > most || taken.largest > most => {
-            Err(format!("takes too much memory: {} bytes, the largest piece {}", taken.peak, taken.largest))
-        }
+        Ok(_) if taken > most => Err(format!("takes too much memory: {taken} bytes")),
         Ok(seen) => Ok(seen),
     };
-    (result, taken.peak)
+    (result, taken)
 }
 
 /// Fuzzes a target.

@@ -18,8 +18,8 @@
 //! (the stack is full, memory is refused), nothing can be written any more: `SLACKWATER_FUZZ_TRACE=1` with the same seed and
 //! target writes each input before it is read.
 
-pub mod allocator;
 pub mod engine;
+pub mod memory;
 pub mod mutate;
 pub mod targets;
 

@@ -225,17 +225,12 @@ fn arc(line: &[u8], problem: Option<Problem>, arcs: bool) -> Result<Edge, Fault>
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{cut, file, read};
+    use super::super::testing::{cut, edges, file, read};
     use super::*;
     use proptest::prelude::*;
 
     fn open(text: &str) -> Result<Dimacs> {
         Dimacs::open(&file(text), ReadLimits::default(), 1)
-    }
-    type Read = Result<(Vec<(u64, u64, f64)>, Vec<String>), String>;
-    fn edges(source: &Dimacs) -> Read {
-        let (edges, bad) = read(source).map_err(|e| e.to_string())?;
-        Ok((edges.into_iter().map(|e| (e.source, e.target, e.weight)).collect(), bad))
     }
 
     #[test]

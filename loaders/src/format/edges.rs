@@ -272,6 +272,7 @@ impl RecordReader for VertexReader {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing;
     use super::super::testing::{cut, file, read};
     use super::*;
     use proptest::prelude::*;
@@ -280,8 +281,7 @@ mod tests {
         EdgeList::open(&[file(text)], weighted, ReadLimits::default(), 1).unwrap()
     }
     fn edges(list: &EdgeList) -> (Vec<(u64, u64, f64)>, Vec<String>) {
-        let (edges, bad) = read(list).unwrap();
-        (edges.into_iter().map(|e| (e.source, e.target, e.weight)).collect(), bad)
+        testing::edges(list).unwrap()
     }
 
     #[test]

@@ -275,17 +275,12 @@ fn neighbours_of(line: &[u8], vertex: u64, head: &Head, edges: &mut Vec<Edge>) -
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{cut, file, read};
+    use super::super::testing::{cut, edges, file, read};
     use super::*;
     use proptest::prelude::*;
 
     fn open(text: &str) -> Result<Metis> {
         Metis::open(&file(text), ReadLimits::default(), 1)
-    }
-    type Read = Result<(Vec<(u64, u64, f64)>, Vec<String>), String>;
-    fn edges(source: &Metis) -> Read {
-        let (edges, bad) = read(source).map_err(|e| e.to_string())?;
-        Ok((edges.into_iter().map(|e| (e.source, e.target, e.weight)).collect(), bad))
     }
 
     #[test]

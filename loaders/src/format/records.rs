@@ -496,14 +496,9 @@ pub(crate) fn not_text(column: usize, bytes: &[u8]) -> Option<Fault> {
 
 /// Format, names and bytes, for plans.
 pub(crate) fn describe(format: &str, splits: &[Split]) -> String {
-    const SHOWN: usize = 3;
-    let mut names: Vec<_> = splits.iter().map(|s| s.file().name()).collect();
-    names.dedup();
-    let more = names.len().saturating_sub(SHOWN);
-    names.truncate(SHOWN);
-    let bytes: u64 = splits.iter().map(Split::bytes).sum();
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("{format} {}{more}, {bytes} bytes", names.join(", "))
+    let mut files: Vec<&InputFile> = splits.iter().map(Split::file).collect();
+    files.dedup_by(|a, b| a.is_same(b));
+    crate::source::describe(format, files.into_iter())
 }
 
 /// The one file of a format that has one.

@@ -6,6 +6,7 @@ use crate::split::Split;
 use crate::table::{Scan, TableSource};
 use arrow_array::RecordBatch;
 use slackwater_dataflow::Error;
+use slackwater_dataflow::block::Edge;
 
 /// A plain file.
 pub fn file(text: impl Into<Vec<u8>>) -> InputFile {
@@ -35,6 +36,14 @@ pub fn drain<T>(mut reader: impl RecordReader<Record = T>) -> Result<(Vec<T>, Ve
         records.push(record);
     }
     Ok((records, bad))
+}
+
+/// The edges of a graph as plain numbers, and what was bad; or why it cannot be read.
+pub fn edges(
+    source: &impl RecordSource<Record = Edge>,
+) -> Result<(Vec<(u64, u64, f64)>, Vec<String>), String> {
+    let (edges, bad) = read(source).map_err(|e| e.to_string())?;
+    Ok((edges.into_iter().map(|e| (e.source, e.target, e.weight)).collect(), bad))
 }
 
 struct Boxed<T>(Box<dyn RecordReader<Record = T>>);

@@ -27,7 +27,7 @@ pub use expr::{Expr, col, lit};
 pub use features::{FeatureMap, FeatureOptions, Missing, Texts};
 pub use frame::Frame;
 pub use group::Aggregate;
-pub(crate) use partitioned::{Partitioned, key_of};
+pub(crate) use partitioned::Partitioned;
 pub use schema::difference;
 pub use source::{BATCH_ROWS, BatchReader, Scan, TableSource, batch_rows};
 pub use survey::{ColumnSurvey, Survey};

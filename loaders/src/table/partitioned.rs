@@ -16,38 +16,6 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use slackwater_dataflow::{Error, Result};
 use std::sync::Arc;
 
-/// A folder's name for no value.
-const NO_VALUE: &str = "__HIVE_DEFAULT_PARTITION__";
-
-/// The name and the value of a folder called `name=value`.
-pub(crate) fn key_of(folder: &str) -> Option<(String, Option<String>)> {
-    let (name, value) = folder.split_once('=')?;
-    let value = (value != NO_VALUE).then(|| unescaped(value));
-    (!name.is_empty()).then(|| (unescaped(name), value))
-}
-
-/// Bytes that are written as `%3D`.
-fn unescaped(text: &str) -> String {
-    let (mut bytes, mut rest) = (vec![], text.as_bytes());
-    while let [first, tail @ ..] = rest {
-        let code = tail
-            .get(..2)
-            .and_then(|t| std::str::from_utf8(t).ok())
-            .and_then(|t| u8::from_str_radix(t, 16).ok());
-        match (first, code) {
-            (b'%', Some(code)) => {
-                bytes.push(code);
-                rest = &tail[2..];
-            }
-            _ => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8(bytes).unwrap_or_else(|_| text.to_string())
-}
-
 /// Files of one folder, as a table, with the values of its columns: arrays of one value.
 struct Group {
     table: Arc<dyn TableSource>,
@@ -212,18 +180,5 @@ impl BatchReader for Reader {
             .collect();
         let batch = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &rows);
         batch.and_then(|batch| conform(batch, &self.schema)).map(Some).map_err(failed)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_have_values() {
-        assert_eq!(key_of("year=2024"), Some(("year".into(), Some("2024".into()))));
-        assert_eq!(key_of("a=b=c%3D%2"), Some(("a".into(), Some("b=c=%2".into()))));
-        assert_eq!(key_of("x=__HIVE_DEFAULT_PARTITION__"), Some(("x".into(), None)));
-        assert_eq!((key_of("plain"), key_of("=x")), (None, None));
     }
 }
