@@ -43,14 +43,14 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Adds the counts of another task.
+    /// Adds the counts of another task. Files can say anything: counts stay at their largest value.
     pub fn add(&mut self, other: &Metrics) {
-        self.records_in += other.records_in;
-        self.records_out += other.records_out;
-        self.bytes_out += other.bytes_out;
-        self.bytes_spilled += other.bytes_spilled;
-        self.records_bad += other.records_bad;
-        self.busy_us += other.busy_us;
+        self.records_in = self.records_in.saturating_add(other.records_in);
+        self.records_out = self.records_out.saturating_add(other.records_out);
+        self.bytes_out = self.bytes_out.saturating_add(other.bytes_out);
+        self.bytes_spilled = self.bytes_spilled.saturating_add(other.bytes_spilled);
+        self.records_bad = self.records_bad.saturating_add(other.records_bad);
+        self.busy_us = self.busy_us.saturating_add(other.busy_us);
     }
 }
 

@@ -159,7 +159,7 @@ impl History {
             self.writers += 1;
             (self.state, self.last_us) = (State::InProgress, 0);
         }
-        self.time_us += stamped.time_us.saturating_sub(self.last_us);
+        self.time_us = self.time_us.saturating_add(stamped.time_us.saturating_sub(self.last_us));
         self.last_us = self.last_us.max(stamped.time_us);
         match &stamped.event {
             Event::RunEnd { error } => self.state = State::of(error),
@@ -325,6 +325,22 @@ mod tests {
         let newer = text.replacen('\n', "\n{\"sequence\":1,\"event\":\"of_tomorrow\"}\n", 1);
         let (history, _) = History::read("x", newer.as_bytes()).unwrap();
         assert_eq!((history.unknown, history.jobs), (1, live.jobs));
+    }
+
+    #[test]
+    fn counts_that_are_too_large_stay_the_largest() {
+        let line = |job: u64, busy_us: u64, time_us: u64| {
+            let metrics = Metrics { busy_us, ..Metrics::default() };
+            let (stage, partition, attempt, worker) = (1, 0, 0, 0);
+            let event = Event::TaskEnd { job, stage, partition, attempt, worker, error: None, metrics };
+            serde_json::to_string(&Stamped { sequence: 0, time_us, process: 0, event }).unwrap() + "\n"
+        };
+        let begin = Event::RunStart { run: "one".into(), processes: 1, began_ms: 0 };
+        let begin = Stamped { sequence: 0, time_us: 1, process: 0, event: begin };
+        let begin = serde_json::to_string(&begin).unwrap() + "\n";
+        let text = [line(1, u64::MAX, u64::MAX), begin, line(1, 2, 5)].concat();
+        let (history, _) = History::read("x", text.as_bytes()).unwrap();
+        assert_eq!((history.jobs[&1].stages[&1].metrics.busy_us, history.time_us), (u64::MAX, u64::MAX));
     }
 
     #[test]
