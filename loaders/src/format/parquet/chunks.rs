@@ -4,6 +4,7 @@
 //! headers are looked at first: a page that unpacks to far more than it is, is refused as a packed file would be
 //! ([`ExpansionLimit`]). Headers of encrypted columns cannot be looked at; their pages come from who has the key.
 
+use super::page_header::{self, Header};
 use crate::codec::ExpansionLimit;
 use crate::source::{InputFile, RawReader};
 use bytes::Bytes;
@@ -17,6 +18,8 @@ pub(super) struct Chunks(pub(super) InputFile);
 
 /// Small, since it is used for the headers of pages alone.
 const HEADER_BYTES: usize = 4 << 10;
+/// Headers have the least and the largest value of a page in them, which writers cut to some bytes, or should.
+const HEADER_BYTES_MAX: usize = 1 << 20;
 
 fn external(e: slackwater_dataflow::Error) -> ParquetError {
     ParquetError::External(Box::new(e))
@@ -36,7 +39,17 @@ impl ChunkReader for Chunks {
             return Err(ParquetError::EOF(format!("byte {start} is beyond the end of the file")));
         }
         let mut reader = BufReader::with_capacity(HEADER_BYTES, self.0.open(start).map_err(external)?);
-        check(reader.fill_buf()?)?;
+        let mut header = page_header::read(reader.fill_buf()?);
+        let left = self.0.bytes() - start;
+        if header == Header::Cut && left > HEADER_BYTES as u64 {
+            let more = HEADER_BYTES_MAX.min(usize::try_from(left).unwrap_or(usize::MAX));
+            header = page_header::read(&self.0.read_at(start, more).map_err(external)?);
+            if header == Header::Cut {
+                let message = format!("a page with a header of more than {more} bytes");
+                return Err(ParquetError::General(message));
+            }
+        }
+        check(header)?;
         Ok(reader)
     }
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
@@ -47,18 +60,16 @@ impl ChunkReader for Chunks {
         }
         let bytes = self.0.read_at(start, length).map_err(external)?;
         // With an index of pages, the library reads a page with its header.
-        if page_sizes(&bytes).is_some_and(|(_, packed)| packed <= length as u64) {
-            check(&bytes)?;
-        }
+        check(page_header::read(&bytes))?;
         Ok(bytes)
     }
 }
 
 /// An error if what begins here is the header of a page that expands too far.
-fn check(bytes: &[u8]) -> Result<()> {
+fn check(header: Header) -> Result<()> {
     let limit = ExpansionLimit::default();
-    match page_sizes(bytes) {
-        Some((unpacked, packed))
+    match header {
+        Header::Page { unpacked, packed }
             if unpacked > packed.saturating_mul(limit.ratio_max).max(limit.free_bytes) =>
         {
             Err(ParquetError::General(format!(
@@ -70,48 +81,43 @@ fn check(bytes: &[u8]) -> Result<()> {
     }
 }
 
-/// What the header of a page says of its sizes: unpacked, packed. `None` for anything else.
-///
-/// From: parquet.thrift, `PageHeader`, in the compact protocol: three numbers of 32 bits, fields 1 to 3.
-fn page_sizes(bytes: &[u8]) -> Option<(u64, u64)> {
-    /// The next field, a number of 32 bits.
-    const NUMBER: u8 = 0x15;
-    /// Bytes of a number at most.
-    const NUMBER_BYTES: usize = 5;
-    let mut rest = bytes;
-    let mut number = || -> Option<u64> {
-        let (first, digits) = rest.split_first()?;
-        if *first != NUMBER {
-            return None;
-        }
-        let length = digits.iter().take(NUMBER_BYTES).position(|b| b & 0x80 == 0)? + 1;
-        let (digits, after) = digits.split_at(length);
-        rest = after;
-        let zigzag = digits.iter().rev().fold(0u64, |n, b| (n << 7) | u64::from(b & 0x7f));
-        (zigzag & 1 == 0).then_some(zigzag >> 1)
-    };
-    /// Kinds of pages.
-    const KINDS: std::ops::Range<u64> = 0..4;
-    let (kind, unpacked, packed) = (number()?, number()?, number()?);
-    KINDS.contains(&kind).then_some((unpacked, packed))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn headers_of_pages_are_told() {
-        // A data page of 300 bytes that are 70 in the file.
-        assert_eq!(page_sizes(b"\x15\0\x15\xd8\x04\x15\x8c\x01\x2c"), Some((300, 70)));
-        for other in
-            [&b""[..], b"\x15\0\x15", b"\x15\0\x15\xff\xff\xff\xff\xff\xff", b"PAR1", b"\x15\x01\x15\0\x15\0"]
-        {
-            assert_eq!(page_sizes(other), None, "{}", other.escape_ascii());
+    fn pages_that_expand_too_far_are_refused() {
+        let page = |head: &[u8]| Chunks(InputFile::from_bytes("page", [head, &[7; 40]].concat()));
+        // 2 GiB of 40 bytes, and 16 MiB.
+        let bomb = page(b"\x15\x04\x15\xfe\xff\xff\xff\x0f\x15\x50\0");
+        let e = bomb.get_read(0).unwrap_err();
+        assert!(e.to_string().contains("a page of 40 bytes unpacks to 2147483647 bytes"), "{e}");
+        let e = bomb.get_bytes(0, 49).unwrap_err();
+        assert!(e.to_string().contains("a page of 40 bytes unpacks to 2147483647 bytes"), "{e}");
+        assert!(bomb.get_bytes(1, 48).is_ok() && bomb.get_read(4).is_ok());
+        assert!(page(b"\x15\x04\x15\x80\x80\x80\x10\x15\x50\0").get_read(0).is_ok());
+    }
+
+    #[test]
+    fn a_header_is_read_to_its_end() {
+        // Its sizes come again after a statistic that is longer than what is read at first.
+        let header = |length: usize| {
+            let mut head = b"\x15\0\x15\x02\x15\x02\x68".to_vec();
+            let mut left = length;
+            while left > 0x7f {
+                head.push(left as u8 | 0x80);
+                left >>= 7;
+            }
+            head.push(left as u8);
+            head.extend(vec![b'x'; length]);
+            head.extend(b"\x05\x04\xfe\xff\xff\xff\x0f\x15\x50\0");
+            Chunks(InputFile::from_bytes("page", head))
+        };
+        for length in [10, HEADER_BYTES, 60_000] {
+            let e = header(length).get_read(0).unwrap_err();
+            assert!(e.to_string().contains("2147483647 bytes"), "{length}: {e}");
         }
-        // 2 GiB of 70 bytes.
-        let e = check(b"\x15\x04\x15\xfe\xff\xff\xff\x0f\x15\x8c\x01").unwrap_err();
-        assert!(e.to_string().contains("a page of 70 bytes unpacks to 2147483647 bytes"), "{e}");
-        check(b"\x15\x04\x15\x80\x80\x80\x10\x15\x8c\x01").unwrap();
+        let e = header(HEADER_BYTES_MAX).get_read(0).unwrap_err();
+        assert!(e.to_string().contains("a header of more than"), "{e}");
     }
 }

@@ -24,6 +24,7 @@ mod bounds;
 mod chunks;
 mod footer;
 mod keys;
+mod page_header;
 
 pub use keys::ParquetKeys;
 use keys::unreadable;

@@ -1,4 +1,4 @@
-//! Made-up rows, to try and to measure things on.
+//! Dense rows of several classes.
 
 use crate::params::require;
 use serde::{Deserialize, Serialize};
