@@ -5,6 +5,7 @@
 //!   piece. Every format is one.
 //! * [`Expr`] is a condition, or a column that is made of others.
 //! * [`Frame`] is a table with what is to be done to it: select, filter, make columns, group.
+//! * [`MadeTable`] is made up, to try and to measure things on.
 //! * [`FeatureMap`] makes rows of features of columns.
 //! * [`vector`] keeps rows of numbers, dense or sparse, in one column, as Spark does.
 
@@ -14,6 +15,7 @@ pub mod expr;
 pub mod features;
 mod frame;
 mod group;
+mod made;
 mod partitioned;
 pub(crate) mod schema;
 mod source;
@@ -27,6 +29,7 @@ pub use expr::{Expr, col, lit};
 pub use features::{FeatureMap, FeatureOptions, Missing, Texts};
 pub use frame::Frame;
 pub use group::Aggregate;
+pub use made::{DIGITS_ALL, MadeColumns, MadeTable};
 pub(crate) use partitioned::Partitioned;
 pub use schema::difference;
 pub use source::{BATCH_ROWS, BatchReader, Scan, TableSource, batch_rows};

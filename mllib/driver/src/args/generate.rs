@@ -1,7 +1,9 @@
 //! Options of `generate`.
 
+use super::table_out::TableOutArgs;
 use super::values::{at_least_one, finite};
 use clap::{Args, Subcommand, ValueEnum};
+use slackwater_loaders::table::MadeColumns;
 use slackwater_mllib::generate::Labels;
 use std::path::PathBuf;
 
@@ -9,6 +11,17 @@ const CLASSIFICATION_EXAMPLES: &str = "\
 Examples:
   slackwater generate classification --samples 10000 --features 440 --classes 1993 --partitions 3 --out datasets
   slackwater generate classification --classes 3 --noise 2 --seed 7 --out hard && slackwater inspect hard";
+
+const SPARSE_EXAMPLES: &str = "\
+Examples:
+  slackwater generate sparse --samples 500000 --features 50000 --partitions 1 --out text-like
+  slackwater generate sparse --flip 0 --out easy && slackwater train svm --data easy";
+
+const TABLE_EXAMPLES: &str = "\
+Examples:
+  slackwater generate table --samples 1000000 --columns float=29 --out floats.csv
+  slackwater generate table --samples 100000 --missing 0.05 --out rows.parquet && slackwater inspect rows.parquet
+  slackwater generate table --samples 10000000 --partitions 16 --out many/ --to parquet --compression zstd";
 
 /// `generate`.
 #[derive(Debug, Args)]
@@ -24,6 +37,12 @@ pub enum GenerateCommand {
     /// Dense rows of several classes, as LIBSVM text
     #[command(after_long_help = CLASSIFICATION_EXAMPLES)]
     Classification(ClassificationArgs),
+    /// Sparse rows of two classes, shaped as texts are, as LIBSVM text
+    #[command(after_long_help = SPARSE_EXAMPLES)]
+    Sparse(SparseArgs),
+    /// A table of columns of several types, in any format that tables are written in
+    #[command(after_long_help = TABLE_EXAMPLES)]
+    Table(GenerateTableArgs),
 }
 
 /// Where labels come from.
@@ -81,6 +100,14 @@ pub struct ClassificationArgs {
     #[arg(long, value_name = "X", default_value = "1", value_parser = finite, help_heading = "Rows")]
     pub noise: f64,
 
+    /// Where to write.
+    #[command(flatten)]
+    pub folder: FolderArgs,
+}
+
+/// Where rows are written as LIBSVM text.
+#[derive(Debug, Args)]
+pub struct FolderArgs {
     /// Where to write, a new folder with a file for each of --partitions
     #[arg(long, short, value_name = "DIR", required = true, help_heading = "Output")]
     pub out: Option<PathBuf>,
@@ -88,4 +115,97 @@ pub struct ClassificationArgs {
     /// Replace a folder that is there
     #[arg(long, help_heading = "Output")]
     pub overwrite: bool,
+}
+
+/// `generate sparse`.
+#[derive(Debug, Args)]
+pub struct SparseArgs {
+    /// Rows
+    ///
+    /// Also: --rows, --n-samples, --n_samples.
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = at_least_one, help_heading = "Rows")]
+    #[arg(aliases = ["rows", "n-samples", "n_samples"])]
+    pub samples: usize,
+
+    /// Columns
+    ///
+    /// Also: --n-features, --n_features.
+    #[arg(long, value_name = "N", default_value = "10000", value_parser = at_least_one, help_heading = "Rows")]
+    #[arg(aliases = ["n-features", "n_features"])]
+    pub features: usize,
+
+    /// Values of a row, about
+    #[arg(long, value_name = "X", default_value = "75", value_parser = finite, help_heading = "Rows")]
+    pub nonzeros: f64,
+
+    /// Share of rows with the other label
+    #[arg(long, value_name = "X", default_value = "0.05", value_parser = finite, help_heading = "Rows")]
+    pub flip: f64,
+
+    /// Where to write.
+    #[command(flatten)]
+    pub folder: FolderArgs,
+}
+
+/// `generate table`.
+#[derive(Debug, Args)]
+pub struct GenerateTableArgs {
+    /// Rows
+    ///
+    /// Also: --rows, --n-samples, --n_samples.
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = at_least_one, help_heading = "Rows")]
+    #[arg(aliases = ["rows", "n-samples", "n_samples"])]
+    pub samples: usize,
+
+    /// How many columns of which kind: id, float, integer, text, date, time, flag
+    ///
+    /// id: the number of the row. float: normal numbers. integer: to a million, small ones more often. text: a thousand
+    /// texts of a few words, some with commas, quotes and line ends. date, time: of 30 years. flag: true or false.
+    #[arg(long, value_name = "KIND=N,..", value_delimiter = ',', help_heading = "Rows")]
+    #[arg(default_value = "id=1,float=4,integer=2,text=2,date=1,time=1,flag=1", value_parser = kind)]
+    pub columns: Vec<(String, usize)>,
+
+    /// Digits behind the point of floats; 17: all that there are
+    #[arg(long, value_name = "N", default_value = "6", help_heading = "Rows")]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=17))]
+    pub digits: u32,
+
+    /// Share of values that are missing, but for those of the first column
+    #[arg(long, value_name = "X", default_value = "0", value_parser = finite, help_heading = "Rows")]
+    pub missing: f64,
+
+    /// Where to write: a file, or with a / at its end a folder with a file for each of --partitions
+    #[arg(long = "out", short, value_name = "OUT", required = true, help_heading = "Output")]
+    pub path: Option<PathBuf>,
+
+    /// What is written.
+    #[command(flatten)]
+    pub out: TableOutArgs,
+}
+
+/// Columns of a kind, as in `float=4`.
+fn kind(text: &str) -> Result<(String, usize), String> {
+    const KINDS: [&str; 7] = ["id", "float", "integer", "text", "date", "time", "flag"];
+    let (name, count) = text.split_once('=').ok_or("a kind and a number, as in float=4")?;
+    if !KINDS.contains(&name) {
+        return Err(format!("no kind of column; there are {}", KINDS.join(", ")));
+    }
+    let count = count.parse().map_err(|_| format!("`{count}` is no number of columns"))?;
+    Ok((name.to_string(), count))
+}
+
+impl GenerateTableArgs {
+    /// How many columns of each kind; what is not named is not there.
+    pub fn made_columns(&self) -> MadeColumns {
+        let of = |name: &str| self.columns.iter().filter(|(n, _)| n == name).map(|(_, count)| count).sum();
+        MadeColumns {
+            ids: of("id"),
+            floats: of("float"),
+            integers: of("integer"),
+            texts: of("text"),
+            dates: of("date"),
+            times: of("time"),
+            flags: of("flag"),
+        }
+    }
 }

@@ -17,6 +17,7 @@ mod network;
 mod other;
 mod output;
 mod table;
+mod table_out;
 mod topics;
 mod train;
 mod values;
@@ -29,7 +30,9 @@ pub use clusters::KMeansArgs;
 pub use coding::SparseCodingArgs;
 pub use convert::ConvertArgs;
 pub use factorization::MatrixFactorizationArgs;
-pub use generate::{ClassificationArgs, GenerateArgs, GenerateCommand};
+pub use generate::{
+    ClassificationArgs, FolderArgs, GenerateArgs, GenerateCommand, GenerateTableArgs, SparseArgs,
+};
 pub use global::{Globals, ProgressWhen};
 pub use input::{FeatureArgs, FormatArgs, HeldOutArgs, InputArgs, ReadArgs};
 pub use metric::{DistanceMetricArgs, NEIGHBOURS};
@@ -38,6 +41,7 @@ pub use other::{
     CompletionsArgs, ConfigArgs, ConfigCommand, CurveKind, EvaluateArgs, EventsArgs, ExplainArgs,
     ExplainFormat, ExportFormat, InspectArgs, PredictArgs, PredictFormat, ShowArgs,
 };
+pub use table_out::TableOutArgs;
 pub use topics::TopicsArgs;
 pub use train::{Algorithm, Common, LinearAlgorithm, TrainArgs};
 

@@ -1,16 +1,15 @@
 //! `convert`: files of one format as files of another.
 
+use super::table_out::TableOut;
 use crate::args::{ConvertArgs, Globals};
 use crate::data::{self, format_of, table_options};
 use crate::output::count;
 use crate::session::Session;
 use serde_json::json;
 use slackwater_dataflow::{Error, Result};
-use slackwater_loaders::format::csv::CsvWriteOptions;
-use slackwater_loaders::sink::Existing;
+use slackwater_loaders::Format;
 use slackwater_loaders::table::{FeatureMap, Frame};
-use slackwater_loaders::write::{WriteOptions, check};
-use slackwater_loaders::{Compression, Format};
+use slackwater_loaders::write::check;
 use std::path::Path;
 use std::time::Instant;
 
@@ -18,26 +17,8 @@ use std::time::Instant;
 pub fn run(globals: &Globals, args: &ConvertArgs) -> Result<u8> {
     let start = Instant::now();
     let (out, inputs) = args.paths.split_last().expect("the parser requires two");
-    let is_folder = out.to_string_lossy().ends_with('/') || (out.is_dir() && args.to.is_some());
-    let to = match (args.to, Format::of_path(out)) {
-        (Some(format), _) => format,
-        (None, Some(format)) if !is_folder => format,
-        _ => {
-            return Err(Error::usage(format!(
-                "`{}` does not say what to write\n  hint: say it with --to, as in --to parquet",
-                out.display()
-            )));
-        }
-    };
-    for (name, given) in [("out-delimiter", args.out_delimiter.is_some()), ("no-header", args.no_header)] {
-        if given && !matches!(to, Format::Csv | Format::Tsv) {
-            return Err(Error::config(name, format!("is for CSV, and this writes {}", to.name())));
-        }
-    }
-    if out.exists() && !args.overwrite && !is_folder && !out.is_dir() {
-        let shown = out.display();
-        return Err(Error::usage(format!("`{shown}` is there already\n  hint: --overwrite replaces it")));
-    }
+    let target = TableOut::of(out, &args.out)?;
+    let to = target.format;
     let files = data::files(inputs)?;
     let format = format_of(&files, &args.format)?.ok_or_else(|| {
         let name = files.first().map_or("", |f| f.name());
@@ -49,12 +30,6 @@ pub fn run(globals: &Globals, args: &ConvertArgs) -> Result<u8> {
     let options = table_options(format, &args.format)?;
     let condition = args.format.condition()?;
     let features = args.features.options();
-    let csv = CsvWriteOptions { delimiter: args.out_delimiter.unwrap_or(b','), header: !args.no_header };
-    let compression = args.compression.or_else(|| match is_folder {
-        true => None,
-        false => Some(Compression::from_extension(out)).filter(|c| *c != Compression::None),
-    });
-    let write = WriteOptions { compression, csv, ..WriteOptions::default() };
     let splitting = data::splitting(false, globals.partitions);
     Session::run(globals, |session| {
         let mut frame = data::frame(&session.cx, &files, &options, splitting)?;
@@ -69,11 +44,7 @@ pub fn run(globals: &Globals, args: &ConvertArgs) -> Result<u8> {
         if args.features.is_given() || (to == Format::Libsvm && !is_rows) {
             frame = rows(&frame, &features)?;
         }
-        let existing = if args.overwrite { Existing::Overwrite } else { Existing::Refuse };
-        let rows = match is_folder {
-            true => frame.save(out, existing, to, &write)?,
-            false => frame.save_file(out, existing, to, &write, &mut |_| session.check())?,
-        };
+        let rows = target.write(session, &frame)?;
         let bad = session.note_bad_rows();
         let seconds = start.elapsed().as_secs_f64();
         let columns: Vec<_> =

@@ -17,6 +17,7 @@ mod metric;
 mod network;
 mod predict;
 mod survey;
+mod table_out;
 mod topics;
 mod train;
 mod worker;

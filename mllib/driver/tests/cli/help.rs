@@ -22,6 +22,8 @@ fn help_texts() {
     check("train-linear-regression", &["train", "linear-regression", "--help"]);
     check("train-neural-network", &["help", "train", "neural-network"]);
     check("generate-classification", &["help", "generate", "classification"]);
+    check("generate-sparse", &["help", "generate", "sparse"]);
+    check("generate-table", &["help", "generate", "table"]);
     check("train-k-means", &["help", "train", "k-means"]);
     check("train-mf", &["help", "train", "mf"]);
     check("train-lda", &["help", "train", "lda"]);

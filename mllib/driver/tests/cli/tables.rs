@@ -400,3 +400,37 @@ fn a_killed_write_leaves_nothing_that_looks_whole() {
         assert_eq!(place.json(&["inspect", out.trim_end_matches('/')])["rows"].as_u64(), Some(600_000));
     }
 }
+
+#[test]
+fn tables_and_sparse_rows_are_made_up() {
+    let place = Place::new();
+    let table =
+        ["generate", "table", "--samples=3000", "--missing=0.1", "--columns=id=1,float=2,text=1,date=1"];
+    for (partitions, out) in [("1", "one.csv"), ("5", "five.csv"), ("4", "four.parquet")] {
+        place.ok(&[&table[..], &["--partitions", partitions, "--out", out]].concat());
+    }
+    assert!(place.read("one.csv") == place.read("five.csv"));
+    place.ok(&["convert", "four.parquet", "four.csv"]);
+    assert!(place.read("one.csv") == place.read("four.csv"));
+    let head = place.read("one.csv");
+    assert!(head.starts_with("id1,float1,float2,text1,date1\n0,"), "{}", &head[..80]);
+    let folder =
+        place.ok(&[&table[..], &["--partitions=3", "--to=jsonl", "--out=parts/", "--json"]].concat());
+    assert!(folder.contains("\"rows\": 3000") && folder.contains("\"to\": \"jsonl\""), "{folder}");
+    let back = place.ok(&["inspect", "parts", "--json"]);
+    assert!(back.contains("\"rows\": 3000"), "{back}");
+    assert!(place.fails(2, &["generate", "table", "--columns=word=1", "--out=x.csv"]).contains("no kind"));
+    assert!(place.fails(2, &["generate", "table", "--out=x"]).contains("--to"));
+    assert!(place.fails(2, &["generate", "table", "--out=one.csv"]).contains("--overwrite"));
+
+    let sparse = ["generate", "sparse", "--samples=4000", "--features=500", "--nonzeros=20", "--flip=0"];
+    place.ok(&[&sparse[..], &["--partitions=2", "--out=rows"]].concat());
+    let seen = place.ok(&["inspect", "rows", "--json"]);
+    assert!(seen.contains("\"rows\": 4000"), "{seen}");
+    place.ok(&["train", "svm", "--data", "rows", "--C=10", "--model=m"]);
+    let measured = place.ok(&["evaluate", "--model=m", "--data=rows", "--json"]);
+    let accuracy = measured.split("\"accuracy\": ").nth(1).and_then(|s| s.split(['}', ',', '\n']).next());
+    let accuracy: f64 = accuracy.and_then(|a| a.parse().ok()).unwrap_or_else(|| panic!("{measured}"));
+    assert!(accuracy > 0.97, "hidden weights decide: {accuracy}");
+    assert!(place.fails(2, &["generate", "sparse", "--flip=0.7", "--out=x"]).contains("flip"));
+}
