@@ -1,6 +1,7 @@
 //! Frames saved: as a folder of parts, or as one file.
 
 use super::rows::largest;
+use super::spool::{HELD_BYTES_MAX, Spool};
 use super::{MatrixSize, TableFile, WriteOptions, check};
 use crate::open::Format;
 use crate::save::save_parts;
@@ -54,8 +55,9 @@ impl Frame {
         Ok(rows.into_iter().sum())
     }
 
-    /// Writes one file, partition after partition: some are computed at a time, so memory is bounded by those. `watch` hears of
-    /// every few partitions, and may end it. Returns how many rows there are.
+    /// Writes one file, partition after partition: two for each worker are computed at a time. One process holds 32 MiB of
+    /// each of them, and keeps the rest in a file in [`Config::spill_dir`](slackwater_dataflow::Config); of several, the
+    /// first holds them whole. `watch` hears of every few partitions, and may end it. Returns how many rows there are.
     ///
     /// # Errors
     /// As [`Frame::save`], and what `watch` answers.
@@ -75,14 +77,22 @@ impl Frame {
         let at_once = cx.config().workers_at_first() * PARTITIONS_PER_WORKER;
         let all: Vec<usize> = (0..blocks.num_partitions()).collect();
         let mut written = Written { of: all.len(), ..Written::default() };
+        // Processes do not see each other's files, so several of them hold all of a partition.
+        let held = if cx.topology().processes == 1 { HELD_BYTES_MAX } else { usize::MAX };
+        let spool = Arc::new(Spool::new(&cx.config().spill_dir, held));
         for window in all.chunks(at_once) {
             watch(written)?;
-            let parts = blocks.run_job(window.to_vec(), |_, blocks| blocks.collect::<Vec<RecordBlock>>())?;
-            for block in parts.iter().flatten() {
-                written.rows += block.num_rows() as u64;
-                if let Some(file) = &mut file {
-                    file.write(block)?;
-                }
+            let task = spool.clone();
+            let parts = blocks.run_job(window.to_vec(), move |partition, blocks| {
+                task.take(partition, blocks).map_err(|e| e.kind().clone())
+            })?;
+            for (partition, blocks) in window.iter().zip(parts) {
+                let mut write = |batch: &RecordBatch| {
+                    written.rows += batch.num_rows() as u64;
+                    file.as_mut().map_or(Ok(()), |file| file.write(batch))
+                };
+                blocks?.iter().try_for_each(|block| write(block))?;
+                spool.rest(*partition, write)?;
             }
             written.partitions += window.len();
         }

@@ -20,6 +20,7 @@
 
 mod frame;
 mod rows;
+mod spool;
 
 use crate::codec::{Compression, Encoder};
 use crate::format::csv::{CsvWriteOptions, CsvWriter};
