@@ -2,7 +2,7 @@
 
 use crate::cluster::Membership;
 use crate::error::{Error, OnBad, Result};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Settings of a [`Context`](crate::Context). Everything has a default; `..Config::default()` fills the rest.
@@ -117,16 +117,41 @@ impl Config {
     }
 }
 
-/// Memory that this process may use, in bytes: the machine's, or the control group's limit if that is lower.
+/// Memory that this process may use, in bytes: the machine's, or the limit of a control group that it is in, or of its address
+/// space (`ulimit -v`), if that is lower.
 fn machine_memory_bytes() -> u64 {
-    let machine = std::fs::read_to_string("/proc/meminfo").ok().and_then(|s| {
-        let line = s.lines().find(|l| l.starts_with("MemTotal:"))?;
-        line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib << 10)
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let machine = read("/proc/meminfo").lines().find_map(|l| {
+        let kib = l.strip_prefix("MemTotal:")?.split_whitespace().next()?;
+        kib.parse::<u64>().ok().map(|kib| kib << 10)
     });
-    let group = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
-        .iter()
-        .find_map(|f| std::fs::read_to_string(f).ok()?.trim().parse::<u64>().ok());
-    machine.unwrap_or(4 << 30).min(group.unwrap_or(u64::MAX))
+    let space = read("/proc/self/limits")
+        .lines()
+        .find_map(|l| l.strip_prefix("Max address space")?.split_whitespace().next()?.parse::<u64>().ok());
+    let group = group_limit(Path::new("/sys/fs/cgroup"), &read("/proc/self/cgroup"));
+    let limits = [group, space].into_iter().flatten();
+    limits.fold(machine.unwrap_or(4 << 30), u64::min)
+}
+
+/// The lowest limit on memory of the control groups in `groups`, which is what `/proc/self/cgroup` says, and of those they
+/// are in. In a container the root of what can be seen is the container's own group.
+fn group_limit(root: &Path, groups: &str) -> Option<u64> {
+    let mut limits = vec![];
+    for line in groups.lines() {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
+        let (root, file) = match controllers {
+            "" => (root.to_path_buf(), "memory.max"),
+            some if some.split(',').any(|c| c == "memory") => (root.join("memory"), "memory.limit_in_bytes"),
+            _ => continue,
+        };
+        let path = Path::new(path.trim_start_matches('/'));
+        let limit = |group: &Path| {
+            std::fs::read_to_string(root.join(group).join(file)).ok()?.trim().parse::<u64>().ok()
+        };
+        limits.extend(path.ancestors().filter_map(limit));
+    }
+    limits.into_iter().min()
 }
 
 /// Reads a size such as `16MiB`, `2G`, `1048576`: bytes, with an optional binary unit.
@@ -151,4 +176,29 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
     };
     let number: u64 = number.parse().map_err(|_| format!("`{text}` is not a size: it has no number"))?;
     number.checked_shl(shift).filter(|n| n >> shift == number).ok_or(format!("`{text}` is too large"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lowest_limit_of_the_groups_counts() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write("slice/job/memory.max", "max\n");
+        write("slice/memory.max", "700\n");
+        write("memory/memory.limit_in_bytes", "9223372036854771712\n");
+        write("memory/a/b/memory.limit_in_bytes", "600\n");
+        let limit = |groups: &str| group_limit(root.path(), groups);
+        assert_eq!(limit("0::/slice/job\n"), Some(700));
+        assert_eq!(limit("9:name=systemd:/x\n4:cpu,memory:/a/b\n0::/slice/job\n"), Some(600));
+        assert_eq!(limit("4:memory:/not/seen/here\n"), Some(9_223_372_036_854_771_712));
+        assert_eq!(limit("3:cpu:/\nnonsense\n"), None);
+        assert!(machine_memory_bytes() > 1 << 20);
+    }
 }
