@@ -17,6 +17,12 @@ use std::sync::Arc;
 /// The table of labels against predictions is told for this many classes at most: its size is their square.
 const CONFUSION_CLASSES_MAX: usize = 100;
 
+/// About how many distinct scores are kept, of all rows together: neighbours are counted together when there are twice as
+/// many. The areas change by less than one part in this many.
+const SCORES_MAX: usize = 1 << 20;
+/// Of one partition, however many there are.
+const SCORES_OF_A_PARTITION: usize = 4096;
+
 /// What is known of some rows.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Tally {
@@ -25,12 +31,19 @@ struct Tally {
     /// Scores that are not in `counts` yet: sorting them once a partition is cheaper than once a block.
     pending: Vec<(f64, bool)>,
     counts: ScoreCounts,
+    /// About how many of them are kept.
+    scores_max: usize,
     confusion: ConfusionCounts,
     loss: Option<LogLoss>,
     regression: RegressionSums,
 }
 
 impl Tally {
+    /// Of one of so many partitions.
+    fn of_partitions(partitions: usize) -> Self {
+        let scores_max = (SCORES_MAX / partitions.max(1)).max(SCORES_OF_A_PARTITION);
+        Tally { scores_max, ..Tally::default() }
+    }
     fn push(&mut self, model: &impl RowModel, classes: Option<&[f64]>, block: &LabeledBlock) {
         self.rows += block.rows() as u64;
         self.columns = self.columns.max(block.features.columns());
@@ -49,10 +62,19 @@ impl Tally {
                 self.loss.get_or_insert_default().push(of_label);
             }
         });
+        self.seal_if_many();
+    }
+    fn seal_if_many(&mut self) {
+        if self.pending.len() >= 2 * self.scores_max {
+            self.seal();
+        }
+    }
+    fn seal(&mut self) {
+        let pending = ScoreCounts::new(std::mem::take(&mut self.pending));
+        self.counts = std::mem::take(&mut self.counts).merge(pending).downsample(self.scores_max);
     }
     fn sealed(mut self) -> Self {
-        let pending = ScoreCounts::new(std::mem::take(&mut self.pending));
-        self.counts = self.counts.merge(pending);
+        self.seal();
         self
     }
     fn merge(self, other: Tally) -> Tally {
@@ -61,7 +83,8 @@ impl Tally {
             rows: a.rows + b.rows,
             columns: a.columns.max(b.columns),
             pending: vec![],
-            counts: a.counts.merge(b.counts),
+            counts: a.counts.merge(b.counts).downsample(SCORES_MAX),
+            scores_max: SCORES_MAX,
             confusion: a.confusion.merge(b.confusion),
             loss: match (a.loss, b.loss) {
                 (Some(a), Some(b)) => Some(a.merge(b)),
@@ -117,7 +140,7 @@ impl Evaluation {
         let add =
             move |tally: &mut Tally, block: &LabeledBlock| tally.push(&*shared, known.as_deref(), block);
         let merge = |left: &mut Tally, right: Tally| *left = std::mem::take(left).merge(right);
-        let tally = rows.aggregate(Tally::default(), add, merge)?.sealed();
+        let tally = rows.aggregate(Tally::of_partitions(rows.num_partitions()), add, merge)?.sealed();
         require_rows(tally.rows)?;
         let (rows, columns) = (tally.rows, tally.columns);
         let Some(classes) = classes else {
@@ -341,6 +364,44 @@ mod tests {
         assert_eq!(thinned(3, 20).collect::<Vec<_>>(), [0, 1, 2]);
         assert_eq!(thinned(1, 20).collect::<Vec<_>>(), [0]);
         assert_eq!(thinned(0, 20).count(), 0);
+    }
+
+    #[test]
+    fn many_scores_are_counted_together() {
+        // Scores that are all different, of rows whose classes overlap.
+        let row = |i: u64| {
+            let score = (i * 7919 % 200_003) as f64;
+            (score, (i * 31 % 101) as f64 * 2000.0 < score)
+        };
+        let mut exact = vec![];
+        let mut partitions = vec![];
+        for partition in 0..4 {
+            let mut tally = Tally { scores_max: 500, ..Tally::default() };
+            for i in partition * 50_000..(partition + 1) * 50_000 {
+                exact.push(row(i));
+                tally.pending.push(row(i));
+                if i % 300 == 0 {
+                    tally.seal_if_many();
+                    assert!(tally.pending.len() < 1300 && tally.counts.counts().len() < 1000);
+                }
+            }
+            partitions.push(tally);
+        }
+        let all = partitions.into_iter().reduce(Tally::merge).unwrap();
+        assert!(all.counts.counts().len() < 4000);
+        let (exact, all) = (BinaryMetrics::from(ScoreCounts::new(exact)), BinaryMetrics::from(all.counts));
+        assert_eq!((exact.positives(), exact.negatives()), (all.positives(), all.negatives()));
+        let areas = |m: &BinaryMetrics| [m.area_under_roc(), m.area_under_precision_recall()];
+        for (a, b) in areas(&exact).into_iter().zip(areas(&all)) {
+            assert!((a - b).abs() < 1e-3 && a > 0.7 && a < 0.99, "{a} {b}");
+        }
+        // Few are all kept.
+        let of = |rows: std::ops::Range<u64>| Tally {
+            pending: rows.map(row).collect(),
+            ..Tally::of_partitions(2)
+        };
+        let few = of(0..3000).merge(of(3000..7000));
+        assert_eq!(few.counts, ScoreCounts::new((0..7000).map(row)));
     }
 
     #[test]
