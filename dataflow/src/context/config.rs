@@ -14,8 +14,9 @@ pub struct Config {
     /// workers, because results depend on it.
     pub default_partitions: usize,
     /// Bytes for cached partitions, retained shuffle blocks and the tables and sort buffers of running tasks.
-    /// Default: half of the machine's memory. What does not fit is spilled or recomputed. Chunks, blocks in flight
-    /// and user data are not counted: leave room for about 8 MiB a worker.
+    /// Default: half of the machine's memory, or of what its control group may have; a quarter if that is 512 MiB or less.
+    /// What does not fit is spilled or recomputed. Chunks, partitions in the hands of tasks and user data are not counted:
+    /// leave room for about three partitions a worker.
     pub memory_budget_bytes: u64,
     /// Folder for spill files; a folder of its own is made in it, and removed at the end. Default: the system's
     /// temporary folder.
@@ -73,7 +74,7 @@ impl Default for Config {
         Config {
             workers: std::thread::available_parallelism().map_or(1, |n| n.get()),
             default_partitions: 8,
-            memory_budget_bytes: machine_memory_bytes() / 2,
+            memory_budget_bytes: budget(machine_memory_bytes()),
             spill_dir: std::env::temp_dir(),
             seed: 42,
             task_attempts: 4,
@@ -115,6 +116,14 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// What tasks have in their hands comes beside the budget, and where there is little, it is most of it.
+const BESIDE_BYTES: u64 = 256 << 20;
+
+/// The budget of a process that may use `memory` bytes: half, but of little memory a quarter.
+fn budget(memory: u64) -> u64 {
+    (memory - BESIDE_BYTES.min(memory / 2)) / 2
 }
 
 /// Memory that this process may use, in bytes: the machine's, or the limit of a control group that it is in, or of its address
@@ -200,5 +209,6 @@ mod tests {
         assert_eq!(limit("4:memory:/not/seen/here\n"), Some(9_223_372_036_854_771_712));
         assert_eq!(limit("3:cpu:/\nnonsense\n"), None);
         assert!(machine_memory_bytes() > 1 << 20);
+        assert_eq!([64 << 30, 1 << 30, 512 << 20, 64 << 20].map(|m| budget(m) >> 20), [32_640, 384, 128, 16]);
     }
 }
