@@ -6,46 +6,91 @@
 
 use crate::codec::ExpansionLimit;
 use crate::source::{InputFile, RawReader};
+use crate::spans::Spans;
 use bytes::Bytes;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::reader::{ChunkReader, Length};
-use std::io::{BufRead, BufReader};
+use slackwater_dataflow::Error;
+use std::io::{BufRead, BufReader, Chain, Cursor, Read};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// A file, read in ranges.
 #[derive(Debug, Clone)]
-pub(super) struct Chunks(pub(super) InputFile);
+pub(super) struct Chunks {
+    pub(super) file: InputFile,
+    /// What will be read, if the file is far away.
+    spans: Option<Arc<Mutex<Spans>>>,
+    /// The first read that failed there: that says nothing of the file.
+    failed: Arc<OnceLock<Error>>,
+}
+
+impl Chunks {
+    /// A file whose footer is read next.
+    pub(super) fn new(file: InputFile) -> Chunks {
+        let tail = file.bytes().saturating_sub(TAIL_BYTES)..file.bytes();
+        Chunks { spans: None, failed: Arc::default(), file }.of(|| vec![tail])
+    }
+    /// The same file, of which these ranges are read next.
+    pub(super) fn of(&self, ranges: impl FnOnce() -> Vec<Range<u64>>) -> Chunks {
+        let spans = self.file.is_far().then(|| Arc::new(Mutex::new(Spans::new(&self.file, ranges()))));
+        Chunks { file: self.file.clone(), spans, failed: Arc::default() }
+    }
+    /// Why the file could not be read, if that was the reason.
+    pub(super) fn failure(&self) -> Option<Error> {
+        self.failed.get().cloned()
+    }
+    fn of_spans(
+        &self,
+        read: impl FnOnce(&mut Spans) -> slackwater_dataflow::Result<Option<Bytes>>,
+    ) -> Result<Option<Bytes>> {
+        let Some(spans) = &self.spans else { return Ok(None) };
+        read(&mut spans.lock().unwrap_or_else(PoisonError::into_inner)).map_err(|e| self.external(e))
+    }
+    fn external(&self, e: Error) -> ParquetError {
+        if self.file.is_far() {
+            let _ = self.failed.set(e.clone());
+        }
+        ParquetError::External(Box::new(e))
+    }
+}
+
+/// What is read of a file that is far away to find its footer, and most often all of it.
+const TAIL_BYTES: u64 = 64 << 10;
 
 /// Small, since it is used for the headers of pages alone.
 const HEADER_BYTES: usize = 4 << 10;
 
-fn external(e: slackwater_dataflow::Error) -> ParquetError {
-    ParquetError::External(Box::new(e))
-}
-
 impl Length for Chunks {
     fn len(&self) -> u64 {
-        self.0.bytes()
+        self.file.bytes()
     }
 }
 
 impl ChunkReader for Chunks {
-    type T = BufReader<RawReader>;
+    type T = BufReader<Chain<Cursor<Bytes>, RawReader>>;
 
     fn get_read(&self, start: u64) -> Result<Self::T> {
-        if start > self.0.bytes() {
+        if start > self.file.bytes() {
             return Err(ParquetError::EOF(format!("byte {start} is beyond the end of the file")));
         }
-        let mut reader = BufReader::with_capacity(HEADER_BYTES, self.0.open(start).map_err(external)?);
+        let known = self.of_spans(|spans| spans.up_to(start, HEADER_BYTES))?.unwrap_or_default();
+        let next = start + known.len() as u64;
+        let rest = self.file.open(next, next + HEADER_BYTES as u64).map_err(|e| self.external(e))?;
+        let mut reader = BufReader::with_capacity(HEADER_BYTES, Cursor::new(known).chain(rest));
         check(reader.fill_buf()?)?;
         Ok(reader)
     }
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
-        if start.checked_add(length as u64).is_none_or(|end| end > self.0.bytes()) {
+        if start.checked_add(length as u64).is_none_or(|end| end > self.file.bytes()) {
             return Err(ParquetError::EOF(format!(
                 "{length} bytes at byte {start} are beyond the end of the file"
             )));
         }
-        let bytes = self.0.read_at(start, length).map_err(external)?;
+        let bytes = match self.of_spans(|spans| spans.exactly(start, length))? {
+            Some(bytes) => bytes,
+            None => self.file.read_at(start, length).map_err(|e| self.external(e))?,
+        };
         // With an index of pages, the library reads a page with its header.
         if page_sizes(&bytes).is_some_and(|(_, packed)| packed <= length as u64) {
             check(&bytes)?;
