@@ -1,8 +1,9 @@
 //! Clients of object stores: one a place and a run of [`resolve`](crate::resolve), shared by the files in it.
 
 use super::fault::Fault;
-use super::options::StoreOptions;
+use super::options::{StoreOptions, unknown};
 use super::runtime::wait;
+use super::settings::is_known;
 use super::url::{Scheme, Url};
 use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
@@ -16,6 +17,7 @@ use object_store::path::Path;
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
 use slackwater_dataflow::{Error, Result};
 use std::future::Future;
+use std::panic::RefUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,10 +40,16 @@ pub(crate) struct Bucket {
     pub(super) retries: usize,
 }
 
+/// As files are. A client changes on the thread of requests alone, where a panic ends a request and nothing else.
+impl RefUnwindSafe for Bucket {}
+
 impl Bucket {
     fn open(url: &Url, options: &StoreOptions) -> Result<Bucket> {
         let root = url.with_path("");
         let (scheme, settings) = (url.served_by()?, options.clone());
+        if let Some(name) = options.settings.keys().find(|name| !is_known(name)) {
+            return Err(unknown(name));
+        }
         if url.authority.is_empty() {
             return Err(Error::input(format!("`{}` names no bucket or server", url.shown()), ""));
         }
@@ -180,5 +188,47 @@ impl HttpService for QueriedClient {
             }
             self.client.execute(request).await
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(url: &str, settings: &[(&str, &str)]) -> Result<String> {
+        let mut options = StoreOptions::default();
+        settings.iter().try_for_each(|(name, value)| options.set(name, value))?;
+        let bucket = Buckets::default().of(&Url::parse(url).unwrap(), &options)?;
+        Ok(format!("{:?}", bucket.store))
+    }
+
+    #[test]
+    fn every_provider_has_a_client() {
+        let account: &[(&str, &str)] =
+            &[("azure_storage_account_name", "me"), ("azure_storage_account_key", "c2VjcmV0")];
+        for (url, settings, kind) in [
+            ("s3://b/k", &[("region", "eu-north-1")][..], "AmazonS3"),
+            ("s3a://b/k", &[], "AmazonS3"),
+            ("gs://b/k", &[("google_skip_signature", "true")], "GoogleCloudStorage"),
+            ("az://b/k", account, "MicrosoftAzure"),
+            ("abfss://box@me.dfs.core.windows.net/k", account, "MicrosoftAzure"),
+            ("https://host/k?sig=x", account, "HttpStore"),
+        ] {
+            let client = open(url, settings).unwrap();
+            assert!(client.contains(kind), "{url}: {client}");
+        }
+        let e = open("az://b/k", &[]).unwrap_err();
+        assert!(e.to_string().contains("Account must be specified"), "{e}");
+        let e = open("s3://b/k", &[("allow_http", "maybe")]).unwrap_err();
+        assert!(e.to_string().contains("cannot open s3://b/: failed to parse \"maybe\""), "{e}");
+        assert_eq!(open("s3:///k", &[]).unwrap_err().exit_code(), 3);
+    }
+
+    #[test]
+    fn settings_that_no_store_has_are_refused() {
+        let mut options = StoreOptions::default();
+        options.settings.insert("aws_regoin".into(), "x".into());
+        let e = Buckets::default().of(&Url::parse("s3://b/k").unwrap(), &options).unwrap_err();
+        assert!(e.to_string().contains("no object store has a setting `aws_regoin`"), "{e}");
     }
 }

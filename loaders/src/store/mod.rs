@@ -40,6 +40,8 @@ mod object;
 mod options;
 #[cfg(feature = "cloud")]
 mod runtime;
+#[cfg(feature = "cloud")]
+mod settings;
 mod url;
 
 #[cfg(feature = "cloud")]
