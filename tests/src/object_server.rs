@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -200,7 +200,8 @@ fn read_request(reader: &mut impl BufRead) -> io::Result<Option<Asked>> {
 
 /// A file as it is now.
 struct File {
-    bytes: Vec<u8>,
+    path: PathBuf,
+    size: u64,
     tag: String,
     modified: u64,
 }
@@ -210,7 +211,14 @@ impl File {
         let about = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
         let since = about.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
         let tag = format!("\"{:x}-{:x}\"", since.as_nanos(), about.len());
-        Some(File { bytes: fs::read(path).ok()?, tag, modified: since.as_secs() })
+        Some(File { path: path.to_path_buf(), size: about.len(), tag, modified: since.as_secs() })
+    }
+    fn bytes(&self, start: u64, end: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; (end - start) as usize];
+        let mut file = fs::File::open(&self.path)?;
+        file.seek(SeekFrom::Start(start))?;
+        file.read_exact(&mut bytes)?;
+        Ok(bytes)
     }
 }
 
@@ -266,7 +274,7 @@ fn give(
     file: &File,
     tag: Option<String>,
 ) -> io::Result<bool> {
-    let size = file.bytes.len() as u64;
+    let size = file.size;
     let range = asked.range.filter(|_| *act != Act::Whole);
     let (start, mut end) = range.map_or((0, size), |(start, end)| (start, end.min(size)));
     if range.is_some() && start >= size {
@@ -289,7 +297,7 @@ fn give(
     if asked.method == "HEAD" {
         return Ok(true);
     }
-    let body = &file.bytes[start as usize..end as usize];
+    let body = &file.bytes(start, end)?[..];
     let send = |stream: &mut TcpStream, body: &[u8], piece: usize, pause: Duration| -> io::Result<()> {
         for piece in body.chunks(piece) {
             stream.write_all(piece)?;

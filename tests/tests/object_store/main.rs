@@ -6,16 +6,18 @@ mod faults;
 mod listing;
 
 use slackwater_dataflow::Context;
+use slackwater_loaders::codec::Decoder;
 use slackwater_loaders::sink::Existing;
 use slackwater_loaders::table::Frame;
 use slackwater_loaders::write::WriteOptions;
 use slackwater_loaders::{
-    Compression, Format, InputFile, ReadTables, ResolveOptions, StoreOptions, TableOptions, resolve,
+    Compression, ExpansionLimit, Format, InputFile, ReadTables, ResolveOptions, StoreOptions, TableOptions,
+    resolve,
 };
 use slackwater_tests::object_server::ObjectServer;
 use std::fmt::Write as _;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Partitions that files are read in.
@@ -166,4 +168,27 @@ fn what_is_local_needs_no_server() {
         e.to_string().contains("a scheme that is not known\n  hint: known are s3://, s3a://, gs://"),
         "{e}"
     );
+}
+
+/// Prints what reading costs, from disk and over the loopback. `cargo test --test object_store -- --ignored --nocapture`
+#[test]
+#[ignore = "a figure to look at, not a property"]
+fn throughput() {
+    let place = Place::new();
+    let line = rows(5000);
+    place.write("large.svm", line.repeat(200_000_000 / line.len()));
+    let disk = place.path("large.svm").display().to_string();
+    for input in [disk.clone(), disk, place.server.web("large.svm"), "s3://bucket/large.svm".to_string()] {
+        let file = &place.resolve(&input).unwrap()[0];
+        let mut decoder = Decoder::open(file, ExpansionLimit::NONE).unwrap();
+        let (mut piece, start, mut bytes) = (vec![0; 256 << 10], Instant::now(), 0);
+        loop {
+            match decoder.read(&mut piece).unwrap() {
+                0 => break,
+                n => bytes += n,
+            }
+        }
+        assert_eq!(bytes as u64, file.bytes());
+        println!("{:.2} GB/s {input}", bytes as f64 / start.elapsed().as_secs_f64() / 1e9);
+    }
 }

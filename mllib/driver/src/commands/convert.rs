@@ -8,6 +8,7 @@ use serde_json::json;
 use slackwater_dataflow::{Error, Result};
 use slackwater_loaders::format::csv::CsvWriteOptions;
 use slackwater_loaders::sink::Existing;
+use slackwater_loaders::store::check_output;
 use slackwater_loaders::table::{FeatureMap, Frame};
 use slackwater_loaders::write::{WriteOptions, check};
 use slackwater_loaders::{Compression, Format};
@@ -18,6 +19,7 @@ use std::time::Instant;
 pub fn run(globals: &Globals, args: &ConvertArgs) -> Result<u8> {
     let start = Instant::now();
     let (out, inputs) = args.paths.split_last().expect("the parser requires two");
+    check_output(out)?;
     let is_folder = out.to_string_lossy().ends_with('/') || (out.is_dir() && args.to.is_some());
     let to = match (args.to, Format::of_path(out)) {
         (Some(format), _) => format,
