@@ -7,7 +7,7 @@
 //! | a folder with files `part-*` | those files, sorted by number and name; hidden ones (`_SUCCESS`, `.part-0.crc`) are left out |
 //! | a folder with folders `name=value` | the files in them, sorted by name; a table has the values as columns |
 //! | any other folder | an error: a folder may hold anything |
-//! | a URL | a file, a folder or a pattern in an object store, or a file on the web: see [`store`](crate::store) |
+//! | a URL | a file, a folder or a pattern in an object store, or a file on the web: see [`store`] |
 //! | `-`, a pipe, a character device | read whole into memory, at most [`ResolveOptions::stream_bytes_max`] |
 //!
 //! Guarantees: the order of files depends on their names alone, so every process of a cluster sees the same list, and

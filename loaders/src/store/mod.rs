@@ -17,12 +17,13 @@
 //! an error. Secrets stand in no message.
 //!
 //! Costs: one request to open a file, then ranges of 256 KiB that double up to 8 MiB, two of them in flight, so a reader has
-//! at most 16 MiB; [`InputFile`](crate::InputFile) says what is needed for certain, and nothing beyond it is asked for in
-//! advance. All requests of a process are served by one thread, which starts with the first of them.
+//! at most 16 MiB. It knows which byte is needed for certain (the end of a split), and asks for nothing beyond that in
+//! advance. Parquet says which bytes it will read, and gets those once each, some ahead. All requests of a process are served
+//! by one thread, which starts with the first of them.
 //!
 //! Fails as files do, with the range, the attempts, the cause and a hint. What is not there, or not allowed, is input
 //! (exit code 3); a server that does not answer is the environment (exit code 4). No byte for
-//! [`StoreOptions::deadline`] is an error. A connection that breaks, or answers that it is busy, is tried again
+//! [`StoreOptions::deadline`] is an error (a job tries a partition again, as after other failures). A connection that breaks, or answers that it is busy, is tried again
 //! [`StoreOptions::retries`] times, from the byte that was reached.
 //!
 //! Nothing is written to object stores: write to a file, and copy it.

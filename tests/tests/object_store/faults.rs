@@ -2,7 +2,9 @@
 
 use crate::{PARTITIONS, Place, rows, table};
 use slackwater_dataflow::{Context, Error, Result};
-use slackwater_loaders::{ReadTables, ResolveOptions, StoreOptions, TableOptions, resolve};
+use slackwater_loaders::sink::Existing;
+use slackwater_loaders::write::WriteOptions;
+use slackwater_loaders::{Format, ReadTables, ResolveOptions, StoreOptions, TableOptions, resolve};
 use slackwater_tests::object_server::{Act, Asked};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -95,18 +97,48 @@ fn slow_is_not_broken() {
 
 #[test]
 fn what_stays_is_an_error_in_time() {
+    // Each waits for the deadline: side by side.
+    std::thread::scope(|all| {
+        for which in [0, 1] {
+            all.spawn(move || stays(which));
+        }
+    });
+}
+
+fn stays(which: usize) {
     let place = place();
-    for url in urls(&place) {
-        for (act, said) in [
-            (Act::Status(503), "the server answers 503 Service Unavailable (Scripted), after"),
-            (Act::Cut(0), "the body ended after 0 of"),
-            (Act::Stall(10), "not a byte came for 1.5s"),
-            (Act::Stall(0), "not a byte came for 1.5s"),
-            (Act::Short(300_000), "the body ended after"),
-        ] {
-            let e = fails(&url, &place, always(act.clone()));
-            assert!(e.to_string().contains(said), "{act:?}: {e}");
-            assert!(e.to_string().contains("bytes "), "the range: {e}");
+    let url = &urls(&place)[which];
+    for (act, said) in [
+        (Act::Status(503), "the server answers 503 Service Unavailable (Scripted), after"),
+        (Act::Cut(0), "the body ended after 0 of"),
+        (Act::Stall(10), "not a byte came for 1.5s"),
+        (Act::Stall(0), "not a byte came for 1.5s"),
+        (Act::Short(300_000), "the body ended after"),
+    ] {
+        let e = fails(url, &place, always(act.clone()));
+        assert!(e.to_string().contains(said), "{act:?}: {e}");
+        assert!(e.to_string().contains("bytes "), "the range: {e}");
+    }
+}
+
+/// Also not if its columns are read one by one to find the damage, and not for each of them after the other.
+#[test]
+fn a_broken_connection_is_no_damaged_file() {
+    let place = place();
+    let cx = Context::local(1).unwrap();
+    let rows = table(&cx, &place.resolve(place.path("rows.svm").to_str().unwrap()).unwrap());
+    for (name, format) in [("rows.parquet", Format::Parquet), ("rows.arrow", Format::Arrow)] {
+        let write = WriteOptions::default();
+        rows.save_file(place.path(name), Existing::Refuse, format, &write, &mut |_| Ok(())).unwrap();
+        let mut options = options(&place);
+        options.stores.retries = 0;
+        for url in [place.server.web(name), format!("s3://bucket/{name}")] {
+            let far = table(&cx, &resolve(&[&url], &options).unwrap());
+            place.server.script(|_| Act::Status(503));
+            let e = far.collect().unwrap_err().to_string();
+            place.server.script(|_| Act::Serve);
+            assert!(e.contains("the server answers 503") && !e.contains("damage"), "{url}: {e}");
+            assert_eq!(far.collect().unwrap().num_rows() as u64, ROWS, "{url}: it has not changed");
         }
     }
 }

@@ -170,13 +170,13 @@ fn what_is_local_needs_no_server() {
     );
 }
 
-/// Prints what reading costs, from disk and over the loopback. `cargo test --test object_store -- --ignored --nocapture`
+/// Also prints what it costs, of a file of as many bytes as `SLACKWATER_THROUGHPUT` says (with `--nocapture`).
 #[test]
-#[ignore = "a figure to look at, not a property"]
-fn throughput() {
+fn large_files_come_whole() {
     let place = Place::new();
     let line = rows(5000);
-    place.write("large.svm", line.repeat(200_000_000 / line.len()));
+    let bytes = std::env::var("SLACKWATER_THROUGHPUT").map_or(40_000_000, |n| n.parse().unwrap());
+    place.write("large.svm", line.repeat(bytes / line.len()));
     let disk = place.path("large.svm").display().to_string();
     for input in [disk.clone(), disk, place.server.web("large.svm"), "s3://bucket/large.svm".to_string()] {
         let file = &place.resolve(&input).unwrap()[0];
