@@ -107,6 +107,7 @@ impl Url {
         }
     }
     /// The URL of another path in the same place.
+    #[cfg(feature = "cloud")]
     pub(crate) fn with_path(&self, path: &str) -> Url {
         Url { path: path.to_string(), ..self.clone() }
     }
