@@ -34,6 +34,7 @@
 //! ```
 
 pub mod codec;
+mod folders;
 pub mod format;
 mod guard;
 pub mod lines;
@@ -45,7 +46,9 @@ mod read_tables;
 pub mod save;
 pub mod sink;
 pub mod source;
+mod spans;
 pub mod split;
+pub mod store;
 pub mod table;
 pub mod write;
 
@@ -58,6 +61,7 @@ pub use read_tables::ReadTables;
 pub use save::{SaveLibsvm, SaveText};
 pub use source::{InputFile, ResolveOptions, resolve};
 pub use split::Split;
+pub use store::StoreOptions;
 
 /// What a reader does with a record that it cannot use: `Ok` leaves the record out and goes on, `Err` ends the reading.
 pub type OnBadRecord<'a> = dyn FnMut(slackwater_dataflow::BadRecord) -> slackwater_dataflow::Result<()> + 'a;

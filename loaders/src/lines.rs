@@ -69,7 +69,7 @@ impl LineChunks {
 
     /// [`LineChunks::open`] with a buffer of another size, in bytes.
     pub fn with_buffer(split: &Split, limits: ReadLimits, bytes: usize) -> Result<Self> {
-        let decoder = Decoder::open_at(split.file(), split.start(), limits.expansion)?;
+        let decoder = Decoder::open_at(split.file(), split.start()..split.end(), limits.expansion)?;
         Ok(LineChunks {
             decoder,
             limits,

@@ -173,7 +173,7 @@ impl Format {
 /// The first bytes, unpacked.
 fn head(file: &InputFile) -> Result<Vec<u8>> {
     let mut head = vec![0; HEAD_BYTES];
-    let mut decoder = Decoder::open(file, ReadLimits::default().expansion)?;
+    let mut decoder = Decoder::open_at(file, 0..HEAD_BYTES as u64, ReadLimits::default().expansion)?;
     let mut filled = 0;
     while filled < head.len() {
         match decoder.read(&mut head[filled..])? {

@@ -24,6 +24,7 @@
 //! [`ErrorKind::Io`](slackwater_dataflow::ErrorKind::Io) with the path and the operating system's words (a full disk, no
 //! permission). A process that is killed leaves `_temporary-*`, or parts without `_SUCCESS`: remove the folder.
 
+use crate::store::check_output;
 use slackwater_dataflow::{Error, Result};
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -77,6 +78,7 @@ impl AtomicFile {
     /// Starts a file that will be `path`. A symbolic link is followed: the file that it names is replaced.
     pub fn create(path: impl AsRef<Path>, existing: Existing) -> Result<Self> {
         let path = path.as_ref();
+        check_output(path)?;
         let about = path.metadata().ok();
         if about.as_ref().is_some_and(|m| m.is_dir()) {
             return Err(Error::input(format!("`{}` is a folder", path.display()), "name a file in it"));
@@ -210,6 +212,7 @@ impl OutputFolder {
     /// Prepares a folder. `token` tells this output from others to the same place: for example the number of the job.
     pub fn create(folder: impl AsRef<Path>, existing: Existing, token: &str) -> Result<Self> {
         let folder = folder.as_ref().to_path_buf();
+        check_output(&folder)?;
         if folder.exists() && !folder.is_dir() {
             return Err(Error::input(format!("`{}` is a file", folder.display()), "name a folder"));
         }

@@ -7,6 +7,7 @@
 //! | a folder with files `part-*` | those files, sorted by number and name; hidden ones (`_SUCCESS`, `.part-0.crc`) are left out |
 //! | a folder with folders `name=value` | the files in them, sorted by name; a table has the values as columns |
 //! | any other folder | an error: a folder may hold anything |
+//! | a URL | a file, a folder or a pattern in an object store, or a file on the web: see [`store`] |
 //! | `-`, a pipe, a character device | read whole into memory, at most [`ResolveOptions::stream_bytes_max`] |
 //!
 //! Guarantees: the order of files depends on their names alone, so every process of a cluster sees the same list, and
@@ -21,23 +22,31 @@
 //! The rule for folders is Hadoop's `FileInputFormat`: names that start with `_` or `.` are hidden.
 
 use crate::codec::{Compression, Decoder, ExpansionLimit, HEAD_BYTES};
+use crate::folders::{Disk, Key, MATCHING, no_match, not_a_file, not_a_pattern, resolve_folder, wants_marks};
+use crate::store::{self, StoreOptions, Url};
 use bytes::Bytes;
 use slackwater_dataflow::{Error, Result};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+#[cfg(feature = "cloud")]
+use crate::store::{Object, ObjectReader, Pending};
 
 /// How [`resolve`] treats input that is not a regular file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResolveOptions {
     /// Most bytes taken from standard input or a pipe. Default: 1 GiB.
     pub stream_bytes_max: u64,
+    /// For URLs.
+    pub stores: StoreOptions,
 }
 
 impl Default for ResolveOptions {
     fn default() -> Self {
-        ResolveOptions { stream_bytes_max: 1 << 30 }
+        ResolveOptions { stream_bytes_max: 1 << 30, stores: StoreOptions::default() }
     }
 }
 
@@ -55,15 +64,14 @@ struct Inner {
     keys: Vec<Key>,
 }
 
-/// A column and its value, by the name of a folder.
-type Key = (String, Option<String>);
-
 #[derive(Debug)]
 enum Place {
     Path(PathBuf),
     Memory(Bytes),
     /// Bytes that every process has.
     Program(Bytes),
+    #[cfg(feature = "cloud")]
+    Object(Arc<Object>),
 }
 
 impl Place {
@@ -71,6 +79,8 @@ impl Place {
     fn bytes(&self) -> Option<&Bytes> {
         match self {
             Place::Path(_) => None,
+            #[cfg(feature = "cloud")]
+            Place::Object(_) => None,
             Place::Memory(bytes) | Place::Program(bytes) => Some(bytes),
         }
     }
@@ -83,7 +93,7 @@ impl InputFile {
         let mut file = File::open(path).map_err(|e| Error::io(path, "open", &e))?;
         let about = file.metadata().map_err(|e| Error::io(path, "read", &e))?;
         if about.is_dir() {
-            return Err(not_a_file(path));
+            return Err(not_a_file(&path.display().to_string()));
         }
         let head = read_head(&mut file).map_err(|e| Error::io(path, "read", &e))?;
         let compression = Compression::detect(path, &head);
@@ -102,11 +112,18 @@ impl InputFile {
         let compression = Compression::detect(Path::new(""), &bytes[..bytes.len().min(HEAD_BYTES)]);
         Self::new(name.into(), Place::Program(Bytes::from_static(bytes)), bytes.len() as u64, compression)
     }
+    /// An object whose first bytes are `head`.
+    #[cfg(feature = "cloud")]
+    pub(crate) fn from_object(name: String, object: Object, head: &[u8]) -> Self {
+        let compression = Compression::detect(Path::new(&name), head);
+        let bytes = object.bytes();
+        Self::new(name, Place::Object(Arc::new(object)), bytes, compression)
+    }
     fn new(name: String, place: Place, bytes: u64, compression: Compression) -> Self {
         InputFile(Arc::new(Inner { name, place, bytes, compression, keys: vec![] }))
     }
     /// The same file in folders with values.
-    fn with_keys(self, keys: &[Key]) -> Self {
+    pub(crate) fn with_keys(self, keys: &[Key]) -> Self {
         match Arc::try_unwrap(self.0) {
             Ok(inner) => InputFile(Arc::new(Inner { keys: keys.to_vec(), ..inner })),
             Err(shared) => InputFile(shared),
@@ -140,8 +157,9 @@ impl InputFile {
     pub fn is_in_memory(&self) -> bool {
         matches!(self.0.place, Place::Memory(_))
     }
-    /// Opens it for reading as stored, from byte `at`.
-    pub(crate) fn open(&self, at: u64) -> Result<RawReader> {
+    /// Opens it for reading as stored, from byte `at`. Whoever reads needs what is before byte `until` for certain: an object store
+    /// is asked for that in advance.
+    pub(crate) fn open(&self, at: u64, until: u64) -> Result<RawReader> {
         let source = match &self.0.place {
             Place::Memory(_) | Place::Program(_) => RawSource::Memory,
             Place::Path(path) => {
@@ -149,7 +167,11 @@ impl InputFile {
                 file.seek(SeekFrom::Start(at)).map_err(|e| Error::io(path, "read", &e))?;
                 RawSource::File(file)
             }
+            #[cfg(feature = "cloud")]
+            Place::Object(object) => RawSource::Object(Box::new(ObjectReader::new(object, at, until))),
         };
+        #[cfg(not(feature = "cloud"))]
+        let _ = until;
         Ok(RawReader { file: self.clone(), source, at: at.min(self.bytes()) })
     }
     /// The file itself, or what a packed one holds, unpacked into memory: at most `most` bytes.
@@ -192,13 +214,52 @@ impl InputFile {
         if let Some(bytes) = self.0.place.bytes() {
             return Ok(bytes.slice(at as usize..at as usize + length));
         }
+        #[cfg(feature = "cloud")]
+        if let Place::Object(object) = &self.0.place {
+            return object.read_at(at, length).map_err(|e| self.read_error(&e));
+        }
         let mut bytes = vec![0; length];
-        self.open(at)?.read_exact(&mut bytes).map_err(|e| self.read_error(&e))?;
+        self.open(at, at + length as u64)?.read_exact(&mut bytes).map_err(|e| self.read_error(&e))?;
         Ok(bytes.into())
+    }
+    /// True if each read is a request, which costs time however little is read.
+    pub(crate) fn is_far(&self) -> bool {
+        #[cfg(feature = "cloud")]
+        return matches!(self.0.place, Place::Object(_));
+        #[cfg(not(feature = "cloud"))]
+        false
+    }
+    /// Begins to read a range, if that can be done while something else is.
+    pub(crate) fn ahead(&self, range: Range<u64>) -> Result<Ahead> {
+        #[cfg(feature = "cloud")]
+        if let Place::Object(object) = &self.0.place {
+            let pending = Pending::begin(object, range).map_err(|e| self.read_error(&e))?;
+            return Ok(Ahead::Asked(self.clone(), pending));
+        }
+        Ok(Ahead::Later(self.clone(), range))
     }
     /// The error for a failed read.
     pub(crate) fn read_error(&self, e: &io::Error) -> Error {
         Error::io(self.name(), "read", e)
+    }
+}
+
+/// A range that was asked for, or that is read when it is needed.
+#[derive(Debug)]
+pub(crate) enum Ahead {
+    #[cfg(feature = "cloud")]
+    Asked(InputFile, Pending),
+    Later(InputFile, Range<u64>),
+}
+
+impl Ahead {
+    /// The bytes, as soon as they are there.
+    pub(crate) fn bytes(self) -> Result<Bytes> {
+        match self {
+            #[cfg(feature = "cloud")]
+            Ahead::Asked(file, pending) => pending.bytes().map_err(|e| file.read_error(&e)),
+            Ahead::Later(file, range) => file.read_at(range.start, (range.end - range.start) as usize),
+        }
     }
 }
 
@@ -214,6 +275,8 @@ pub struct RawReader {
 enum RawSource {
     File(File),
     Memory,
+    #[cfg(feature = "cloud")]
+    Object(Box<ObjectReader>),
 }
 
 impl Read for RawReader {
@@ -223,6 +286,8 @@ impl Read for RawReader {
         let into = &mut into[..want];
         let n = match &mut self.source {
             RawSource::File(file) => file.read(into)?,
+            #[cfg(feature = "cloud")]
+            RawSource::Object(reader) => reader.read(into)?,
             RawSource::Memory => {
                 let bytes = self.file.0.place.bytes().expect("a file in memory has its bytes");
                 (&bytes[self.at as usize..]).read(into)?
@@ -280,27 +345,40 @@ pub fn resolve_with<P: AsRef<Path>>(
         return Err(Error::usage("`-` (standard input) can be given only once"));
     }
     let mut files = vec![];
+    let mut stores = store::Stores::default();
     for input in inputs {
         let path = input.as_ref();
         if path == Path::new("-") {
             files.push(read_stream("<stdin>", stdin, options.stream_bytes_max)?);
-        } else if path.exists() {
-            resolve_path(path, options, &mut files)?;
-        } else {
-            match path.to_str().filter(|s| s.contains(['*', '?', '['])) {
-                Some(pattern) => resolve_pattern(pattern, options, &mut files)?,
-                // Not there: opening it gives the operating system's reason.
-                None => files.push(InputFile::from_path(path)?),
-            }
+            continue;
+        }
+        match path.to_str().and_then(Url::parse).filter(|_| !path.exists()) {
+            Some(url) if url.is_local() => resolve_local(&url.local_path()?, options, &mut files)?,
+            Some(url) => stores.resolve(&url, &options.stores, &mut files)?,
+            None => resolve_local(path, options, &mut files)?,
         }
     }
     Ok(files)
 }
 
+fn resolve_local(path: &Path, options: &ResolveOptions, files: &mut Vec<InputFile>) -> Result<()> {
+    if path.exists() {
+        return resolve_path(path, options, files);
+    }
+    match path.to_str().filter(|s| s.contains(['*', '?', '['])) {
+        Some(pattern) => resolve_pattern(pattern, options, files),
+        // Not there: opening it gives the operating system's reason.
+        None => {
+            files.push(InputFile::from_path(path)?);
+            Ok(())
+        }
+    }
+}
+
 fn resolve_path(path: &Path, options: &ResolveOptions, files: &mut Vec<InputFile>) -> Result<()> {
     let about = path.metadata().map_err(|e| Error::io(path, "open", &e))?;
     if about.is_dir() {
-        resolve_folder(path, files)
+        resolve_folder(&Disk, &path.to_path_buf(), files)
     } else if about.is_file() {
         files.push(InputFile::from_path(path)?);
         Ok(())
@@ -311,123 +389,9 @@ fn resolve_path(path: &Path, options: &ResolveOptions, files: &mut Vec<InputFile
     }
 }
 
-/// A folder as an engine writes it: files `part-*`, and `_SUCCESS` when it is complete.
-fn resolve_folder(folder: &Path, files: &mut Vec<InputFile>) -> Result<()> {
-    let mut parts = vec![];
-    let mut complete = false;
-    for entry in folder.read_dir().map_err(|e| Error::io(folder, "read", &e))? {
-        let entry = entry.map_err(|e| Error::io(folder, "read", &e))?;
-        let name = entry.file_name();
-        complete |= name == "_SUCCESS";
-        if let Some(rest) = name.as_encoded_bytes().strip_prefix(b"part-") {
-            parts.push((part_number(rest), entry.path()));
-        }
-    }
-    if parts.is_empty() && resolve_divided(folder, &mut vec![], files)? {
-        return Ok(());
-    }
-    // An empty dataset is a folder with the mark of success and no parts.
-    if parts.is_empty() && !complete {
-        return Err(not_a_file(folder));
-    }
-    parts.sort();
-    for (_, part) in parts {
-        files.push(InputFile::from_path(part)?);
-    }
-    Ok(())
-}
-
-/// Most folders `name=value` within each other.
-const DIVISIONS_MAX: usize = 32;
-
-/// A folder's name for no value.
-const NO_VALUE: &str = "__HIVE_DEFAULT_PARTITION__";
-
-/// The name and the value of a folder called `name=value`.
-fn key_of(folder: &str) -> Option<Key> {
-    let (name, value) = folder.split_once('=')?;
-    let value = (value != NO_VALUE).then(|| unescaped(value));
-    (!name.is_empty()).then(|| (unescaped(name), value))
-}
-
-/// Bytes that are written as `%3D`.
-fn unescaped(text: &str) -> String {
-    let (mut bytes, mut rest) = (vec![], text.as_bytes());
-    while let [first, tail @ ..] = rest {
-        let code = tail
-            .get(..2)
-            .and_then(|t| std::str::from_utf8(t).ok())
-            .and_then(|t| u8::from_str_radix(t, 16).ok());
-        match (first, code) {
-            (b'%', Some(code)) => {
-                bytes.push(code);
-                rest = &tail[2..];
-            }
-            _ => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8(bytes).unwrap_or_else(|_| text.to_string())
-}
-
-/// A folder that is divided by the values of columns, into folders `name=value`: all files in them that are not hidden, by
-/// name. False if it is none.
-fn resolve_divided(folder: &Path, keys: &mut Vec<Key>, files: &mut Vec<InputFile>) -> Result<bool> {
-    let (mut folders, mut inside) = (vec![], vec![]);
-    for entry in folder.read_dir().map_err(|e| Error::io(folder, "read", &e))? {
-        let path = entry.map_err(|e| Error::io(folder, "read", &e))?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.starts_with(['.', '_']) {
-            continue;
-        }
-        match (path.is_dir(), key_of(&name)) {
-            (true, Some(key)) => folders.push((path, key)),
-            _ => inside.push(path),
-        }
-    }
-    folders.sort();
-    inside.sort();
-    if folders.is_empty() && !keys.is_empty() {
-        for path in inside {
-            files.push(InputFile::from_path(path)?.with_keys(keys));
-        }
-        return Ok(true);
-    }
-    if folders.is_empty() {
-        return Ok(false);
-    }
-    if let Some(other) = inside.first() {
-        return Err(Error::input(
-            format!("`{}` is beside folders such as `{}`", other.display(), folders[0].0.display()),
-            "a table that is divided by columns has files in its innermost folders alone",
-        ));
-    }
-    if keys.len() >= DIVISIONS_MAX {
-        return Err(Error::input(format!("`{}` is too deep", folder.display()), "name a folder further in"));
-    }
-    for (path, key) in folders {
-        keys.push(key);
-        resolve_divided(&path, keys, files)?;
-        keys.pop();
-    }
-    Ok(true)
-}
-
-/// The digits at the start of what follows `part-`: with five of them, part 100000 would sort before part 99999.
-fn part_number(rest: &[u8]) -> u64 {
-    let digits = rest.iter().take_while(|b| b.is_ascii_digit());
-    digits.fold(0, |n: u64, b| n.saturating_mul(10).saturating_add(u64::from(b - b'0')))
-}
-
 fn resolve_pattern(pattern: &str, options: &ResolveOptions, files: &mut Vec<InputFile>) -> Result<()> {
-    let match_options = glob::MatchOptions { require_literal_leading_dot: true, ..Default::default() };
-    let matches = glob::glob_with(pattern, match_options).map_err(|e| {
-        Error::input(format!("`{pattern}` is not a pattern: {}", e.msg), "a literal `[` is written `[[]`")
-    })?;
-    // Marks such as `_SUCCESS` are hidden from a pattern that does not ask for them.
-    let wants_marks = Path::new(pattern).file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"_"));
+    let matches = glob::glob_with(pattern, MATCHING).map_err(|e| not_a_pattern(pattern, &e))?;
+    let wants_marks = wants_marks(pattern);
     let mut paths = vec![];
     for path in matches {
         let path = path.map_err(|e| Error::io(e.path(), "read", e.error()))?;
@@ -437,21 +401,10 @@ fn resolve_pattern(pattern: &str, options: &ResolveOptions, files: &mut Vec<Inpu
         }
     }
     if paths.is_empty() {
-        return Err(Error::input(
-            format!("no file matches `{pattern}`"),
-            "`*` and `?` match within one folder, `**/` matches folders",
-        ));
+        return Err(no_match(pattern));
     }
     paths.sort();
     paths.iter().try_for_each(|path| resolve_path(path, options, files))
-}
-
-fn not_a_file(path: &Path) -> Error {
-    let shown = path.display();
-    Error::input(
-        format!("`{shown}` is a folder, and it has no files named part-*"),
-        format!("name the files, for example `{shown}/*.svm`"),
-    )
 }
 
 fn read_stream(name: &str, stream: &mut dyn Read, limit: u64) -> Result<InputFile> {
@@ -471,17 +424,4 @@ fn read_head(file: &mut File) -> io::Result<Vec<u8>> {
     let mut head = Vec::with_capacity(HEAD_BYTES);
     file.take(HEAD_BYTES as u64).read_to_end(&mut head)?;
     Ok(head)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_have_values() {
-        assert_eq!(key_of("year=2024"), Some(("year".into(), Some("2024".into()))));
-        assert_eq!(key_of("a=b=c%3D%2"), Some(("a".into(), Some("b=c=%2".into()))));
-        assert_eq!(key_of("x=__HIVE_DEFAULT_PARTITION__"), Some(("x".into(), None)));
-        assert_eq!((key_of("plain"), key_of("=x")), (None, None));
-    }
 }

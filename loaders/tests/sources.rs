@@ -107,7 +107,7 @@ fn files_without_permission() {
 
 #[test]
 fn standard_input_is_read_to_a_limit() {
-    let options = ResolveOptions { stream_bytes_max: 10 };
+    let options = ResolveOptions { stream_bytes_max: 10, ..ResolveOptions::default() };
     let files = resolve_with(&["-"], &options, &mut &b"1 1:1\n"[..]).unwrap();
     assert_eq!((files[0].name(), files[0].bytes()), ("<stdin>", 6));
     let packed = common::gzip(b"1 1:1\n");
@@ -126,7 +126,9 @@ fn standard_input_is_read_to_a_limit() {
 #[test]
 fn devices_are_read_to_the_same_limit() {
     assert_eq!(resolve(&["/dev/null"], &ResolveOptions::default()).unwrap()[0].bytes(), 0);
-    let e = resolve(&["/dev/zero"], &ResolveOptions { stream_bytes_max: 1 << 16 }).unwrap_err();
+    let e =
+        resolve(&["/dev/zero"], &ResolveOptions { stream_bytes_max: 1 << 16, ..ResolveOptions::default() })
+            .unwrap_err();
     assert!(e.to_string().starts_with("/dev/zero has more than 65536 bytes"), "{e}");
 }
 

@@ -5,6 +5,7 @@
 
 pub mod cluster;
 pub mod inject;
+pub mod object_server;
 pub mod program;
 pub mod small;
 

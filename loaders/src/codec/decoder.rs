@@ -12,6 +12,7 @@ use super::lz4::Frames;
 use crate::source::{InputFile, RawReader};
 use slackwater_dataflow::{BadRecord, Error, Result};
 use std::io::{self, BufRead, BufReader, Read};
+use std::ops::Range;
 
 /// How far a packed file may expand.
 ///
@@ -63,13 +64,15 @@ enum Inner {
 impl Decoder {
     /// Opens a file and unpacks it as it is packed.
     pub fn open(file: &InputFile, limit: ExpansionLimit) -> Result<Decoder> {
-        Self::open_at(file, 0, limit)
+        Self::open_at(file, 0..file.bytes(), limit)
     }
 
-    /// Opens a file at byte `at` of what is stored, which is 0 for a packed file.
-    pub(crate) fn open_at(file: &InputFile, at: u64, limit: ExpansionLimit) -> Result<Decoder> {
-        assert!(at == 0 || file.is_splittable(), "a packed file is read from its start");
-        let raw = BufReader::with_capacity(INPUT_BUFFER_BYTES, file.open(at)?);
+    /// Opens a file at the first byte of a range of what is stored, which is 0 for a packed file. It can be read beyond the
+    /// range, but that comes later from far away.
+    pub(crate) fn open_at(file: &InputFile, range: Range<u64>, limit: ExpansionLimit) -> Result<Decoder> {
+        assert!(range.start == 0 || file.is_splittable(), "a packed file is read from its start");
+        let until = if file.is_splittable() { range.end } else { file.bytes() };
+        let raw = BufReader::with_capacity(INPUT_BUFFER_BYTES, file.open(range.start, until)?);
         let raw = Counted { raw, consumed: 0, failed: false };
         let inner = match file.compression() {
             Compression::None => Inner::Plain(raw),

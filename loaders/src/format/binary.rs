@@ -81,7 +81,7 @@ impl BinaryRecords {
     fn reader(&self, piece: usize) -> Result<BinaryReader> {
         let split = &self.splits[piece];
         Ok(BinaryReader {
-            decoder: Decoder::open_at(split.file(), split.start(), self.limits.expansion)?,
+            decoder: Decoder::open_at(split.file(), split.start()..split.end(), self.limits.expansion)?,
             split: split.clone(),
             length: self.length,
             read: 0,

@@ -44,6 +44,7 @@ use arrow_array::{
 };
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use slackwater_dataflow::{BadRecord, Error, Result};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// What an element is.
@@ -177,11 +178,11 @@ impl IdxFile {
     fn record_bytes(&self) -> usize {
         self.width as usize * self.element.bytes()
     }
-    /// A reader that stands at a record, which is the first one of a packed file.
-    fn at(&self, record: u32) -> Result<Decoder> {
+    /// A reader that stands at the first of some records, which is that of the file if it is packed.
+    fn at(&self, records: Range<u32>) -> Result<Decoder> {
         if self.file.is_splittable() {
-            let at = self.head_bytes() + u64::from(record) * self.record_bytes() as u64;
-            return Decoder::open_at(&self.file, at, self.limits.expansion);
+            let at = |record: u32| self.head_bytes() + u64::from(record) * self.record_bytes() as u64;
+            return Decoder::open_at(&self.file, at(records.start)..at(records.end), self.limits.expansion);
         }
         let mut decoder = Decoder::open(&self.file, self.limits.expansion)?;
         decoder.read_up_to(&mut vec![], self.head_bytes() as usize)?;
@@ -317,7 +318,7 @@ impl TableSource for IdxTable {
         let mut parts = vec![];
         for (array, column) in self.labels.iter().map(|l| (l, 0)).chain([(&self.values, values_column)]) {
             if columns.contains(&column) {
-                parts.push((array.clone(), array.at(at)?, column));
+                parts.push((array.clone(), array.at(at..end)?, column));
             }
         }
         Ok(Box::new(IdxReader { parts, at, end, schema: scan.schema(&self.schema), columns }))

@@ -4,6 +4,7 @@ use crate::args::{FormatArgs, ReadArgs};
 use crate::model::features;
 use crate::sample;
 use crate::session::is_member;
+use crate::stores::resolve_options;
 use slackwater_dataflow::block::{Document, LabeledBlock, Rating};
 use slackwater_dataflow::rng::SparkXorShift;
 use slackwater_dataflow::transform::split_bounds;
@@ -15,9 +16,7 @@ use slackwater_loaders::format::text::read_whole;
 use slackwater_loaders::lines::ReadLimits;
 use slackwater_loaders::table::features::LABEL_NAMES;
 use slackwater_loaders::table::{Expr, FeatureMap, FeatureOptions, Frame};
-use slackwater_loaders::{
-    Format, InputFile, ReadExt, ReadTables, ResolveOptions, Splitting, TableOptions, resolve,
-};
+use slackwater_loaders::{Format, InputFile, ReadExt, ReadTables, Splitting, TableOptions, resolve};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -368,7 +367,7 @@ const VOCABULARY_BYTES_MAX: u64 = 1 << 30;
 /// The words of a file, one a line.
 pub fn vocabulary(path: &PathBuf) -> Result<Vec<String>> {
     let mut words = vec![];
-    for file in resolve(std::slice::from_ref(path), &ResolveOptions::default())? {
+    for file in resolve(std::slice::from_ref(path), resolve_options())? {
         let text = read_whole(&file, VOCABULARY_BYTES_MAX, ReadLimits::default())?;
         words.extend(text.lines().map(|line| line.trim().to_string()));
     }
@@ -414,7 +413,7 @@ pub fn files(data: &[PathBuf]) -> Result<Vec<InputFile>> {
             "write it to a file that every process can read",
         ));
     }
-    resolve(data, &ResolveOptions::default())
+    resolve(data, resolve_options())
 }
 
 /// How files are divided.

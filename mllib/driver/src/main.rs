@@ -3,7 +3,7 @@
 //! The layers: [`args`] says what can be written; [`config`] puts flags, variables, a file and defaults together;
 //! [`session`] makes the engine, and what listens to it; [`commands`] do the work with [`data`], [`trainer`],
 //! [`model`] and [`evaluation`]; [`output`] prints. Everything that knows of a terminal, of arguments or of the
-//! environment is here, nothing below.
+//! environment is here, nothing below: [`stores`] says what of it is for object stores.
 
 mod args;
 mod commands;
@@ -18,6 +18,7 @@ mod predictions;
 mod progress;
 mod sample;
 mod session;
+mod stores;
 mod trainer;
 
 use config::Refusal;

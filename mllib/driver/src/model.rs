@@ -3,6 +3,7 @@
 
 use slackwater_dataflow::block::{CsrBlock, Row};
 use slackwater_dataflow::{Error, Result};
+use slackwater_loaders::store::check_output;
 use slackwater_loaders::table::FeatureMap;
 use slackwater_mllib::classification::{LinearSvmModel, LogisticRegressionModel, NeuralNetworkModel};
 use slackwater_mllib::clustering::{KMeansModel, LdaModel};
@@ -288,6 +289,7 @@ pub fn metadata(path: &Path) -> Result<Metadata<String>> {
 
 /// Refuses a place where something is, before any work is done.
 pub fn check_target(path: &Path, overwrite: bool) -> Result<()> {
+    check_output(path)?;
     let there = path.symlink_metadata().is_ok();
     if there && !(overwrite && is_model(path)) {
         let what = if is_model(path) { "a model" } else { "something that is no model" };

@@ -36,7 +36,7 @@ impl Chunks {
         let mut chunks = Chunks {
             decoder: Decoder::open_at(
                 split.file(),
-                if split.file().is_splittable() { from } else { 0 },
+                if split.file().is_splittable() { from..split.end() } else { 0..split.end() },
                 limits.expansion,
             )?,
             record_bytes_max: limits.line_bytes_max.clamp(CHUNK_BYTES, RECORD_BYTES_MAX),

@@ -40,7 +40,7 @@ pub(super) fn first_after(
         before: b'\n',
         closed: false,
     };
-    let mut decoder = Decoder::open_at(file, offset, ExpansionLimit::NONE)?;
+    let mut decoder = Decoder::open_at(file, offset..after, ExpansionLimit::NONE)?;
     let mut buffer = vec![0; buffer_bytes.max(1)];
     loop {
         let n = decoder.read(&mut buffer)?;

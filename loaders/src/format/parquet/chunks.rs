@@ -7,44 +7,87 @@
 use super::page_header::{self, Header};
 use crate::codec::ExpansionLimit;
 use crate::source::{InputFile, RawReader};
+use crate::spans::Spans;
 use bytes::Bytes;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::reader::{ChunkReader, Length};
-use std::io::{BufRead, BufReader};
+use slackwater_dataflow::Error;
+use std::io::{BufRead, BufReader, Chain, Cursor, Read};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// A file, read in ranges.
 #[derive(Debug, Clone)]
-pub(super) struct Chunks(pub(super) InputFile);
+pub(super) struct Chunks {
+    pub(super) file: InputFile,
+    /// What will be read, if the file is far away.
+    spans: Option<Arc<Mutex<Spans>>>,
+    /// The first read that failed there: that says nothing of the file.
+    failed: Arc<OnceLock<Error>>,
+}
+
+impl Chunks {
+    /// A file whose footer is read next.
+    pub(super) fn new(file: InputFile) -> Chunks {
+        let tail = file.bytes().saturating_sub(TAIL_BYTES)..file.bytes();
+        Chunks { spans: None, failed: Arc::default(), file }.of(|| vec![tail])
+    }
+    /// The same file, of which these ranges are read next.
+    pub(super) fn of(&self, ranges: impl FnOnce() -> Vec<Range<u64>>) -> Chunks {
+        let spans = self.file.is_far().then(|| Arc::new(Mutex::new(Spans::new(&self.file, ranges()))));
+        Chunks { file: self.file.clone(), spans, failed: Arc::default() }
+    }
+    /// Why the file could not be read, if that was the reason.
+    pub(super) fn failure(&self) -> Option<Error> {
+        self.failed.get().cloned()
+    }
+    fn of_spans(
+        &self,
+        read: impl FnOnce(&mut Spans) -> slackwater_dataflow::Result<Option<Bytes>>,
+    ) -> Result<Option<Bytes>> {
+        let Some(spans) = &self.spans else { return Ok(None) };
+        read(&mut spans.lock().unwrap_or_else(PoisonError::into_inner)).map_err(|e| self.external(e))
+    }
+    fn external(&self, e: Error) -> ParquetError {
+        if self.file.is_far() {
+            let _ = self.failed.set(e.clone());
+        }
+        ParquetError::External(Box::new(e))
+    }
+}
+
+/// What is read of a file that is far away to find its footer, and most often all of it.
+const TAIL_BYTES: u64 = 64 << 10;
 
 /// Small, since it is used for the headers of pages alone.
 const HEADER_BYTES: usize = 4 << 10;
 /// Headers have the least and the largest value of a page in them, which writers cut to some bytes, or should.
 const HEADER_BYTES_MAX: usize = 1 << 20;
 
-fn external(e: slackwater_dataflow::Error) -> ParquetError {
-    ParquetError::External(Box::new(e))
-}
-
 impl Length for Chunks {
     fn len(&self) -> u64 {
-        self.0.bytes()
+        self.file.bytes()
     }
 }
 
 impl ChunkReader for Chunks {
-    type T = BufReader<RawReader>;
+    type T = BufReader<Chain<Cursor<Bytes>, RawReader>>;
 
     fn get_read(&self, start: u64) -> Result<Self::T> {
-        if start > self.0.bytes() {
+        if start > self.file.bytes() {
             return Err(ParquetError::EOF(format!("byte {start} is beyond the end of the file")));
         }
-        let mut reader = BufReader::with_capacity(HEADER_BYTES, self.0.open(start).map_err(external)?);
-        let mut header = page_header::read(reader.fill_buf()?);
-        let left = self.0.bytes() - start;
-        if header == Header::Cut && left > HEADER_BYTES as u64 {
+        let known = self.of_spans(|spans| spans.up_to(start, HEADER_BYTES))?.unwrap_or_default();
+        let next = start + known.len() as u64;
+        let rest = self.file.open(next, next + HEADER_BYTES as u64).map_err(|e| self.external(e))?;
+        let mut reader = BufReader::with_capacity(HEADER_BYTES, Cursor::new(known).chain(rest));
+        let seen = reader.fill_buf()?;
+        let (mut header, seen) = (page_header::read(seen), seen.len() as u64);
+        let left = self.file.bytes() - start;
+        if header == Header::Cut && seen < left {
             let more = HEADER_BYTES_MAX.min(usize::try_from(left).unwrap_or(usize::MAX));
-            header = page_header::read(&self.0.read_at(start, more).map_err(external)?);
-            if header == Header::Cut {
+            header = page_header::read(&self.file.read_at(start, more).map_err(|e| self.external(e))?);
+            if header == Header::Cut && (more as u64) < left {
                 let message = format!("a page with a header of more than {more} bytes");
                 return Err(ParquetError::General(message));
             }
@@ -53,12 +96,15 @@ impl ChunkReader for Chunks {
         Ok(reader)
     }
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
-        if start.checked_add(length as u64).is_none_or(|end| end > self.0.bytes()) {
+        if start.checked_add(length as u64).is_none_or(|end| end > self.file.bytes()) {
             return Err(ParquetError::EOF(format!(
                 "{length} bytes at byte {start} are beyond the end of the file"
             )));
         }
-        let bytes = self.0.read_at(start, length).map_err(external)?;
+        let bytes = match self.of_spans(|spans| spans.exactly(start, length))? {
+            Some(bytes) => bytes,
+            None => self.file.read_at(start, length).map_err(|e| self.external(e))?,
+        };
         // With an index of pages, the library reads a page with its header.
         check(page_header::read(&bytes))?;
         Ok(bytes)
@@ -87,7 +133,7 @@ mod tests {
 
     #[test]
     fn pages_that_expand_too_far_are_refused() {
-        let page = |head: &[u8]| Chunks(InputFile::from_bytes("page", [head, &[7; 40]].concat()));
+        let page = |head: &[u8]| Chunks::new(InputFile::from_bytes("page", [head, &[7; 40]].concat()));
         // 2 GiB of 40 bytes, and 16 MiB.
         let bomb = page(b"\x15\x04\x15\xfe\xff\xff\xff\x0f\x15\x50\0");
         let e = bomb.get_read(0).unwrap_err();
@@ -111,13 +157,13 @@ mod tests {
             head.push(left as u8);
             head.extend(vec![b'x'; length]);
             head.extend(b"\x05\x04\xfe\xff\xff\xff\x0f\x15\x50\0");
-            Chunks(InputFile::from_bytes("page", head))
+            Chunks::new(InputFile::from_bytes("page", head))
         };
         for length in [10, HEADER_BYTES, 60_000] {
             let e = header(length).get_read(0).unwrap_err();
             assert!(e.to_string().contains("2147483647 bytes"), "{length}: {e}");
         }
-        let e = header(HEADER_BYTES_MAX).get_read(0).unwrap_err();
+        let e = header(HEADER_BYTES_MAX + 1).get_read(0).unwrap_err();
         assert!(e.to_string().contains("a header of more than"), "{e}");
     }
 }

@@ -25,6 +25,7 @@ mod chunks;
 mod footer;
 mod keys;
 mod page_header;
+mod spans;
 
 pub use keys::ParquetKeys;
 use keys::unreadable;
@@ -46,7 +47,7 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::encryption::decrypt::FileDecryptionProperties;
 use parquet::file::metadata::PageIndexPolicy;
-use slackwater_dataflow::{Error, Result};
+use slackwater_dataflow::{Error, ErrorKind, Result};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -107,9 +108,13 @@ impl ParquetTable {
         for file in files {
             let file = file.unpacked(PACKED_BYTES_MAX, ReadLimits::default().expansion)?;
             let metadata = guarded(file.name(), || {
-                let options = options(PageIndexPolicy::Skip, decryption.as_ref());
-                footer::load(&Chunks(file.clone()), options).map_err(|e| {
-                    unreadable(file.name(), &format!("this is not a Parquet file that can be read: {e}"))
+                // Where pages are is worth a request, if it spares others.
+                let index = if file.is_far() { PageIndexPolicy::Optional } else { PageIndexPolicy::Skip };
+                let options = options(index, decryption.as_ref());
+                let chunks = Chunks::new(file.clone());
+                footer::load(&chunks, options).map_err(|e| {
+                    let message = format!("this is not a Parquet file that can be read: {e}");
+                    chunks.failure().unwrap_or_else(|| unreadable(file.name(), &message))
                 })
             })?;
             // Who reads no column is given as many rows as the footer says, which must come to an end.
@@ -125,7 +130,7 @@ impl ParquetTable {
                 Some(first) => unite(first, files[0].name(), &own, file.name())?,
                 None => own,
             });
-            opened.push(File { chunks: Chunks(file), metadata });
+            opened.push(File { chunks: Chunks::new(file), metadata });
         }
         let schema = schema.ok_or_else(|| Error::input("no input files", "name at least one file"))?;
         let pieces = pieces(&opened, min_pieces);
@@ -140,9 +145,10 @@ impl ParquetTable {
 }
 
 impl Table {
-    fn reader(&self, piece: &Piece, scan: &Scan) -> Result<ParquetRecordBatchReader> {
+    /// A reader, and what it reads from.
+    fn reader(&self, piece: &Piece, scan: &Scan) -> Result<(ParquetRecordBatchReader, Chunks)> {
         let file = &self.files[piece.file];
-        let name = file.chunks.0.name();
+        let name = file.chunks.file.name();
         let failed = |e: &dyn std::fmt::Display| unreadable(name, &e.to_string());
         let mut metadata = file.metadata.clone();
         let mut groups: Vec<usize> = piece.groups.clone().collect();
@@ -150,13 +156,16 @@ impl Table {
             let known = bounds::Groups { metadata: &metadata, groups: &groups };
             let may = condition.may_hold(&known);
             groups = groups.iter().zip(may).filter(|(_, may)| *may).map(|(g, _)| *g).collect();
-            if !groups.is_empty() {
+            if !groups.is_empty() && metadata.metadata().page_index().is_none() {
                 let options = options(PageIndexPolicy::Optional, self.decryption.as_ref());
-                metadata = footer::load(&file.chunks, options).map_err(|e| failed(&e))?;
+                let load = footer::load(&file.chunks, options);
+                metadata = load.map_err(|e| file.chunks.failure().unwrap_or_else(|| failed(&e)))?;
             }
         }
         let selection = self.selection(piece, &groups, &metadata, scan);
-        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file.chunks.clone(), metadata)
+        let chunks =
+            file.chunks.of(|| spans::ranges(&metadata, &groups, piece.rows.as_ref(), self.columns(scan)));
+        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks.clone(), metadata)
             .with_max_predicate_cache_size(CONDITION_CACHE_BYTES)
             .with_batch_size(batch_rows(scan.schema(&self.schema).fields().len()))
             .with_row_groups(groups);
@@ -176,7 +185,15 @@ impl Table {
             builder =
                 builder.with_row_filter(RowFilter::new(vec![Box::new(ArrowPredicateFn::new(mask, holds))]));
         }
-        builder.build().map_err(|e| failed(&e))
+        let reader = builder.build().map_err(|e| chunks.failure().unwrap_or_else(|| failed(&e)))?;
+        Ok((reader, chunks))
+    }
+
+    /// The columns that a scan reads. `None`: all.
+    fn columns(&self, scan: &Scan) -> Option<Vec<usize>> {
+        let condition = scan.condition.iter().flat_map(|c| c.columns());
+        let more = condition.filter_map(|c| self.schema.index_of(c).ok());
+        scan.columns.as_ref().map(|columns| columns.iter().copied().chain(more).collect())
     }
 
     /// How many rows a piece has.
@@ -229,7 +246,7 @@ impl Table {
                 let one = Piece { groups: group..group + 1, ..piece.clone() };
                 let scan = Scan { columns: Some(vec![*column]), condition: None };
                 let result = guarded("", || {
-                    let mut reader = self.reader(&one, &scan)?;
+                    let (mut reader, _) = self.reader(&one, &scan)?;
                     reader.try_for_each(|b| b.map(drop)).map_err(|e| unreadable("", &e.to_string()))
                 });
                 if result.is_err() {
@@ -313,7 +330,7 @@ impl TableSource for ParquetTable {
         self.0.pieces.len()
     }
     fn describe(&self) -> String {
-        crate::source::describe("Parquet", self.0.files.iter().map(|f| &f.chunks.0))
+        crate::source::describe("Parquet", self.0.files.iter().map(|f| &f.chunks.file))
     }
     fn open(&self, piece: usize, scan: &Scan) -> Result<Box<dyn BatchReader>> {
         let table = self.0.clone();
@@ -324,10 +341,10 @@ impl TableSource for ParquetTable {
                 schema: scan.schema(&table.schema),
             }));
         }
-        let name = table.files[table.pieces[piece].file].chunks.0.name().to_string();
+        let name = table.files[table.pieces[piece].file].chunks.file.name().to_string();
         let reader = guarded(&name, || table.reader(&table.pieces[piece], scan));
-        let reader = match reader {
-            Ok(reader) => Some(reader),
+        let (reader, chunks) = match reader {
+            Ok((reader, chunks)) => (Some(reader), chunks),
             Err(e) => return Err(table.located(piece, scan, e)),
         };
         // The library gives columns in the order of the file.
@@ -338,17 +355,20 @@ impl TableSource for ParquetTable {
             columns.iter().map(|c| sorted.binary_search(c).expect("it is one of them")).collect()
         });
         let schema = scan.schema(&table.schema);
-        Ok(Box::new(Reader { table, piece, scan: scan.clone(), name, reader, order, schema }))
+        Ok(Box::new(Reader { table, piece, scan: scan.clone(), name, reader, chunks, order, schema }))
     }
 }
 
 impl Table {
     /// The error, with the place of the damage if there is one.
     fn located(&self, piece: usize, scan: &Scan, e: Error) -> Error {
+        if matches!(e.kind(), ErrorKind::Io { .. }) {
+            return e;
+        }
         let piece = &self.pieces[piece];
         match self.find_damage(piece, scan) {
             Some(place) => {
-                let name = self.files[piece.file].chunks.0.name();
+                let name = self.files[piece.file].chunks.file.name();
                 let text = e.to_string();
                 let message = text.lines().next().unwrap_or_default();
                 let message = message.strip_prefix(&format!("{name}: ")).unwrap_or(message);
@@ -381,6 +401,7 @@ struct Reader {
     name: String,
     /// `None` after the end.
     reader: Option<ParquetRecordBatchReader>,
+    chunks: Chunks,
     order: Option<Vec<usize>>,
     schema: SchemaRef,
 }
@@ -409,6 +430,9 @@ impl BatchReader for Reader {
                 Ok(None) => self.reader = None,
                 Err(e) => {
                     self.reader = None;
+                    if let Some(e) = self.chunks.failure() {
+                        return Err(e);
+                    }
                     return Err(self.table.located(self.piece, &self.scan, e));
                 }
             }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 OUT is a file, or with a / at its end a folder of parts, one a partition, that all processes of a cluster write to. Text is packed as the
-name says (x.csv.gz). LIBSVM text and `--label`, `--features` and `--categorical` make rows of features of columns, as training does.
+name says (x.csv.gz). IN can be URLs, as `help train svm` says. LIBSVM text and `--label`, `--features` and `--categorical` make rows of features of columns, as training does.
 
 Examples:
   slackwater convert a9a.svm a9a.parquet

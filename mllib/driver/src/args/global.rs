@@ -77,6 +77,15 @@ pub struct Globals {
     #[arg(value_parser = finite, help_heading = "Execution")]
     pub job_timeout: Option<f64>,
 
+    /// A setting of object stores and web servers, for data that are named by URLs
+    ///
+    /// Such as region, endpoint, allow_http=true, skip_signature=true (for public data), deadline (seconds without a byte) or retries. Several are
+    /// separated by blanks. Variables of the environment that begin with AWS_, GOOGLE_ or AZURE_ are settings, too; secrets are taken
+    /// from there alone, by each process from its own.
+    #[arg(long, global = true, value_name = "KEY=VALUE", value_delimiter = ' ', env = "SLACKWATER_STORE")]
+    #[arg(hide_env_values = true, help_heading = "Input")]
+    pub store: Vec<String>,
+
     /// Read options from a TOML file; flags and the environment prevail
     ///
     /// Keys are names of options, as in `workers = 2`. Keys of a table `[train]` are for that command; other keys are for

@@ -192,7 +192,8 @@ pub struct InputArgs {
     /// LIBSVM, CSV, Parquet, Arrow or other files, patterns, folders of parts, or - [default: a small sample that comes with
     /// the program]
     ///
-    /// Packed files (gz, zst, bz2) are known by their content. A pattern such as 'data/*.svm' may be quoted.
+    /// Packed files (gz, zst, bz2) are known by their content. A pattern such as 'data/*.svm' may be quoted. URLs (s3://, gs://,
+    /// az://, http://, https://) need a program that was built with `--features cloud`.
     #[arg(long, short, value_name = "FILE", num_args = 1.., help_heading = "Input")]
     pub data: Vec<PathBuf>,
 
@@ -207,7 +208,8 @@ pub struct RequiredData {
     /// LIBSVM, CSV, Parquet, Arrow or other files, patterns, folders of parts, or - (packed with gz, zst or bz2, or not)
     ///
     /// For a matrix factorisation: files of ratings, as `help train mf` says; to predict, `user item` is enough. For topics:
-    /// files of documents, as `help train lda` says.
+    /// files of documents, as `help train lda` says. URLs (s3://, gs://, az://, http://, https://) need a program that was built
+    /// with `--features cloud`.
     #[arg(long, short, value_name = "FILE", num_args = 1.., required = true, help_heading = "Input")]
     pub data: Vec<PathBuf>,
 

@@ -11,6 +11,7 @@ use slackwater_dataflow::block::LabeledPoint;
 use slackwater_dataflow::{Context, Dataset, Result};
 use slackwater_loaders::SaveLibsvm;
 use slackwater_loaders::sink::Existing;
+use slackwater_loaders::store::check_output;
 use slackwater_loaders::table::{Frame, MadeTable};
 use slackwater_mllib::generate::{Classification, Sparse};
 use std::path::Path;
@@ -71,8 +72,9 @@ fn parts(globals: &Globals, cx: &Context) -> (usize, u64) {
 
 fn save(rows: &Dataset<LabeledPoint>, folder: &FolderArgs) -> Result<()> {
     let existing = if folder.overwrite { Existing::Overwrite } else { Existing::Refuse };
-    rows.save_as_libsvm_with(folder.out.as_ref().expect("the parser requires it"), existing)?;
-    Ok(())
+    let out = folder.out.as_ref().expect("the parser requires it");
+    check_output(out)?;
+    rows.save_as_libsvm_with(out, existing)
 }
 
 fn classification(globals: &Globals, args: &ClassificationArgs) -> Result<u8> {

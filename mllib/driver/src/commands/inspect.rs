@@ -13,6 +13,7 @@ use slackwater_dataflow::{Error, Result, Stats};
 use slackwater_loaders::Format;
 use slackwater_loaders::format::libsvm::IndexBase;
 use slackwater_loaders::sink::{AtomicFile, Existing};
+use slackwater_loaders::store::check_output;
 use slackwater_mllib::model::Metadata;
 use std::path::Path;
 
@@ -131,6 +132,7 @@ fn top(model: &LinearModel, most: usize) -> Vec<(usize, usize, f64)> {
 }
 
 fn export(model: &LinearModel, out: &Path, overwrite: bool) -> Result<()> {
+    check_output(out)?;
     let text = model.export_liblinear()?;
     if out.exists() && !overwrite {
         return Err(Error::usage(format!(

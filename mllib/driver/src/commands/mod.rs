@@ -24,11 +24,13 @@ mod worker;
 
 use crate::args::{ClusterCommand, Command, ConfigCommand};
 use crate::config::Resolved;
+use crate::stores;
 use slackwater_dataflow::Result;
 
 /// Runs the command of a command line.
 pub fn run(resolved: &Resolved) -> Result<u8> {
     let globals = &resolved.cli.globals;
+    stores::note(globals)?;
     match &resolved.cli.command {
         Command::Train(args) => train::run(globals, args),
         Command::Predict(args) => predict::run(globals, args),

@@ -8,6 +8,7 @@ use crate::output::count;
 use crate::predictions::{Layout, Part, Sink};
 use crate::session::Session;
 use slackwater_dataflow::{Data, Dataset, Error, Result};
+use slackwater_loaders::store::check_output;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ pub fn run(globals: &Globals, args: &PredictArgs) -> Result<u8> {
             "{what}, and standard output takes the predictions\n  hint: {hint}"
         )));
     }
+    check_output(&args.out)?;
     if args.out.exists() && !args.overwrite && !is_stdout {
         let out = args.out.display();
         return Err(Error::usage(format!("`{out}` is there already\n  hint: --overwrite replaces it")));

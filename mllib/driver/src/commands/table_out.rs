@@ -5,6 +5,7 @@ use crate::session::Session;
 use slackwater_dataflow::{Error, Result};
 use slackwater_loaders::format::csv::CsvWriteOptions;
 use slackwater_loaders::sink::Existing;
+use slackwater_loaders::store::check_output;
 use slackwater_loaders::table::Frame;
 use slackwater_loaders::write::WriteOptions;
 use slackwater_loaders::{Compression, Format};
@@ -27,6 +28,7 @@ impl TableOut {
     /// # Errors
     /// Usage, if they do not say what to write, or if it is there already; config, for an option of another format.
     pub fn of(out: &Path, args: &TableOutArgs) -> Result<TableOut> {
+        check_output(out)?;
         let is_folder = out.to_string_lossy().ends_with('/') || (out.is_dir() && args.to.is_some());
         let format = match (args.to, Format::of_path(out)) {
             (Some(format), _) => format,

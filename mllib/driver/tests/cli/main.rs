@@ -15,6 +15,7 @@ mod hosts;
 mod interrupt;
 mod metrics;
 mod networks;
+mod object_store;
 mod output;
 mod ratings;
 mod recovery;

@@ -134,6 +134,8 @@ fn example(name: &str) -> std::path::PathBuf {
     if !program.exists() {
         let mut build = std::process::Command::new(env!("CARGO"));
         build.args(["build", "--quiet", "-p", "slackwater", "-p", "slackwater-examples", "--example", name]);
+        // The command is built beside it, as the other tests have it.
+        build.args(["--features", "slackwater/cloud"]);
         assert!(build.status().unwrap().success(), "{name} cannot be built");
     }
     assert!(program.exists(), "{} is not there", program.display());

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 /// Rows that two classes can nearly be told apart by.
-fn sparse(rows: u64) -> String {
+pub fn sparse(rows: u64) -> String {
     let mut text = String::new();
     let mut state = 7u64;
     let mut next = |n: u64| {
@@ -22,7 +22,7 @@ fn sparse(rows: u64) -> String {
     text
 }
 
-fn same_model(place: &Place, a: &str, b: &str) {
+pub fn same_model(place: &Place, a: &str, b: &str) {
     for file in ["metadata.json", "data/part-00000.parquet"] {
         let read = |model: &str| std::fs::read(place.path(model).join(file)).unwrap();
         assert!(read(a) == read(b), "{file} of {a} and {b}");

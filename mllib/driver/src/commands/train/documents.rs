@@ -11,6 +11,7 @@ use crate::session::Session;
 use serde_json::{Value, json};
 use slackwater_dataflow::{Error, Result, StorageLevel};
 use slackwater_loaders::sink::{AtomicFile, Existing};
+use slackwater_loaders::store::check_output;
 use slackwater_mllib::clustering::lda::{DocumentTopics, Sampler};
 use slackwater_mllib::clustering::{LdaModel, LdaParams};
 use slackwater_mllib::optimization::Progress;
@@ -28,6 +29,7 @@ pub fn run(globals: &Globals, args: &TopicsArgs) -> Result<u8> {
     check_split(&args.held_out.split.split)?;
     check_target(&target, args.output.overwrite)?;
     for file in [&args.word_counts, &args.document_counts].into_iter().flatten() {
+        check_output(file)?;
         if file.exists() && !args.output.overwrite {
             let file = file.display();
             return Err(Error::usage(format!("`{file}` is there already\n  hint: --overwrite replaces it")));
