@@ -218,9 +218,18 @@ impl InputFile {
         if let Place::Object(object) = &self.0.place {
             return object.read_at(at, length).map_err(|e| self.read_error(&e));
         }
-        let mut bytes = vec![0; length];
-        self.open(at, at + length as u64)?.read_exact(&mut bytes).map_err(|e| self.read_error(&e))?;
-        Ok(bytes.into())
+        // Not zeroed first: that takes as long as reading.
+        let mut bytes = Vec::with_capacity(length);
+        if let Place::Path(path) = &self.0.place {
+            let mut file = File::open(path).map_err(|e| Error::io(path, "open", &e))?;
+            let read =
+                file.seek(SeekFrom::Start(at)).and_then(|_| file.take(length as u64).read_to_end(&mut bytes));
+            read.map_err(|e| self.read_error(&e))?;
+        }
+        match bytes.len() == length {
+            true => Ok(bytes.into()),
+            false => Err(self.read_error(&shorter(self.bytes(), at + bytes.len() as u64))),
+        }
     }
     /// True if each read is a request, which costs time however little is read.
     pub(crate) fn is_far(&self) -> bool {
@@ -294,15 +303,15 @@ impl Read for RawReader {
             }
         };
         if n == 0 && want > 0 {
-            return Err(io::Error::other(format!(
-                "the file became shorter while it was read: {} bytes then, {} now",
-                self.file.bytes(),
-                self.at
-            )));
+            return Err(shorter(self.file.bytes(), self.at));
         }
         self.at += n as u64;
         Ok(n)
     }
+}
+
+fn shorter(then: u64, now: u64) -> io::Error {
+    io::Error::other(format!("the file became shorter while it was read: {then} bytes then, {now} now"))
 }
 
 /// What is read, in a line: the format, the first few names, the bytes.

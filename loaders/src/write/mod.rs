@@ -44,6 +44,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Bytes of a row group of Parquet, as they are in memory: then it is written.
 pub const GROUP_BYTES_MAX: usize = 128 << 20;
 
+/// Bytes of a dictionary of Parquet. A column of more values than fit goes on without one; what has been read of it by then
+/// is read again by everyone who begins in the middle of the row group.
+const DICTIONARY_BYTES_MAX: usize = 256 << 10;
+
 /// How tables are written.
 #[derive(Debug, Clone, Default)]
 pub struct WriteOptions {
@@ -234,6 +238,7 @@ fn writer(
         Format::Parquet => {
             let properties = WriterProperties::builder()
                 .set_compression(parquet_codec(packed)?)
+                .set_dictionary_page_size_limit(DICTIONARY_BYTES_MAX)
                 .set_created_by(concat!("slackwater ", env!("CARGO_PKG_VERSION")).to_string())
                 .build();
             let writer = ArrowWriter::try_new(file.clone(), schema.clone(), Some(properties));

@@ -106,7 +106,11 @@ impl ChunkReader for Chunks {
             None => self.file.read_at(start, length).map_err(|e| self.external(e))?,
         };
         // With an index of pages, the library reads a page with its header.
-        check(page_header::read(&bytes))?;
+        let mut header = page_header::read(&bytes[..length.min(HEADER_BYTES)]);
+        if header == Header::Cut {
+            header = page_header::read(&bytes);
+        }
+        check(header)?;
         Ok(bytes)
     }
 }

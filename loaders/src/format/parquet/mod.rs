@@ -277,6 +277,14 @@ fn options(index: PageIndexPolicy, keys: Option<&Arc<FileDecryptionProperties>>)
     }
 }
 
+/// What is read of a row group beside dictionaries is at least so many times as much, unless the file would be in too few
+/// pieces.
+const DICTIONARY_SHARE: u64 = 4;
+/// No dictionary counts for more: a piece should not become large because a footer says so.
+const DICTIONARY_BYTES_MAX: u64 = 1 << 20;
+/// However large dictionaries are.
+const PIECE_BYTES_MAX: u64 = 128 << 20;
+
 /// Divides files into pieces of about the same size.
 fn pieces(files: &[File], min_pieces: usize) -> Vec<Piece> {
     let bytes = |f: usize, g: usize| {
@@ -289,12 +297,23 @@ fn pieces(files: &[File], min_pieces: usize) -> Vec<Piece> {
     let groups = |f: usize| files[f].metadata.metadata().num_row_groups();
     let all = (0..files.len()).flat_map(|f| (0..groups(f)).map(move |g| (f, g)));
     let total = all.fold(0u64, |sum, (f, g)| sum.saturating_add(bytes(f, g)));
-    let target = (total / min_pieces.max(1) as u64).clamp(SPLIT_BYTES_MIN, SPLIT_BYTES_MAX);
+    let share = (total / min_pieces.max(1) as u64).max(SPLIT_BYTES_MIN);
+    // Each range of a row group unpacks all dictionaries of the group.
+    let dictionaries = |f: usize, g: usize| {
+        let columns = files[f].metadata.metadata().row_group(g).columns().iter();
+        columns.fold(0u64, |sum, c| {
+            let begin = c.dictionary_page_offset().unwrap_or(c.data_page_offset());
+            let bytes = c.data_page_offset().saturating_sub(begin);
+            sum.saturating_add(u64::try_from(bytes).unwrap_or(0).min(DICTIONARY_BYTES_MAX))
+        })
+    };
     let mut pieces: Vec<Piece> = vec![];
     for (f, file) in files.iter().enumerate() {
         let mut room = 0;
         for g in 0..groups(f) {
             let size = bytes(f, g);
+            let with_dictionaries = (DICTIONARY_SHARE * dictionaries(f, g)).min(PIECE_BYTES_MAX);
+            let target = share.min(SPLIT_BYTES_MAX.max(with_dictionaries));
             let rows = usize::try_from(file.metadata.metadata().row_group(g).num_rows()).unwrap_or(0);
             // A range of fewer rows than some batches is not worth opening the row group again.
             let parts = (size.div_ceil(target) as usize).min(rows / (4 * crate::table::BATCH_ROWS)).max(1);
