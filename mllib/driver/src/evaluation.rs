@@ -18,7 +18,8 @@ use std::sync::Arc;
 const CONFUSION_CLASSES_MAX: usize = 100;
 
 /// About how many distinct scores are kept, of all rows together: neighbours are counted together when there are twice as
-/// many. The areas change by less than one part in this many.
+/// many. A pair of rows can change its order only if both lie within one group, so the areas change by about one part in what
+/// is kept of a partition at most.
 const SCORES_MAX: usize = 1 << 20;
 /// Of one partition, however many there are.
 const SCORES_OF_A_PARTITION: usize = 4096;

@@ -147,27 +147,24 @@ impl Compact<'_> {
                     15 => self.varint()?,
                     short => u64::from(short),
                 };
-                (0..length).try_for_each(|_| self.element(head & 0xf, depth - 1))
+                self.elements(length, &[head & 0xf], depth - 1)
             }
             11 => {
                 let length = self.varint()?;
                 let kinds = if length > 0 { self.byte()? } else { 0 };
-                (0..length).try_for_each(|_| {
-                    self.element(kinds >> 4, depth - 1)?;
-                    self.element(kinds & 0xf, depth - 1)
-                })
+                self.elements(length, &[kinds >> 4, kinds & 0xf], depth - 1)
             }
             12 => self.fields(|from, _, kind| from.skip(kind, depth - 1)),
             13 => self.bytes(16),
             _ => Err(Stop::Wrong),
         }
     }
-    /// Skips an element of a list. One that takes no bytes would let a short header go on for long: a header has none.
-    fn element(&mut self, kind: u8, depth: u32) -> Done<()> {
-        match kind {
-            1 | 2 => Err(Stop::Wrong),
-            _ => self.skip(kind, depth),
+    /// Skips the elements of a list or a map. Truths take no bytes, so that a few bytes could say billions of them.
+    fn elements(&mut self, length: u64, kinds: &[u8], depth: u32) -> Done<()> {
+        if kinds.iter().all(|kind| matches!(kind, 1 | 2)) {
+            return Ok(());
         }
+        (0..length).try_for_each(|_| kinds.iter().try_for_each(|kind| self.skip(*kind, depth)))
     }
 }
 
@@ -210,7 +207,9 @@ mod tests {
         let page = Header::Page { unpacked: 300, packed: 70 };
         assert_eq!(with(b"\x1c\x18\x03abc\x18\x03abd\x16\x02\0"), page);
         assert_eq!(with(b"\x19\x2510"), page);
-        assert_eq!(with(b"\x19\xf1\xff\xff\xff\xff\x0f"), Header::Other);
+        assert_eq!(with(b"\x19\xf1\xff\xff\xff\xff\x0f"), page);
+        let truths = [&DATA[..DATA.len() - 1], b"\x09\x28\x31\x05\x04\x80\x80\x01\x15\x04\0"].concat();
+        assert_eq!(read(&truths), Header::Page { unpacked: 8192, packed: 2 });
         let mut deep = vec![0x1c];
         deep.extend([0x1c; 80]);
         assert_eq!(with(&deep), Header::Other);
