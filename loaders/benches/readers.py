@@ -94,11 +94,14 @@ def main():
         others = ["polars", "pyarrow"] if path.endswith((".csv", ".parquet")) else ["scikit-learn", "xgboost", "liblinear"]
         print(f"{path}: {os.path.getsize(path) / 1e6:.0f} MB")
         for n in threads:
+            # Readers of one thread may have others that fetch: each gets so many processors and no more.
+            processors = sorted(os.sched_getaffinity(0))[:n]
+            pin = lambda: os.sched_setaffinity(0, processors)
             best, peak, shape = {}, {}, {}
             for _ in range(rounds):
                 for reader in ["slackwater"] + others:
                     command = [ours, "--threads", str(n), path] if reader == "slackwater" else [sys.executable, __file__, "--one", reader, path, str(n)]
-                    run = subprocess.run(command, capture_output=True, text=True)
+                    run = subprocess.run(command, capture_output=True, text=True, preexec_fn=pin)
                     if run.returncode:
                         best.setdefault(reader, None)
                         shape[reader] = run.stderr.strip().splitlines()[-1:]

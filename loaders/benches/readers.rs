@@ -13,6 +13,10 @@ use slackwater_loaders::{Format, InputFile, split::splits};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+/// As in the driver: what reads large columns waits for memory most of all.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Pieces for each thread, so that the last ones end at about the same time.
 const PIECES: usize = 4;
 

@@ -27,7 +27,8 @@ pub struct Globals {
     #[arg(value_parser = at_least_one, aliases = ["threads", "n-jobs", "n_jobs"], help_heading = "Execution")]
     pub workers: Option<usize>,
 
-    /// Memory for kept data and for the tables of running tasks, as 2GiB [default: half of the machine's]
+    /// Memory for kept data and for the tables of running tasks, as 2GiB [default: half of what
+    /// it may use, a quarter of little]
     #[arg(long, global = true, value_name = "SIZE", env = "SLACKWATER_MEMORY", hide_env_values = true)]
     #[arg(help_heading = "Execution")]
     pub memory: Option<Bytes>,
