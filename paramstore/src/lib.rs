@@ -45,6 +45,7 @@ mod replica;
 mod report;
 mod rule;
 mod run;
+pub mod schedule;
 mod sending;
 mod server;
 mod snapshot;
