@@ -113,7 +113,10 @@ impl Regression {
         let size = if size > 0.0 { size } else { 1.0 };
         label += self.noise * size * rng::normal(&mut rng);
         let features = Vector::sparse(self.columns, columns, values);
-        LabeledPoint::new((label * 1e4).round() / 1e4, features.expect("columns rise, and are fewer than there are"))
+        LabeledPoint::new(
+            (label * 1e4).round() / 1e4,
+            features.expect("columns rise, and are fewer than there are"),
+        )
     }
 }
 
@@ -127,8 +130,14 @@ mod tests {
 
     #[test]
     fn columns_of_a_group_are_correlated_and_others_are_not() {
-        let made =
-            Regression { rows: 4000, columns: 6, groups: 2, correlation: 0.8, informative: 2, ..Default::default() };
+        let made = Regression {
+            rows: 4000,
+            columns: 6,
+            groups: 2,
+            correlation: 0.8,
+            informative: 2,
+            ..Default::default()
+        };
         let rows = rows(&made, 3, 1);
         let product = |a: usize, b: usize| {
             rows.iter().map(|r| r.features.get(a) * r.features.get(b)).sum::<f64>() / 4000.0

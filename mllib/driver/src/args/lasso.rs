@@ -25,9 +25,11 @@ Examples:
   slackwater train elastic-net --data expression.csv --path 50 --path-ratio 0.01 --folds 5";
 
 fn rule() -> impl TypedValueParser<Value = Rule> {
-    PossibleValuesParser::new(["minimum", "min", "one-standard-error", "1se"]).map(|name| match name.as_str() {
-        "minimum" | "min" => Rule::Minimum,
-        _ => Rule::OneStandardError,
+    PossibleValuesParser::new(["minimum", "min", "one-standard-error", "1se"]).map(|name| {
+        match name.as_str() {
+            "minimum" | "min" => Rule::Minimum,
+            _ => Rule::OneStandardError,
+        }
     })
 }
 

@@ -37,7 +37,7 @@ pub use generate::{
 };
 pub use global::{Globals, ProgressWhen};
 pub use input::{FeatureArgs, FormatArgs, HeldOutArgs, InputArgs, ReadArgs};
-pub use lasso::{ElasticNetArgs, LassoArgs};
+pub use lasso::LassoArgs;
 pub use metric::{DistanceMetricArgs, NEIGHBOURS};
 pub use network::NeuralNetworkArgs;
 pub use other::{

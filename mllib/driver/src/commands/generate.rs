@@ -2,8 +2,8 @@
 
 use super::table_out::TableOut;
 use crate::args::{
-    ClassificationArgs, FolderArgs, GenerateArgs, GenerateCommand, GenerateTableArgs, Globals, RegressionArgs,
-    SparseArgs,
+    ClassificationArgs, FolderArgs, GenerateArgs, GenerateCommand, GenerateTableArgs, Globals,
+    RegressionArgs, SparseArgs,
 };
 use crate::output::count;
 use crate::session::Session;

@@ -202,8 +202,7 @@ impl ColumnBlock {
                     let x = &mut values[offsets[k] as usize..offsets[k + 1] as usize];
                     let zeros = n - x.len() as f64;
                     let mean = x.iter().sum::<f64>() / n;
-                    let about =
-                        x.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() + zeros * mean * mean;
+                    let about = x.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() + zeros * mean * mean;
                     let shift = if scaling.center { mean } else { 0.0 };
                     let varies = scaling.center || scaling.standardize;
                     let scale = scale_of(if varies { about } else { dense::dot(x, x) }, shift);

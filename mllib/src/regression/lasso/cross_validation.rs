@@ -59,7 +59,8 @@ pub(super) fn search(
         let design = Design::from_rows(&rest, params.scaling())?;
         let mut models = vec![];
         let solver = Solver::new(&design)?;
-        params.each(&design, solver, penalties, observer, |_, weights, _| models.push(Sparse::new(weights)))?;
+        params
+            .each(&design, solver, penalties, observer, |_, weights, _| models.push(Sparse::new(weights)))?;
         let mut of_fold = mean_squared_errors(&held_out, &models, fold)?;
         // What an observer has cut short has no score.
         of_fold.resize(penalties.len(), f64::NAN);

@@ -172,6 +172,9 @@ impl Design {
             targets.extend(head.labels);
         }
         let n = targets.len();
+        if n == 0 {
+            return Err(no_rows());
+        }
         if n > u32::MAX as usize {
             return Err(Error::input(format!("{n} rows are too many"), "there may be 2^32 - 1"));
         }
@@ -233,15 +236,10 @@ impl Design {
         let heads = blocks.iter().map(head).collect();
         Self::of(Place::Program(Arc::new(blocks)), heads, targets, scaling)
     }
-    fn of(
-        mut place: Place,
-        mut heads: Vec<Head>,
-        mut targets: Vec<f64>,
-        scaling: Scaling,
-    ) -> Result<Self> {
+    fn of(mut place: Place, mut heads: Vec<Head>, mut targets: Vec<f64>, scaling: Scaling) -> Result<Self> {
         let n = targets.len();
         if n == 0 {
-            return Err(Error::input("there are no rows", ""));
+            return Err(no_rows());
         }
         if let Place::Program(blocks) = &mut place {
             Arc::make_mut(blocks).sort_by_key(ColumnBlock::first);
@@ -328,6 +326,10 @@ impl Design {
         let shift: f64 = raw.iter().zip(&*self.facts).map(|(w, f)| w * f.mean).sum();
         (raw, if self.scaling.center { self.target_mean - shift } else { 0.0 })
     }
+}
+
+fn no_rows() -> Error {
+    Error::input("there are no rows", "")
 }
 
 fn append_products(block: &ColumnBlock, v: &[f64], sum: f64, wanted: &[bool], to: &mut Vec<f64>) {

@@ -220,8 +220,10 @@ fn anderson(iterates: &[Vec<f64>]) -> Option<Vec<f64>> {
     let differences: Vec<Vec<f64>> =
         iterates.windows(2).map(|w| w[1].iter().zip(&w[0]).map(|(a, b)| a - b).collect()).collect();
     let k = differences.len();
-    let mut lower: Vec<f64> =
-        (0..k).flat_map(|i| (0..=i).map(move |j| (i, j))).map(|(i, j)| dense::dot(&differences[i], &differences[j])).collect();
+    let mut lower: Vec<f64> = (0..k)
+        .flat_map(|i| (0..=i).map(move |j| (i, j)))
+        .map(|(i, j)| dense::dot(&differences[i], &differences[j]))
+        .collect();
     let trace: f64 = (0..k).map(|i| lower[i * (i + 1) / 2 + i]).sum();
     if trace.is_nan() || trace <= 0.0 {
         return None;
@@ -244,9 +246,8 @@ mod tests {
     fn extrapolation_finds_limits() {
         let limit: [f64; 3] = [1.0, -2.0, 0.5];
         let rates: [f64; 3] = [0.9, 0.5, -0.7];
-        let iterates: Vec<Vec<f64>> = (0..=DIFFERENCES as i32)
-            .map(|k| (0..3).map(|i| limit[i] + rates[i].powi(k)).collect())
-            .collect();
+        let iterates: Vec<Vec<f64>> =
+            (0..=DIFFERENCES as i32).map(|k| (0..3).map(|i| limit[i] + rates[i].powi(k)).collect()).collect();
         let shares = anderson(&iterates).unwrap();
         for i in 0..3 {
             let found: f64 = shares.iter().zip(&iterates[1..]).map(|(s, x)| s * x[i]).sum();

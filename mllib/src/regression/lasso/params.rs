@@ -159,6 +159,9 @@ mod tests {
             assert!(e.to_string().contains(name) && e.exit_code() == 2, "{e}");
         }
         let path = with(Penalties::Path { count: 3, ratio: 0.01 }).values(2.0);
-        assert!((path[1] - 0.2).abs() < 1e-12 && (path[2] - 0.02).abs() < 1e-12 && path[0] == 2.0, "{path:?}");
+        assert!(
+            (path[1] - 0.2).abs() < 1e-12 && (path[2] - 0.02).abs() < 1e-12 && path[0] == 2.0,
+            "{path:?}"
+        );
     }
 }

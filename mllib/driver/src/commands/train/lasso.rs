@@ -135,7 +135,8 @@ impl Trained for Outcome {
             count(self.partitions as u64, "partition"),
         );
         if let Some(search) = &fit.search {
-            text += &format!("search     {}, by mean squared error\n", count(search.folds.count as u64, "fold"));
+            text +=
+                &format!("search     {}, by mean squared error\n", count(search.folds.count as u64, "fold"));
             // Those around the choice, if there are many.
             let from = search.chosen.saturating_sub(ROWS_MAX / 2);
             let shown = search.penalties.iter().enumerate().skip(from).take(ROWS_MAX);
