@@ -24,16 +24,19 @@ pub enum Solver {
     Normal,
     /// Stochastic gradient descent by minibatches on a parameter table ([`super::minibatch`]).
     Minibatch,
+    /// Working sets of columns ([`crate::regression::lasso`]).
+    WorkingSet,
 }
 
 impl Solver {
-    const NAMES: [(&'static str, Solver); 6] = [
+    const NAMES: [(&'static str, Solver); 7] = [
         ("sgd", Solver::Sgd),
         ("lbfgs", Solver::Lbfgs),
         ("newton", Solver::Newton),
         ("dual", Solver::Dual),
         ("normal", Solver::Normal),
         ("minibatch", Solver::Minibatch),
+        ("working-set", Solver::WorkingSet),
     ];
 }
 
