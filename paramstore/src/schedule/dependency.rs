@@ -3,7 +3,6 @@
 use super::Selection;
 use super::pool::Pool;
 use slackwater_dataflow::rng;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Which variables must not change in the same step.
@@ -11,7 +10,7 @@ use std::sync::Arc;
 pub enum Dependencies {
     /// None keeps another from changing.
     None,
-    /// Those whose dependency is `at_most` or more, as the program [measures](super::Program::dependencies) it.
+    /// Those whose dependency is `at_most` or more, as the program [measures](super::Program::dependency) it.
     Measured {
         /// The bound, above all dependencies of a set.
         at_most: f64,
@@ -58,143 +57,135 @@ impl ConflictGraph {
     }
 }
 
-/// What a variable depends on, among those of its scheduler.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Neighbourhood {
-    /// By place among them.
-    pub neighbours: Vec<u32>,
-    /// The largest dependency on any other.
-    pub others: f64,
-}
-
-/// Entries of neighbourhoods that a scheduler keeps; beyond that they are found again.
+/// Dependencies of variables that are kept; of others they are measured again.
 const KEPT_MAX: usize = 1 << 24;
+/// No slot.
+const NONE: u32 = u32::MAX;
 
-/// Neighbourhoods that were asked for.
+/// Dependencies that were measured, by places among the variables of a scheduler.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Neighbourhoods {
-    kept: HashMap<u32, Arc<Neighbourhood>>,
+pub(super) struct Measured {
+    slots: Vec<u32>,
+    /// Row `i` has those with the slots before it; not a number where nothing is known.
+    rows: Vec<Vec<f32>>,
     entries: usize,
 }
 
-impl Neighbourhoods {
-    pub fn get(&mut self, variable: u32, find: impl FnOnce() -> Neighbourhood) -> Arc<Neighbourhood> {
-        if let Some(kept) = self.kept.get(&variable) {
-            return kept.clone();
+impl Measured {
+    fn slot(&mut self, variable: u32) -> Option<usize> {
+        let at = variable as usize;
+        if at >= self.slots.len() {
+            self.slots.resize(at + 1, NONE);
         }
-        let found = Arc::new(find());
-        let entries = 4 + found.neighbours.len();
-        if self.entries + entries <= KEPT_MAX {
-            self.entries += entries;
-            self.kept.insert(variable, found.clone());
+        if self.slots[at] == NONE {
+            if self.entries + self.rows.len() > KEPT_MAX {
+                return None;
+            }
+            self.slots[at] = self.rows.len() as u32;
+            self.entries += self.rows.len();
+            self.rows.push(vec![f32::NAN; self.rows.len()]);
         }
-        found
+        Some(self.slots[at] as usize)
+    }
+    /// By how much two variables depend on each other, or a little more.
+    pub fn get(&mut self, a: u32, b: u32, measure: impl FnOnce() -> f64) -> f64 {
+        let up = |d: f64| if d == 0.0 { 0.0 } else { (d as f32).next_up() };
+        let (Some(i), Some(k)) = (self.slot(a), self.slot(b)) else { return up(measure()).into() };
+        let known = &mut self.rows[i.max(k)][i.min(k)];
+        if known.is_nan() {
+            *known = up(measure());
+        }
+        f64::from(*known)
     }
 }
 
-/// A set of variables that may change in the same step.
+/// What is done in a step.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Chosen {
-    /// By place among those of the scheduler, in the order of the draws.
+    /// Variables that change, by place, in the order of the draws.
     pub variables: Vec<u32>,
-    /// No two of them depend on each other more than this.
+    /// Variables of which no change is expected. It is found out whether one would change, but it does not: so they may depend on
+    /// whatever they like.
+    pub probes: Vec<u32>,
+    /// No two of those that change depend on each other more than this.
     pub certificate: f64,
 }
 
 impl Chosen {
-    /// Two variables depend on each other at most by the lesser of what each depends on all that it is not kept from, so the second
-    /// largest of these bounds all pairs.
-    fn add(&mut self, variable: u32, others: f64, largest: &mut f64) {
-        if !self.variables.is_empty() {
-            self.certificate = self.certificate.max(others.min(*largest));
-        }
-        *largest = largest.max(others);
-        self.variables.push(variable);
+    fn len(&self) -> usize {
+        self.variables.len() + self.probes.len()
     }
 }
+
+/// Two variables that must not change in the same step, and by how much they depend on each other.
+pub(super) type Conflict = (u32, u32, f64);
 
 /// Draws for each place in a set.
 const DRAWS: usize = 4;
-/// Sets that are chosen at once, at most.
-const SETS_MAX: usize = 64;
 
-/// Which variables cannot be in which of the sets that are being chosen.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Bars {
-    /// By variable: for which choice its entry counts, and a bit for each set.
-    of: Vec<(u32, u64)>,
-    choice: u32,
-}
-
-impl Bars {
-    fn begin(&mut self) {
-        self.choice = self.choice.wrapping_add(1);
-        if self.choice == 0 {
-            self.of.clear();
-            self.choice = 1;
-        }
-    }
-    fn get(&self, variable: u32) -> u64 {
-        self.of
-            .get(variable as usize)
-            .filter(|(choice, _)| *choice == self.choice)
-            .map_or(0, |(_, sets)| *sets)
-    }
-    fn bar(&mut self, set: usize, neighbours: &[u32]) {
-        for neighbour in neighbours {
-            let at = *neighbour as usize;
-            if at >= self.of.len() {
-                self.of.resize(at + 1, (0, 0));
-            }
-            let entry = &mut self.of[at];
-            if entry.0 != self.choice {
-                *entry = (self.choice, 0);
-            }
-            entry.1 |= 1 << set;
-        }
-    }
-}
-
-/// Chooses a set of up to `want` variables, or several sets that follow each other.
+/// Chooses a set of up to `want` variables, or several sets that follow each other. None has two whose `dependency` is
+/// `at_most` or more; such ones that were met are appended to `conflicts`.
 pub(super) fn choose(
     pool: &mut Pool,
-    bars: &mut Bars,
     rng: &mut rng::Stream,
     want: usize,
     selection: Selection,
-    mut neighbourhood: impl FnMut(u32) -> Arc<Neighbourhood>,
+    at_most: f64,
+    mut dependency: impl FnMut(u32, u32) -> f64,
+    conflicts: &mut Vec<Conflict>,
 ) -> Vec<Chosen> {
-    bars.begin();
-    let mut sets = vec![(Chosen::default(), 0.0)];
-    let mut left_out = vec![];
-    let colours = selection == Selection::Colours;
+    let mut sets = vec![Chosen::default()];
+    let mut left_out: Vec<u32> = vec![];
+    let (colours, in_order) = (selection == Selection::Colours, selection == Selection::InOrder);
     for drawn in 0..DRAWS * want {
-        let is_enough = if colours { drawn >= 2 * want } else { sets[0].0.variables.len() >= want };
-        let Some(variable) = (if is_enough { None } else { pool.draw(rng) }) else { break };
-        let barred = bars.get(variable);
-        let has_room = |s: &usize| barred >> s & 1 == 0 && sets[*s].0.variables.len() < want;
-        let mut place = (0..sets.len()).find(has_room);
-        if place.is_none() && colours && sets.len() < SETS_MAX {
-            sets.push((Chosen::default(), 0.0));
-            place = Some(sets.len() - 1);
-        }
-        let Some(place) = place else {
-            left_out.push(variable);
-            if selection == Selection::InOrder {
-                bars.bar(0, &neighbourhood(variable).neighbours);
+        let is_enough = if colours { drawn >= 2 * want } else { sets[0].len() >= want };
+        let Some((variable, is_expected)) = (if is_enough { None } else { pool.draw(rng) }) else { break };
+        if !is_expected {
+            if colours && sets.iter().all(|s| s.len() >= want) {
+                sets.push(Chosen::default());
+            }
+            match sets.iter_mut().find(|s| s.len() < want) {
+                Some(set) => set.probes.push(variable),
+                None => left_out.push(variable),
             }
             continue;
+        }
+        // The largest dependency on any of these, if none is too large.
+        let mut largest = |others: &[u32]| {
+            let mut largest: f64 = 0.0;
+            for other in others {
+                let depends = dependency(variable, *other);
+                if depends >= at_most {
+                    conflicts.push((variable, *other, depends));
+                    return None;
+                }
+                largest = largest.max(depends);
+            }
+            Some(largest)
         };
-        let around = neighbourhood(variable);
-        bars.bar(place, &around.neighbours);
-        let (set, largest) = &mut sets[place];
-        set.add(variable, around.others, largest);
+        let may = !in_order || largest(&left_out).is_some();
+        let mut place = None;
+        if may {
+            let mut all = sets.iter().enumerate().filter(|(_, set)| set.len() < want);
+            place = all.find_map(|(s, set)| Some((s, largest(&set.variables)?)));
+        }
+        if place.is_none() && colours {
+            sets.push(Chosen::default());
+            place = Some((sets.len() - 1, 0.0));
+        }
+        match place {
+            Some((s, depends)) => {
+                sets[s].variables.push(variable);
+                sets[s].certificate = sets[s].certificate.max(depends);
+            }
+            None => left_out.push(variable),
+        }
     }
-    match selection {
-        Selection::InOrder => pool.put_first(&left_out),
-        _ => pool.put_back(&left_out),
+    match in_order {
+        true => pool.put_first(&left_out),
+        false => pool.put_back(&left_out),
     }
-    sets.into_iter().map(|(set, _)| set).collect()
+    sets
 }
 
 #[cfg(test)]
@@ -209,20 +200,20 @@ mod tests {
         if selection == Selection::InOrder {
             pool = Pool::new(n as usize, Priority::Cyclic, &mut rng);
         }
-        let (mut bars, mut all) = (Bars::default(), vec![]);
+        let (mut kept, mut all) = (Measured::default(), vec![]);
         for _ in 0..60 {
-            let sets = choose(&mut pool, &mut bars, &mut rng, 8, selection, |v| {
-                let others = || (0..n).filter(|k| *k != v);
-                let neighbours = others().filter(|k| of(v, *k) >= at_most).collect();
-                let rest = others().map(|k| of(v, k)).filter(|d| *d < at_most);
-                Arc::new(Neighbourhood { neighbours, others: rest.fold(0.0, f64::max) })
-            });
+            let mut conflicts = vec![];
+            let mut depend = |a, b| kept.get(a, b, || of(a, b));
+            let sets = choose(&mut pool, &mut rng, 8, selection, at_most, &mut depend, &mut conflicts);
+            assert!(conflicts.iter().all(|(a, b, d)| *d >= at_most && (*d - of(*a, *b)).abs() < 1e-6));
             for set in &sets {
-                assert!(set.variables.len() <= 8);
+                assert!(set.len() <= 8);
                 let pairs = set.variables.iter().flat_map(|a| set.variables.iter().map(move |b| (*a, *b)));
                 let largest = pairs.filter(|(a, b)| a != b).map(|(a, b)| of(a, b)).fold(0.0, f64::max);
                 assert!(largest <= set.certificate && set.certificate < at_most, "{largest} {set:?}");
+                assert!(set.certificate - largest < 1e-6);
             }
+            sets.iter().flat_map(|s| &s.probes).for_each(|v| pool.settle(*v, 1.0));
             sets.iter().flat_map(|s| &s.variables).for_each(|v| pool.settle(*v, f64::from(v % 3)));
             all.push(sets);
         }
@@ -237,7 +228,7 @@ mod tests {
     fn sets_are_independent_and_certified() {
         let all = check(Selection::Independent, 100, 0.3, distance);
         assert!(all.iter().all(|sets| sets.len() == 1));
-        let mean = all.iter().map(|s| s[0].variables.len()).sum::<usize>() as f64 / 60.0;
+        let mean = all.iter().map(|s| s[0].len()).sum::<usize>() as f64 / 60.0;
         assert!(mean > 7.5, "{mean}");
     }
 
@@ -245,9 +236,10 @@ mod tests {
     fn colours_lose_nothing_that_was_drawn() {
         // All depend on all: each is a set of its own.
         let all = check(Selection::Colours, 30, 0.01, distance);
-        assert!(all.iter().all(|sets| sets.len() == 16 && sets.iter().all(|s| s.variables.len() == 1)));
+        assert!(all[10..].iter().flatten().all(|s| s.variables.len() <= 1));
+        assert!(all[10..].iter().any(|sets| sets.len() > 10));
         let all = check(Selection::Colours, 100, 0.3, distance);
-        let drawn = |sets: &Vec<Chosen>| sets.iter().map(|s| s.variables.len()).sum::<usize>();
+        let drawn = |sets: &Vec<Chosen>| sets.iter().map(Chosen::len).sum::<usize>();
         assert!(all.iter().all(|sets| drawn(sets) == 16));
     }
 

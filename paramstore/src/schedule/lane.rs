@@ -4,7 +4,7 @@
 //! step `t + depth`, if it is the scheduler then. Sets and parts are in two tables. A row of theirs is set to 0 by what was in
 //! it one clock after it was read, so that the next who writes it finds 0 and the values that are read are exact.
 
-use super::dependency::{Bars, Chosen, Dependencies, Neighbourhood, Neighbourhoods, choose};
+use super::dependency::{Chosen, Dependencies, Measured, choose};
 use super::pool::Pool;
 use super::program::{Change, Program, Share};
 use super::run::StepRecord;
@@ -12,7 +12,7 @@ use super::{Schedule, Selection};
 use crate::view::{Clock, TableView};
 use serde::{Deserialize, Serialize};
 use slackwater_dataflow::rng;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// Numbers at the front of a row of the table of sets: how many variables, and the certificate.
@@ -57,7 +57,12 @@ pub(super) struct Lane<S> {
     pub values: Vec<f64>,
     pub steps: Vec<StepRecord>,
     pub updates: u64,
+    pub probes: u64,
+    /// The largest of all its sets.
+    pub certificate: f64,
     pool: Pool,
+    /// By variable, by place: those that it was found to depend on too much, and how much, squared.
+    around: BTreeMap<u32, Vec<(u32, f64)>>,
     /// Sets that were chosen with another, and follow it.
     queue: VecDeque<Chosen>,
     /// All variables are being visited once more, to see whether any still changes.
@@ -69,8 +74,7 @@ pub(super) struct Lane<S> {
 /// What can be made again.
 #[derive(Debug, Clone, Default)]
 struct Scratch {
-    neighbourhoods: Neighbourhoods,
-    bars: Bars,
+    measured: Measured,
     row: Vec<f64>,
     parts: Vec<f64>,
     now: Vec<f64>,
@@ -94,11 +98,14 @@ impl<S> Lane<S> {
             values,
             steps: vec![],
             updates: 0,
+            probes: 0,
+            certificate: 0.0,
             pool: Pool::new(
                 share.len(),
                 plan.schedule.priority,
                 &mut rng::stream(plan.seed, partition as u64),
             ),
+            around: BTreeMap::new(),
             queue: VecDeque::new(),
             is_sweeping: false,
             scratch: Scratch::default(),
@@ -135,7 +142,8 @@ impl<S> Lane<S> {
         step: u64,
         owned: Option<Share>,
     ) {
-        let Scratch { row, parts: sums, now, .. } = &mut self.scratch;
+        let Lane { state, scratch, pool, around, .. } = self;
+        let Scratch { row, parts: sums, now, .. } = scratch;
         let (width, partial) = (plan.program.width(), plan.program.partial_width());
         let slot = (step % plan.slots()) as usize;
         row.resize(plan.set_columns(), 0.0);
@@ -152,28 +160,38 @@ impl<S> Lane<S> {
         now.extend_from_slice(before);
         for (i, id) in ids.iter().enumerate() {
             let part = &sums[i * partial..][..partial];
-            plan.program.pull(*id as usize, part, &mut now[i * width..][..width]);
+            plan.program.pull(variable(*id), part, &mut now[i * width..][..width]);
         }
-        let changes: Vec<Change<'_>> = ids
-            .iter()
-            .enumerate()
-            .map(|(i, id)| Change {
-                variable: *id as usize,
-                before: &before[i * width..][..width],
-                now: &now[i * width..][..width],
-            })
-            .collect();
-        plan.program.sync(&mut self.state, records, &changes);
+        let all = ids.iter().enumerate().map(|(i, id)| Change {
+            variable: variable(*id),
+            before: &before[i * width..][..width],
+            now: &now[i * width..][..width],
+        });
+        // Those that change come first.
+        let changing = ids.iter().position(|id| *id < 0.0).unwrap_or(n);
+        let all: Vec<Change<'_>> = all.collect();
+        let changes = &all[..changing];
+        plan.program.sync(state, records, changes);
         let Some(share) = owned else { return };
-        self.updates += n as u64;
-        for change in &changes {
+        self.updates += changing as u64;
+        self.probes += (n - changing) as u64;
+        self.certificate = self.certificate.max(row[1]);
+        for (i, change) in all.iter().enumerate() {
             let place = share.place(change.variable);
-            self.values[place as usize * width..][..width].copy_from_slice(change.now);
             let squared = change.now.iter().zip(change.before).map(|(a, b)| (a - b) * (a - b)).sum();
-            self.pool.settle(place, squared);
+            pool.settle(place, squared);
+            if i >= changing {
+                continue;
+            }
+            self.values[place as usize * width..][..width].copy_from_slice(change.now);
+            if squared > 0.0 && pool.expects() {
+                for (other, strength) in around.get(&place).into_iter().flatten() {
+                    pool.expect(*other, squared * strength);
+                }
+            }
         }
         if plan.records_steps {
-            let variables = ids.iter().map(|id| *id as u32).collect();
+            let variables = changes.iter().map(|c| c.variable as u32).collect();
             self.steps.push(StepRecord { step, variables, certificate: row[1] });
         }
         for (table, at, values) in [(sets, slot, row), (parts, (step % PARTS) as usize, sums)] {
@@ -195,7 +213,7 @@ impl<S> Lane<S> {
             return;
         }
         variables.clear();
-        variables.extend((0..n).map(|i| sets.get(slot, HEAD + i) as u32));
+        variables.extend((0..n).map(|i| variable(sets.get(slot, HEAD + i)) as u32));
         sums.clear();
         sums.resize(plan.part_columns(), 0.0);
         let used = n * plan.program.partial_width();
@@ -215,28 +233,55 @@ impl<S> Lane<S> {
         let (width, want) = (plan.program.width(), plan.schedule.parallelism);
         if self.queue.is_empty() {
             let Lane { state, pool, scratch, .. } = self;
-            let Scratch { neighbourhoods, bars, .. } = scratch;
-            let selection = match plan.schedule.dependencies {
-                Dependencies::None => Selection::Independent,
-                _ => plan.schedule.selection,
+            let (selection, at_most) = match plan.schedule.dependencies {
+                Dependencies::None => (Selection::Independent, f64::INFINITY),
+                Dependencies::Measured { at_most } => (plan.schedule.selection, at_most),
+                _ => (plan.schedule.selection, 1.0),
             };
-            let chosen = choose(pool, bars, &mut clock.rng(), want, selection, |v| {
-                neighbourhoods.get(v, || neighbourhood(plan, state, records, share.at(v), share))
-            });
+            let of = |a: u32, b: u32| match &plan.schedule.dependencies {
+                Dependencies::None => 0.0,
+                Dependencies::Measured { .. } => scratch
+                    .measured
+                    .get(a, b, || plan.program.dependency(state, records, share.at(a), share.at(b))),
+                Dependencies::Graph(graph) => {
+                    let joined = graph.neighbours(share.at(a)).binary_search(&(share.at(b) as u32));
+                    f64::from(u8::from(joined.is_ok()))
+                }
+                Dependencies::Groups(groups) => {
+                    f64::from(u8::from(groups.get(share.at(a)) == groups.get(share.at(b))))
+                }
+            };
+            let mut conflicts = vec![];
+            let chosen = choose(pool, &mut clock.rng(), want, selection, at_most, of, &mut conflicts);
             self.queue.extend(chosen);
+            for (a, b, depends) in conflicts {
+                self.note(a, b, depends * depends);
+                self.note(b, a, depends * depends);
+            }
         }
-        let Some(chosen) = self.queue.pop_front().filter(|c| !c.variables.is_empty()) else { return };
+        let Some(chosen) = self.queue.pop_front().filter(|c| c.variables.len() + c.probes.len() > 0) else {
+            return;
+        };
         let row = &mut self.scratch.row;
         row.clear();
         row.resize(plan.set_columns(), 0.0);
-        (row[0], row[1]) = (chosen.variables.len() as f64, chosen.certificate);
-        for (i, v) in chosen.variables.iter().enumerate() {
+        let changing = chosen.variables.len();
+        (row[0], row[1]) = ((changing + chosen.probes.len()) as f64, chosen.certificate);
+        for (i, v) in chosen.variables.iter().chain(&chosen.probes).enumerate() {
             let place = *v as usize;
-            row[HEAD + i] = share.at(*v) as f64;
+            let id = share.at(*v) as f64;
+            row[HEAD + i] = if i < changing { id } else { -1.0 - id };
             let values = &self.values[place * width..][..width];
             row[HEAD + want + i * width..][..width].copy_from_slice(values);
         }
         sets.inc_dense((step % plan.slots()) as usize, 0, row);
+    }
+    /// Two variables depend on each other.
+    fn note(&mut self, a: u32, b: u32, squared: f64) {
+        let around = self.around.entry(a).or_default();
+        if around.len() < AROUND_MAX && around.iter().all(|(other, _)| *other != b) {
+            around.push((b, squared));
+        }
     }
     /// What the last clocks before a look tell: the last whether something still changes, the one before it the objective.
     fn report<P: Program<State = S>>(
@@ -271,32 +316,10 @@ impl<S> Lane<S> {
     }
 }
 
-/// What a variable depends on.
-fn neighbourhood<P: Program>(
-    plan: &Plan<P>,
-    state: &P::State,
-    records: &[P::Record],
-    variable: usize,
-    share: Share,
-) -> Neighbourhood {
-    let places = |all: Vec<u32>| {
-        let own = all.into_iter().filter(|v| share.contains(*v as usize));
-        own.map(|v| share.place(v as usize)).collect()
-    };
-    match &plan.schedule.dependencies {
-        Dependencies::None => Neighbourhood::default(),
-        Dependencies::Measured { at_most } => {
-            let mut found = vec![];
-            let others = plan.program.dependencies(state, records, variable, share, *at_most, &mut found);
-            Neighbourhood { neighbours: places(found), others }
-        }
-        Dependencies::Graph(graph) => {
-            Neighbourhood { neighbours: places(graph.neighbours(variable).to_vec()), others: 0.0 }
-        }
-        Dependencies::Groups(groups) => {
-            let same = |v: &usize| *v != variable && groups.get(*v) == groups.get(variable);
-            let neighbours = share.iter().filter(same).map(|v| share.place(v)).collect();
-            Neighbourhood { neighbours, others: 0.0 }
-        }
-    }
+/// Variables that one is known to depend on too much, at most.
+const AROUND_MAX: usize = 64;
+
+/// The variable of a number in a set; numbers below 0 are of probes.
+fn variable(id: f64) -> usize {
+    if id < 0.0 { (-1.0 - id) as usize } else { id as usize }
 }

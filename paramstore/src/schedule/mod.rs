@@ -16,7 +16,8 @@
 //! Two variables that depend on each other must not change in the same step: each would correct what the other corrects.
 //! [`Schedule::sap`] draws variables by how much they have changed last (the *prioritiser*), leaves out those that
 //! depend too much on one drawn before (the *dependency checker*), and hands on the rest. Each step has a certificate:
-//! a bound on the dependency of any two of its variables.
+//! a bound on the dependency of any two of its variables. Where no change is expected a variable is only probed: it is found
+//! out whether it would change. So dependencies need to be measured between variables that do change, and no others.
 //!
 //! # Pipelining
 //! A set is chosen [`depth`](Schedule::depth) steps before its turn, so its priorities are as old as that. Updates are not:
@@ -34,7 +35,7 @@ mod run;
 
 pub use dependency::{ConflictGraph, Dependencies};
 pub use pool::Priority;
-pub use program::{Change, Program, Share};
+pub use program::{Change, Program};
 pub use run::{Outcome, ScheduleExt, Scheduling, StepRecord, TracePoint};
 
 /// How sets of variables are chosen.
@@ -61,11 +62,11 @@ pub enum Selection {
 
 impl Schedule {
     /// Structure-aware: up to `parallelism` variables a step, by priority, with no two that depend on each other by
-    /// `at_most` or more (as the program [measures](Program::dependencies) it).
+    /// `at_most` or more (as the program [measures](Program::dependency) it).
     pub fn sap(parallelism: usize, at_most: f64) -> Self {
         Schedule {
             parallelism: parallelism.max(1),
-            priority: Priority::Change { uniform: 0.1 },
+            priority: Priority::Change { uniform: 0.5 },
             dependencies: Dependencies::Measured { at_most },
             selection: Selection::Independent,
             depth: 1,

@@ -11,8 +11,9 @@ pub enum Priority {
     Cyclic,
     /// Each with the same probability.
     Uniform,
-    /// With a probability in proportion to `delta^2 + eta`: how much a variable's last update has changed it, squared. `eta` is
-    /// such that `uniform` (0 to 1) of all draws are due to it.
+    /// With a probability in proportion to `delta^2 + eta`: how much a variable's last update has changed it, squared, and how much
+    /// those that it depends on have changed since, by how much it depends on them. `eta` is such that `uniform` (0 to 1) of
+    /// all draws are due to it.
     Change {
         /// The share of draws that every variable has the same part in.
         uniform: f64,
@@ -68,6 +69,10 @@ pub(super) struct Pool {
     priority: Priority,
     /// Squared changes of the last updates.
     changes: Vec<f64>,
+    /// How much a change is to be expected.
+    weights: Vec<f64>,
+    /// By how much expectations came true that others have raised: the part of them that counts.
+    trust: Vec<f32>,
     /// Drawn, and not come back.
     taken: Vec<bool>,
     /// Those that come before all others, in this order.
@@ -89,6 +94,8 @@ impl Pool {
         let mut pool = Pool {
             priority,
             changes: vec![0.0; variables],
+            weights: vec![0.0; variables],
+            trust: vec![1.0; variables],
             taken: vec![false; variables],
             first: VecDeque::new(),
             waiting: VecDeque::new(),
@@ -118,17 +125,17 @@ impl Pool {
     }
     fn tree(&mut self) -> &mut SumTree {
         if self.tree.nodes.is_empty() {
-            let weights = self.changes.iter().zip(&self.taken);
-            self.tree = SumTree::new(weights.map(|(change, taken)| if *taken { 0.0 } else { *change }));
+            let weights = self.weights.iter().zip(&self.taken);
+            self.tree = SumTree::new(weights.map(|(weight, taken)| if *taken { 0.0 } else { *weight }));
         }
         &mut self.tree
     }
-    /// A variable that is not taken, which is then. Nothing, if all are.
-    pub fn draw(&mut self, rng: &mut rng::Stream) -> Option<u32> {
+    /// A variable that is not taken, which is then; and whether a change is to be expected of it. Nothing, if all are taken.
+    pub fn draw(&mut self, rng: &mut rng::Stream) -> Option<(u32, bool)> {
         let drawn = self.find(rng)?;
         self.taken[drawn] = true;
         self.weigh(drawn, 0.0);
-        Some(drawn as u32)
+        Some((drawn as u32, !self.expects() || self.weights[drawn] > 0.0))
     }
     fn find(&mut self, rng: &mut rng::Stream) -> Option<usize> {
         while let Some(first) = self.waiting.pop_front().or_else(|| self.first.pop_front()) {
@@ -171,7 +178,7 @@ impl Pool {
         for variable in variables {
             let at = *variable as usize;
             self.taken[at] = false;
-            self.weigh(at, self.changes[at]);
+            self.weigh(at, self.weights[at]);
         }
     }
     /// Variables that were drawn in vain and come first the next time, in this order.
@@ -179,15 +186,36 @@ impl Pool {
         self.put_back(variables);
         variables.iter().rev().for_each(|v| self.waiting.push_front(*v));
     }
-    /// A variable has been updated.
+    /// A variable has been updated, or it is known what an update would change.
     pub fn settle(&mut self, variable: u32, squared_change: f64) {
         let at = variable as usize;
         // What is not a number is said by the objective; here it must not spoil the sums.
-        self.changes[at] = if squared_change.is_finite() { squared_change } else { 0.0 };
+        let squared = if squared_change.is_finite() { squared_change } else { 0.0 };
+        self.trust[at] = if squared > 0.0 { 1.0 } else { (self.trust[at] * DOUBT).max(TRUST_MIN) };
+        (self.changes[at], self.weights[at]) = (squared, squared);
         self.taken[at] = false;
-        self.weigh(at, self.changes[at]);
+        self.weigh(at, squared);
+    }
+    /// Whether changes of some variables raise what is expected of others.
+    pub fn expects(&self) -> bool {
+        matches!(self.priority, Priority::Change { .. })
+    }
+    /// A variable may change, since one that it depends on has.
+    pub fn expect(&mut self, variable: u32, squared_change: f64) {
+        let at = variable as usize;
+        let raised = self.weights[at] + f64::from(self.trust[at]) * squared_change;
+        if raised.is_finite() {
+            self.weights[at] = raised;
+            if !self.taken[at] {
+                self.weigh(at, raised);
+            }
+        }
     }
 }
+
+/// What trust is multiplied by when a variable does not change at all.
+const DOUBT: f32 = 0.5;
+const TRUST_MIN: f32 = 1.0 / 64.0;
 
 #[cfg(test)]
 mod tests {
@@ -197,7 +225,7 @@ mod tests {
     fn draws_follow_the_changes() {
         let mut rng = rng::stream(1, 0);
         let mut pool = Pool::new(10, Priority::Change { uniform: 0.2 }, &mut rng);
-        let first: Vec<u32> = (0..10).filter_map(|_| pool.draw(&mut rng)).collect();
+        let first: Vec<u32> = (0..10).filter_map(|_| pool.draw(&mut rng)).map(|(v, _)| v).collect();
         assert_eq!(pool.draw(&mut rng), None);
         let mut sorted = first.clone();
         sorted.sort_unstable();
@@ -208,7 +236,8 @@ mod tests {
         let mut times = [0.0; 10];
         const DRAWS: usize = 40_000;
         for _ in 0..DRAWS {
-            let v = pool.draw(&mut rng).unwrap();
+            let (v, is_expected) = pool.draw(&mut rng).unwrap();
+            assert_eq!(is_expected, v < 2);
             times[v as usize] += 1.0 / DRAWS as f64;
             pool.put_back(&[v]);
         }
@@ -226,7 +255,7 @@ mod tests {
             let mut rng = rng::stream(2, 0);
             let mut pool = Pool::new(37, priority, &mut rng);
             for round in 0..50 {
-                let drawn: Vec<u32> = (0..30).map_while(|_| pool.draw(&mut rng)).collect();
+                let drawn: Vec<u32> = (0..30).map_while(|_| pool.draw(&mut rng)).map(|(v, _)| v).collect();
                 let mut unique = drawn.clone();
                 unique.sort_unstable();
                 unique.dedup();
@@ -244,7 +273,7 @@ mod tests {
     fn sums_are_as_if_made_anew() {
         let mut rng = rng::stream(3, 0);
         let mut pool = Pool::new(100, Priority::Change { uniform: 0.0 }, &mut rng);
-        while let Some(v) = pool.draw(&mut rng) {
+        while let Some((v, _)) = pool.draw(&mut rng) {
             pool.first.is_empty().then(|| pool.settle(v, 0.1));
             if pool.first.is_empty() {
                 break;
@@ -262,9 +291,12 @@ mod tests {
     fn those_left_out_come_first() {
         let mut rng = rng::stream(4, 0);
         let mut pool = Pool::new(6, Priority::Cyclic, &mut rng);
-        let drawn: Vec<u32> = (0..4).map(|_| pool.draw(&mut rng).unwrap()).collect();
+        let drawn: Vec<u32> = (0..4).map(|_| pool.draw(&mut rng).unwrap().0).collect();
         assert_eq!(drawn, [0, 1, 2, 3]);
         pool.put_first(&[1, 3]);
-        assert_eq!((0..4).filter_map(|_| pool.draw(&mut rng)).collect::<Vec<_>>(), [1, 3, 4, 5]);
+        assert_eq!(
+            (0..4).filter_map(|_| pool.draw(&mut rng)).map(|(v, _)| v).collect::<Vec<_>>(),
+            [1, 3, 4, 5]
+        );
     }
 }

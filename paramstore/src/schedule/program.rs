@@ -16,33 +16,24 @@ pub struct Change<'a> {
 /// The variables whose scheduler a partition is: every so many-th one, since neighbours often depend on each other and those of
 /// different schedulers never meet in a set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Share {
-    pub(super) first: usize,
-    pub(super) step: usize,
-    pub(super) end: usize,
+pub(super) struct Share {
+    pub first: usize,
+    pub step: usize,
+    pub end: usize,
 }
 
 impl Share {
-    /// How many they are.
     pub fn len(&self) -> usize {
         self.end.saturating_sub(self.first).div_ceil(self.step)
-    }
-    /// True if there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-    /// True if this is one of them.
-    pub fn contains(&self, variable: usize) -> bool {
-        variable >= self.first && variable < self.end && (variable - self.first).is_multiple_of(self.step)
     }
     /// All of them, ascending.
     pub fn iter(&self) -> impl Iterator<Item = usize> + use<> {
         (self.first..self.end.max(self.first)).step_by(self.step)
     }
-    pub(super) fn place(&self, variable: usize) -> u32 {
+    pub fn place(&self, variable: usize) -> u32 {
         ((variable - self.first) / self.step) as u32
     }
-    pub(super) fn at(&self, place: u32) -> usize {
+    pub fn at(&self, place: u32) -> usize {
         self.first + self.step * place as usize
     }
 }
@@ -88,21 +79,13 @@ pub trait Program: Send + Sync + 'static {
         let _ = (variable, values);
         0.0
     }
-    /// How much `variable` and each variable of `among` depend on each other, from 0: appends those of `among` other than
-    /// itself whose dependency is `at_least` or more to `found`, and returns the largest dependency of the others.
+    /// How much two variables depend on each other, from 0 to 1: by which part of a change of one the best value of the other
+    /// moves.
     ///
-    /// It is asked of the partition that is the scheduler of both, once a variable. Without it, the user's own
+    /// It is asked of the partition that is the scheduler of both, and what it says is kept. Without it, the user's own
     /// [graph](super::ConflictGraph) or none can be used.
-    fn dependencies(
-        &self,
-        state: &Self::State,
-        records: &[Self::Record],
-        variable: usize,
-        among: Share,
-        at_least: f64,
-        found: &mut Vec<u32>,
-    ) -> f64 {
-        let _ = (state, records, variable, among, at_least, found);
+    fn dependency(&self, state: &Self::State, records: &[Self::Record], a: usize, b: usize) -> f64 {
+        let _ = (state, records, a, b);
         0.0
     }
 }

@@ -75,6 +75,10 @@ pub struct Outcome<P: Program> {
     pub steps: Vec<StepRecord>,
     /// Updates of variables, of all steps.
     pub updates: u64,
+    /// How often it was only found out whether a variable would change.
+    pub probes: u64,
+    /// No two variables of a set depend on each other more than this, of all steps.
+    pub certificate: f64,
     /// True if no variable changed by more than the tolerance any more.
     pub has_converged: bool,
     /// What the workers did.
@@ -226,25 +230,31 @@ impl<P: Program> Scheduling<'_, P> {
             _ => e,
         });
         let (report, lanes) = result?;
-        let ends = lanes.map(|lane| (lane.values, lane.steps, lane.updates)).collect()?;
+        let ends = lanes
+            .map(|lane| (lane.values, lane.steps, (lane.updates, lane.probes), lane.certificate))
+            .collect()?;
         let mut outcome = Outcome {
             values: vec![],
             states: lanes.map(|lane| lane.state),
             trace,
             steps: vec![],
             updates: 0,
+            probes: 0,
+            certificate: 0.0,
             has_converged,
             report,
         };
         let width = plan.program.width();
         outcome.values = vec![0.0; variables * width];
-        for (partition, (values, steps, updates)) in ends.into_iter().enumerate() {
+        for (partition, (values, steps, (updates, probes), certificate)) in ends.into_iter().enumerate() {
             let own = plan.share(partition, partitions).iter();
             for (variable, values) in own.zip(values.chunks_exact(width.max(1))) {
                 outcome.values[variable * width..][..width].copy_from_slice(values);
             }
             outcome.steps.extend(steps);
             outcome.updates += updates;
+            outcome.probes += probes;
+            outcome.certificate = outcome.certificate.max(certificate);
         }
         outcome.steps.sort_by_key(|s| s.step);
         Ok(outcome)

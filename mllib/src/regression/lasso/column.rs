@@ -7,9 +7,10 @@
 //! # Guarantees
 //! All sums over a column are taken in one fixed order, whatever the processor, and a column is never divided.
 
-use crate::linalg::dense;
+use crate::linalg::{dense, widest};
 use serde::{Deserialize, Serialize};
 use slackwater_dataflow::block::pod;
+use std::ops::Range;
 
 /// A block of columns is kept dense if this share of its values is stored: sparse values take half as much again, and
 /// reading them is slower.
@@ -66,6 +67,25 @@ impl Column<'_> {
         match self.values {
             Values::Dense(x) => dense::dot(x, v),
             Values::Sparse(rows, x) => gather(rows, x, v) - self.shift * sum,
+        }
+    }
+    /// Inner product with another column of as many `rows`.
+    pub fn dot_column(&self, other: &Column<'_>, rows: usize) -> f64 {
+        match (self.values, other.values) {
+            (Values::Dense(x), Values::Dense(y)) => widest(|| dense::dot(x, y)),
+            (Values::Sparse(..), Values::Dense(y)) => self.dot(y, y.iter().sum()),
+            (Values::Dense(x), Values::Sparse(..)) => other.dot(x, x.iter().sum()),
+            (Values::Sparse(i, x), Values::Sparse(k, y)) => {
+                let (mut at, mut sum) = (0, 0.0);
+                for (row, x) in i.iter().zip(x) {
+                    at += k[at..].iter().take_while(|r| *r < row).count();
+                    if k.get(at) == Some(row) {
+                        sum += x * y[at];
+                    }
+                }
+                let (sum_x, sum_y): (f64, f64) = (x.iter().sum(), y.iter().sum());
+                sum - self.shift * sum_y - other.shift * sum_x + rows as f64 * self.shift * other.shift
+            }
         }
     }
     /// `v += a x`, but for the shift: what must still be added to all of `v` is returned.
@@ -252,6 +272,29 @@ impl ColumnBlock {
             }
         }
     }
+    /// The rows `range` of all its columns; what was done to the columns stays as it is.
+    pub fn slice(&self, range: Range<usize>) -> ColumnBlock {
+        let stored = match &self.stored {
+            Stored::Dense(values) => {
+                let columns = values.chunks_exact(self.rows.max(1));
+                Stored::Dense(columns.flat_map(|x| &x[range.clone()]).copied().collect())
+            }
+            Stored::Sparse { offsets, rows, values } => {
+                let (mut starts, mut of_slice, mut sliced) = (vec![0], vec![], vec![]);
+                for k in 0..self.columns() {
+                    let at = offsets[k] as usize..offsets[k + 1] as usize;
+                    let place =
+                        |row: usize| at.start + rows[at.clone()].partition_point(|r| (*r as usize) < row);
+                    let at = place(range.start)..place(range.end);
+                    of_slice.extend(rows[at.clone()].iter().map(|r| r - range.start as u32));
+                    sliced.extend_from_slice(&values[at]);
+                    starts.push(sliced.len() as u64);
+                }
+                Stored::Sparse { offsets: starts, rows: of_slice, values: sliced }
+            }
+        };
+        ColumnBlock { first: self.first, rows: range.len(), stored, facts: self.facts.clone() }
+    }
     /// Its columns `which`, in their order.
     pub fn choose(&self, which: &[usize]) -> ColumnBlock {
         let facts = which.iter().map(|k| self.facts[*k]).collect();
@@ -313,6 +356,43 @@ mod tests {
                 let chosen = block.choose(&[0]);
                 assert_eq!(chosen.column(0).dot(&v, 1.0), column.dot(&v, 1.0));
             }
+        }
+    }
+
+    #[test]
+    fn slices_are_of_the_same_columns() {
+        let x: Vec<f64> = (0..20).map(|i| if i % 4 == 1 { f64::from(i) } else { 0.0 }).collect();
+        let scaling = Scaling { center: true, standardize: true };
+        let rows = [1, 5, 9, 3, 7];
+        let values = rows.map(|i| x[i as usize + if i == 3 || i == 7 { 10 } else { 0 }]);
+        let sparse = ColumnBlock::sparse(7, 10, vec![0, 3, 5], rows.to_vec(), values.to_vec(), scaling);
+        for block in [sparse, ColumnBlock::dense(7, 10, x, scaling)] {
+            let cut = [0..4, 4..4, 4..10].map(|range| block.slice(range));
+            for k in 0..2 {
+                let mut whole = vec![0.0; 10];
+                block.column(k).write(&mut whole);
+                let mut parts = vec![0.0; 10];
+                let (front, back) = parts.split_at_mut(4);
+                cut[0].column(k).write(front);
+                cut[2].column(k).write(back);
+                assert_eq!(whole, parts);
+                assert_eq!((cut[1].rows(), cut[2].first(), cut[2].facts()), (0, 7, block.facts()));
+            }
+        }
+    }
+
+    #[test]
+    fn products_of_columns() {
+        let scaling = Scaling { center: true, standardize: false };
+        let (offsets, rows) = (vec![0, 3, 5], vec![1, 5, 9, 3, 5]);
+        let sparse = ColumnBlock::sparse(0, 10, offsets, rows, vec![1.0, 2.0, -4.0, 3.0, 0.5], scaling);
+        let mut full = vec![vec![0.0; 10]; 2];
+        full.iter_mut().enumerate().for_each(|(k, x)| sparse.column(k).write(x));
+        let dense = ColumnBlock::dense(0, 10, full.concat(), Scaling { center: false, standardize: false });
+        let expected = dense::dot(&full[0], &full[1]);
+        for (a, b) in [(&sparse, &sparse), (&sparse, &dense), (&dense, &sparse), (&dense, &dense)] {
+            let product = a.column(0).dot_column(&b.column(1), 10);
+            assert!((product - expected).abs() < 1e-12, "{product} {expected}");
         }
     }
 

@@ -18,7 +18,7 @@ use crate::objective::DatasetRows;
 use serde::{Deserialize, Serialize};
 use slackwater_dataflow::block::{LabeledBlock, pod};
 use slackwater_dataflow::transform::{Partitioner, PartitionerId};
-use slackwater_dataflow::{Dataset, Error, Result, StorageLevel};
+use slackwater_dataflow::{Context, Dataset, Error, Result, StorageLevel};
 use std::sync::Arc;
 
 /// Columns that take less are all brought to the main program: a job would take longer than what it computes.
@@ -78,7 +78,7 @@ struct Piece {
 }
 
 /// Block `i` is partition `i`.
-struct ByBlock(usize);
+pub(super) struct ByBlock(pub usize);
 
 impl Partitioner<u64> for ByBlock {
     fn partitions(&self) -> usize {
@@ -267,6 +267,13 @@ impl Design {
         targets.iter_mut().for_each(|y| *y -= target_mean);
         let (facts, targets) = (Arc::new(facts), Arc::new(targets));
         Ok(Design { place, facts, targets, target_mean, scaling })
+    }
+    /// The columns, wherever they are.
+    pub(super) fn blocks(&self, cx: &Context) -> Dataset<ColumnBlock> {
+        match &self.place {
+            Place::Program(blocks) => cx.parallelize(blocks.to_vec(), blocks.len().max(1)),
+            Place::Workers(blocks) => blocks.clone(),
+        }
     }
     /// Number of rows.
     pub fn rows(&self) -> usize {

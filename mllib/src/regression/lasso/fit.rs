@@ -87,7 +87,7 @@ impl LassoParams {
         let penalties = self.values(self.largest(&solver, design));
         self.along(design, solver, &penalties, observer)
     }
-    fn largest(&self, solver: &Solver<'_>, design: &Design) -> f64 {
+    pub(super) fn largest(&self, solver: &Solver<'_>, design: &Design) -> f64 {
         solver.largest_product() / (design.rows() as f64 * self.l1_ratio)
     }
     fn along(
@@ -148,7 +148,7 @@ impl LassoParams {
         }
         Ok(())
     }
-    fn model(
+    pub(super) fn model(
         &self,
         design: &Design,
         point: &PathPoint,

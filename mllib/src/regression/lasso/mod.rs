@@ -37,6 +37,8 @@ mod fit;
 mod inner;
 mod params;
 mod problem;
+mod scheduled;
+mod shards;
 mod solver;
 mod working;
 
@@ -45,3 +47,4 @@ pub use cross_validation::{Scored, Search};
 pub use design::{Design, IN_PROGRAM_BYTES};
 pub use fit::{LassoFit, PathPoint};
 pub use params::{Folds, LassoParams, Penalties, Rule};
+pub use scheduled::{Chooser, ScheduleParams, ScheduledFit};

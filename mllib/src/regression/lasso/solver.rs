@@ -129,6 +129,21 @@ impl<'a> Solver<'a> {
     pub fn nonzeros(&self) -> usize {
         self.state.weights.iter().filter(|w| **w != 0.0).count()
     }
+    /// Goes to these weights, of all columns, and computes the objective there and how far it is above its least value, both
+    /// times the number of rows.
+    ///
+    /// # Errors
+    /// What the engine reports.
+    pub fn gap_at(&mut self, problem: &Problem, weights: &[f64]) -> Result<(f64, f64)> {
+        self.alive = self.norms.iter().map(|norm| *norm > 0.0).collect();
+        let columns: Vec<usize> = (0..weights.len()).filter(|j| weights[*j] != 0.0).collect();
+        self.working.fetch(self.design, &columns)?;
+        self.state.weights = (0..self.working.len()).map(|slot| weights[self.working.number(slot)]).collect();
+        self.state.residual = self.working.residual(self.design.targets(), &self.state.weights);
+        let objective = problem.objective(square(&self.state.residual.values), &self.state.weights);
+        let pass = self.pass(problem, true)?;
+        Ok((objective, objective - pass.point.value))
+    }
     /// Minimises.
     ///
     /// # Errors
