@@ -92,7 +92,7 @@ pub struct TrainingParams {
     pub iterations_max: Option<usize>,
     /// When to stop; `None` is the solver's default. `lbfgs`: relative fall of the objective and relative gradient norm
     /// [1e-6]; `newton`: relative gradient norm [1e-3]; `dual`: relative duality gap [1e-3]; `sgd`: relative change of
-    /// weights [1e-3].
+    /// weights [1e-3]; `working-set`: duality gap relative to `|y|² / (2n)` [1e-6].
     pub tolerance: Option<f64>,
     /// First step of `sgd`.
     pub step_size: f64,

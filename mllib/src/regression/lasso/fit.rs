@@ -10,7 +10,7 @@ use crate::objective::{DatasetRows, Scaling as PenaltyScaling};
 use crate::optimization::{Observer, Report, Stop, silent};
 use crate::regression::{LinearRegressionModel, LinearRegressionParams};
 use serde::{Deserialize, Serialize};
-use slackwater_dataflow::Result;
+use slackwater_dataflow::{Error, Result};
 
 /// How the problem of one penalty was solved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -74,15 +74,18 @@ impl LassoParams {
         fit.search = Some(search);
         Ok(fit)
     }
-    /// Fits to columns that were made with [`scaling`](LassoParams::scaling). Folds need rows, and are not made here.
+    /// Fits to columns that were made with [`scaling`](LassoParams::scaling).
     ///
     /// # Errors
-    /// As `fit`.
+    /// As `fit`; config for folds, which need rows.
     ///
     /// # Panics
     /// If the columns were made with another scaling.
     pub fn train_design(&self, design: &Design, observer: &mut Observer<'_>) -> Result<LassoFit> {
         self.check()?;
+        if self.folds.is_some() {
+            return Err(Error::config("folds", "need rows: fit to rows instead of columns"));
+        }
         let solver = Solver::new(design)?;
         let penalties = self.values(self.largest(&solver, design));
         self.along(design, solver, &penalties, observer)

@@ -130,7 +130,7 @@ impl LassoParams {
             Penalties::Value(x) => vec![x],
             Penalties::Ratio(ratio) => vec![ratio * largest],
             Penalties::Path { count, ratio } => {
-                let step = ratio.ln() / (count.max(2) - 1) as f64;
+                let step = libm::log(ratio) / (count.max(2) - 1) as f64;
                 (0..count).map(|i| largest * libm::exp(step * i as f64)).collect()
             }
         }

@@ -112,9 +112,8 @@ impl<'a> Solver<'a> {
             alive: wanted.to_vec(),
         })
     }
-    /// The largest absolute product of a column with the targets.
+    /// The largest absolute product of a column with the targets, before anything was solved.
     pub fn largest_product(&self) -> f64 {
-        // Only right before anything was solved.
         dense::norm_inf(&self.products)
     }
     /// Weights of columns, all of them.
@@ -217,8 +216,8 @@ impl<'a> Solver<'a> {
         let p = self.design.columns();
         let r = Arc::new(self.state.residual.values.clone());
         let mut used = vec![false; self.residuals.len()];
-        let of_alive = self.alive.iter().zip(&self.versions).filter(|(alive, _)| **alive);
-        of_alive.for_each(|(_, v)| used[*v as usize] = true);
+        // Those of screened columns, too: the next problem has them again.
+        self.versions.iter().for_each(|v| used[*v as usize] = true);
         // Of too many residuals the oldest are given up: their columns are taken again.
         let mut kept = 0;
         for (used, residual) in used.iter_mut().zip(&mut self.residuals).rev() {
@@ -231,7 +230,7 @@ impl<'a> Solver<'a> {
         let distances: Vec<f64> = self
             .residuals
             .iter()
-            .map(|of| of.as_ref().map_or(f64::INFINITY, |of| dense::distance(of, &r) + ROUNDING * norm))
+            .map(|of| of.as_ref().map_or(f64::INFINITY, |of| dense::distance(of, &r)))
             .collect();
         let mut bounds = vec![0.0; p];
         let mut exact = vec![false; p];
@@ -239,7 +238,12 @@ impl<'a> Solver<'a> {
         let (mut here, mut any) = (vec![], false);
         for j in (0..p).filter(|j| self.alive[*j]) {
             let distance = distances[self.versions[j] as usize];
-            bounds[j] = self.products[j].abs() + self.norms[j] * distance;
+            if distance == 0.0 && !plain {
+                // It was taken with this very residual.
+                exact[j] = true;
+                continue;
+            }
+            bounds[j] = self.products[j].abs() + self.norms[j] * (distance + ROUNDING * norm);
             if bounds[j] > problem.alpha || plain || self.weight(j) != 0.0 {
                 exact[j] = true;
                 match self.working.slot(j) {
