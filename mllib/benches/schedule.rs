@@ -63,6 +63,7 @@ fn course(
     let (chooser, parallelism) = (schedule.chooser, schedule.parallelism);
     match params.train_scheduled(cx, design, schedule, &mut look) {
         Ok(fit) => {
+            let fit = fit.scheduled.expect("it was scheduled");
             let points = fit.trace.iter().map(|t| (t.step, t.seconds, t.objective / best - 1.0)).collect();
             Course {
                 chooser,

@@ -7,7 +7,9 @@ use slackwater_dataflow::block::{CsrBuilder, LabeledBlock};
 use slackwater_dataflow::{Context, Dataset, rng};
 use slackwater_mllib::objective::DatasetRows;
 use slackwater_mllib::optimization::silent;
-use slackwater_mllib::regression::lasso::{Design, Folds, LassoFit, LassoParams, Penalties, Rule};
+use slackwater_mllib::regression::lasso::{
+    Chooser, Design, Folds, LassoFit, LassoParams, Penalties, Rule, ScheduleParams,
+};
 
 /// A design by column, and targets.
 struct Data {
@@ -248,6 +250,39 @@ fn cross_validation_finds_what_was_planted() {
     assert!(chosen.penalties[chosen.chosen].mean <= best.mean + best.standard_error);
     let at = |j: usize| simple.model.weights()[j];
     assert!((at(0) - 1.0).abs() < 0.3 && (at(3) + 2.0).abs() < 0.3, "{:?}", &simple.model.weights()[..6]);
+}
+
+/// Weights that change many at a time, chosen by a schedule, come to the same optimum; bits depend on partitions alone.
+#[test]
+fn schedules_find_the_same() {
+    for (density, columns, rows) in [(1.0, 40, 60), (0.15, 50, 40)] {
+        let data = Data::random(rows, columns, density, 11);
+        for (intercept, standardize, l1_ratio) in [(true, true, 1.0), (true, false, 0.7), (false, true, 0.3)]
+        {
+            let params = LassoParams {
+                penalties: Penalties::Ratio(0.1),
+                intercept,
+                standardize,
+                l1_ratio,
+                tolerance: 1e-9,
+                ..Default::default()
+            };
+            let expected = fit(&data, &params, 1, 2);
+            for (chooser, parallelism) in [(Chooser::Sap, 16), (Chooser::Cyclic, 1), (Chooser::Random, 2)] {
+                let schedule =
+                    Some(ScheduleParams { chooser, parallelism, partitions: 3, ..Default::default() });
+                let params = LassoParams { schedule, ..params.clone() };
+                let there = fit(&data, &params, 2, 2);
+                let what = format!("{density} {intercept} {standardize} {chooser:?}");
+                assert!(there.path[0].converged, "{what}: {:?}", there.path);
+                let (a, b) = (there.path[0].objective, expected.path[0].objective);
+                assert!((a - b).abs() <= 1e-8 * b, "{what}: {a} {b}");
+                let scheduled = there.scheduled.as_ref().unwrap();
+                assert!(scheduled.certificate < 0.3 && scheduled.updates > 0, "{what}: {scheduled:?}");
+                assert_eq!(fit(&data, &params, 1, 4).model, there.model, "{what}");
+            }
+        }
+    }
 }
 
 #[test]

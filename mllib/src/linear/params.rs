@@ -26,10 +26,12 @@ pub enum Solver {
     Minibatch,
     /// Working sets of columns ([`crate::regression::lasso`]).
     WorkingSet,
+    /// Coordinate descent on weights that are chosen many at a time ([`crate::regression::lasso::ScheduleParams`]).
+    Scheduled,
 }
 
 impl Solver {
-    const NAMES: [(&'static str, Solver); 7] = [
+    const NAMES: [(&'static str, Solver); 8] = [
         ("sgd", Solver::Sgd),
         ("lbfgs", Solver::Lbfgs),
         ("newton", Solver::Newton),
@@ -37,6 +39,7 @@ impl Solver {
         ("normal", Solver::Normal),
         ("minibatch", Solver::Minibatch),
         ("working-set", Solver::WorkingSet),
+        ("scheduled", Solver::Scheduled),
     ];
 }
 

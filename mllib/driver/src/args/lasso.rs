@@ -5,7 +5,7 @@ use super::output::OutputArgs;
 use super::values::{at_least_one, finite};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use slackwater_mllib::regression::lasso::Rule;
+use slackwater_mllib::regression::lasso::{Chooser, Rule};
 
 /// Long help of `train lasso`.
 pub const LASSO_EXAMPLES: &str = "\
@@ -30,6 +30,21 @@ fn rule() -> impl TypedValueParser<Value = Rule> {
             "minimum" | "min" => Rule::Minimum,
             _ => Rule::OneStandardError,
         }
+    })
+}
+
+/// Who chooses the weights of a step; nobody if working sets are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scheduler(pub Option<Chooser>);
+
+fn scheduler() -> impl TypedValueParser<Value = Scheduler> {
+    PossibleValuesParser::new(["none", "sap", "random", "cyclic"]).map(|name| {
+        Scheduler(match name.as_str() {
+            "sap" => Some(Chooser::Sap),
+            "random" => Some(Chooser::Random),
+            "cyclic" => Some(Chooser::Cyclic),
+            _ => None,
+        })
     })
 }
 
@@ -83,6 +98,39 @@ pub struct LassoArgs {
     #[arg(long, value_name = "RULE", value_parser = rule(), hide_possible_values = true)]
     #[arg(requires = "folds", help_heading = "Algorithm")]
     pub select: Option<Rule>,
+
+    /// Change many weights at a time: none, sap, random, cyclic [default: none]
+    ///
+    /// none: working sets, which are faster on one machine. sap: weights by how much they change, without such as depend on
+    /// each other. random, cyclic: whatever depends on whatever. The rows are cut into --partitions.
+    #[arg(long, value_name = "HOW", value_parser = scheduler(), hide_possible_values = true)]
+    #[arg(conflicts_with = "path", help_heading = "Schedule")]
+    pub scheduler: Option<Scheduler>,
+
+    /// Weights that change at a time, at most [default: 32]
+    ///
+    /// Also: --schedule-size (STRADS).
+    #[arg(long, value_name = "N", value_parser = at_least_one, requires = "scheduler", alias = "schedule-size")]
+    #[arg(help_heading = "Schedule")]
+    pub parallelism: Option<usize>,
+
+    /// Columns that correlate by as much as this never change at the same time [default: 0.3]
+    ///
+    /// Also: --infthreshold (STRADS).
+    #[arg(long, value_name = "X", value_parser = finite, requires = "scheduler", alias = "infthreshold")]
+    #[arg(help_heading = "Schedule")]
+    pub correlation: Option<f64>,
+
+    /// Steps by which weights are chosen before their turn [default: 1]
+    ///
+    /// Also: --pipeline (STRADS).
+    #[arg(long, value_name = "N", value_parser = at_least_one, requires = "scheduler", alias = "pipeline")]
+    #[arg(help_heading = "Schedule")]
+    pub depth: Option<usize>,
+
+    /// Steps at most [default: 1000000]
+    #[arg(long, value_name = "N", value_parser = at_least_one, requires = "scheduler", help_heading = "Schedule")]
+    pub steps: Option<usize>,
 
     /// Fit no intercept
     #[arg(long, help_heading = "Algorithm")]

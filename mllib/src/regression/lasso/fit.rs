@@ -4,6 +4,7 @@ use super::cross_validation::{Search, search};
 use super::design::Design;
 use super::params::LassoParams;
 use super::problem::Problem;
+use super::scheduled::Scheduled;
 use super::solver::{Limits, Solved, Solver};
 use crate::linear::{Solver as SolverName, TrainingParams, TrainingSummary, WeightTable};
 use crate::objective::{DatasetRows, Scaling as PenaltyScaling};
@@ -46,6 +47,8 @@ pub struct LassoFit {
     pub regularization_max: f64,
     /// What cross-validation found.
     pub search: Option<Search>,
+    /// What came of a schedule.
+    pub scheduled: Option<Scheduled>,
 }
 
 /// Weights of columns as they came, and the intercept.
@@ -66,7 +69,12 @@ impl LassoParams {
     pub fn train(&self, rows: &DatasetRows, observer: &mut Observer<'_>) -> Result<LassoFit> {
         self.check()?;
         let design = Design::from_rows(rows, self.scaling())?;
-        let Some(folds) = self.folds else { return self.train_design(&design, observer) };
+        let Some(folds) = self.folds else {
+            return match &self.schedule {
+                Some(schedule) => self.train_scheduled(rows.context(), &design, schedule, observer),
+                None => self.train_design(&design, observer),
+            };
+        };
         let solver = Solver::new(&design)?;
         let penalties = self.values(self.largest(&solver, &design));
         let search = search(self, folds, rows, &penalties, observer)?;
@@ -110,7 +118,7 @@ impl LassoParams {
         let ((weights, intercept), solved) = last.expect("there is at least one penalty");
         let chosen = path.len() - 1;
         let model = self.model(design, &path[chosen], weights, intercept, solved);
-        Ok(LassoFit { model, path, chosen, regularization_max: largest, search: None })
+        Ok(LassoFit { model, path, chosen, regularization_max: largest, search: None, scheduled: None })
     }
     /// Fits one penalty after the other with a new solver, and gives each to `f`.
     pub(super) fn each(
@@ -159,9 +167,10 @@ impl LassoParams {
         intercept: f64,
         solved: Solved,
     ) -> LinearRegressionModel {
+        let solver = if self.schedule.is_some() { SolverName::Scheduled } else { SolverName::WorkingSet };
         let columns = weights.len();
         let training = TrainingParams {
-            solver: Some(SolverName::WorkingSet),
+            solver: Some(solver),
             scaling: PenaltyScaling::Mean { regularization: point.regularization },
             l1_ratio: self.l1_ratio,
             intercept: self.intercept,
@@ -180,7 +189,7 @@ impl LassoParams {
             stop: solved.stop,
         };
         let summary = TrainingSummary {
-            solver: SolverName::WorkingSet,
+            solver,
             rows: design.rows() as u64,
             columns,
             objective: point.objective,

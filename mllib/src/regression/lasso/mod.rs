@@ -14,6 +14,9 @@
 //! Working sets ([`solver`]) on columns ([`design`]), coordinate descent with extrapolation and Newton steps on them
 //! ([`inner`]).
 //!
+//! Or, with [`ScheduleParams`], coordinate descent on many weights at a time that are [chosen](slackwater_paramstore::schedule)
+//! so that they do not depend on each other: it keeps to the rows, and to what fits into the memory of several processes.
+//!
 //! # Guarantees
 //! The same rows give the same bits for any number of workers and processes: a product with a column is summed in one order,
 //! and all else happens in the main program.
@@ -47,4 +50,4 @@ pub use cross_validation::{Scored, Search};
 pub use design::{Design, IN_PROGRAM_BYTES};
 pub use fit::{LassoFit, PathPoint};
 pub use params::{Folds, LassoParams, Penalties, Rule};
-pub use scheduled::{Chooser, ScheduleParams, ScheduledFit};
+pub use scheduled::{Chooser, ScheduleParams, Scheduled};

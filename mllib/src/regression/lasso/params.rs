@@ -1,6 +1,7 @@
 //! Parameters of the lasso and the elastic net.
 
 use super::column::Scaling;
+use super::scheduled::ScheduleParams;
 use crate::params::require;
 use serde::{Deserialize, Serialize};
 use slackwater_dataflow::{Error, Result};
@@ -59,8 +60,11 @@ pub struct LassoParams {
     pub passes_max: usize,
     /// Cross-validation of the path.
     pub folds: Option<Folds>,
-    /// Seed of the folds.
+    /// Seed of the folds, and of schedules.
     pub seed: u64,
+    /// Coordinate descent on weights that are chosen so, instead of working sets.
+    #[serde(default)]
+    pub schedule: Option<ScheduleParams>,
 }
 
 impl Default for LassoParams {
@@ -74,6 +78,7 @@ impl Default for LassoParams {
             passes_max: 100,
             folds: None,
             seed: 42,
+            schedule: None,
         }
     }
 }
@@ -114,6 +119,12 @@ impl LassoParams {
         })?;
         require(self.tolerance >= 0.0, "tolerance", || "must be at least 0".into())?;
         require(self.passes_max >= 1, "iterations_max", || "must be at least 1".into())?;
+        if let Some(schedule) = &self.schedule {
+            schedule.check()?;
+            require(!matches!(self.penalties, Penalties::Path { .. }), "path", || {
+                "a schedule fits one penalty; paths are fitted by working sets".into()
+            })?;
+        }
         match (self.folds, self.penalties) {
             (None, _) => Ok(()),
             (Some(_), Penalties::Value(_) | Penalties::Ratio(_)) => {

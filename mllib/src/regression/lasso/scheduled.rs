@@ -155,17 +155,18 @@ fn change(shard: &Shard, column: usize, a: f64, r: &mut [f64]) {
     });
 }
 
-/// What a scheduled fit has come to.
-#[derive(Debug, Clone)]
-pub struct ScheduledFit {
-    /// The fit.
-    pub fit: LassoFit,
+/// What a schedule has come to.
+#[derive(Debug, Clone, Serialize)]
+pub struct Scheduled {
     /// The objective as it has gone down.
+    #[serde(skip)]
     pub trace: Vec<TracePoint>,
-    /// Weights that were updated, counted every time.
-    pub updates: u64,
     /// Steps.
     pub steps: u64,
+    /// Weights that were updated, counted every time.
+    pub updates: u64,
+    /// How often it was only found out whether a weight would change.
+    pub probes: u64,
     /// No two columns that changed in the same step correlate more than this.
     pub certificate: f64,
 }
@@ -190,7 +191,7 @@ impl LassoParams {
         design: &Design,
         schedule: &ScheduleParams,
         observer: &mut Observer<'_>,
-    ) -> Result<ScheduledFit> {
+    ) -> Result<LassoFit> {
         self.check()?;
         schedule.check()?;
         assert_eq!(design.scaling, self.scaling(), "columns are made as the parameters say");
@@ -198,6 +199,7 @@ impl LassoParams {
         let largest = self.largest(&solver, design);
         let penalties = self.values(largest);
         require(penalties.len() == 1, "path", || "a schedule fits one penalty".into())?;
+        let own = LassoParams { schedule: Some(*schedule), ..self.clone() };
         let n = design.rows() as f64;
         let problem =
             Problem { alpha: n * penalties[0] * self.l1_ratio, mu: n * penalties[0] * (1.0 - self.l1_ratio) };
@@ -206,16 +208,15 @@ impl LassoParams {
         let squares: Arc<Vec<f64>> = Arc::new(design.facts().iter().map(|f| f.square).collect());
         let mut run = Run {
             weights: Arc::new(vec![0.0; design.columns()]),
-            trace: vec![],
+            seed: self.seed,
             history: vec![],
-            updates: 0,
-            steps: 0,
-            certificate: 0.0,
             is_stopped: false,
+            so_far: Scheduled { trace: vec![], steps: 0, updates: 0, probes: 0, certificate: 0.0 },
         };
         let mut quiet = FIRST_QUIET * largest;
-        let (mut gap, mut stop, mut looks) = (f64::INFINITY, Stop::IterationLimit, 0);
-        while run.steps < schedule.steps_max {
+        let (mut objective, mut gap) = (f64::NAN, f64::INFINITY);
+        let (mut stop, mut looks) = (Stop::IterationLimit, 0);
+        while run.so_far.steps < schedule.steps_max {
             let program = Descent {
                 rows: n,
                 l1: problem.alpha / n,
@@ -224,7 +225,7 @@ impl LassoParams {
                 start: run.weights.clone(),
             };
             let has_converged = run.go(&shards, program, schedule, quiet, observer)?;
-            gap = solver.gap_at(&problem, &run.weights)?.1;
+            (objective, gap) = solver.gap_at(&problem, &run.weights)?;
             looks += 1;
             if run.is_stopped || gap <= limit || !has_converged {
                 stop = match (run.is_stopped, gap <= limit) {
@@ -238,15 +239,15 @@ impl LassoParams {
             quiet *= (0.3 * limit / gap).clamp(1e-4, 0.3);
         }
         shards.unpersist();
-        let objective = *run.history.last().unwrap_or(&f64::NAN);
+        let work = run.so_far.updates + run.so_far.probes;
         let point = PathPoint {
             regularization: penalties[0],
-            objective,
+            objective: objective / n,
             gap: gap / n,
             nonzeros: run.weights.iter().filter(|w| **w != 0.0).count(),
             passes: looks,
-            products: run.updates,
-            epochs: (run.updates / design.columns().max(1) as u64) as usize,
+            products: work,
+            epochs: (work / design.columns().max(1) as u64) as usize,
             converged: stop == Stop::Optimality,
         };
         let solved = Solved {
@@ -254,26 +255,23 @@ impl LassoParams {
             gap: gap / n,
             passes: looks,
             epochs: point.epochs,
-            products: run.updates,
+            products: work,
             stop,
         };
         let (weights, intercept) = design.to_raw(&run.weights);
-        let model = self.model(design, &point, weights, intercept, solved);
-        let fit = LassoFit { model, path: vec![point], chosen: 0, regularization_max: largest, search: None };
-        let (trace, updates, steps, certificate) = (run.trace, run.updates, run.steps, run.certificate);
-        Ok(ScheduledFit { fit, trace, updates, steps, certificate })
+        let model = own.model(design, &point, weights, intercept, solved);
+        let (path, scheduled) = (vec![point], Some(run.so_far));
+        Ok(LassoFit { model, path, chosen: 0, regularization_max: largest, search: None, scheduled })
     }
 }
 
 /// A descent, in as many runs as it takes.
 struct Run {
     weights: Arc<Vec<f64>>,
-    trace: Vec<TracePoint>,
+    seed: u64,
     history: Vec<f64>,
-    updates: u64,
-    steps: u64,
-    certificate: f64,
     is_stopped: bool,
+    so_far: Scheduled,
 }
 
 impl Run {
@@ -286,13 +284,15 @@ impl Run {
         quiet: f64,
         observer: &mut Observer<'_>,
     ) -> Result<bool> {
-        let (before, seconds) = (self.steps, self.trace.last().map_or(0.0, |t| t.seconds));
-        let (trace, history, is_stopped) = (&mut self.trace, &mut self.history, &mut self.is_stopped);
+        let so_far = &mut self.so_far;
+        let (before, seconds) = (so_far.steps, so_far.trace.last().map_or(0.0, |t| t.seconds));
+        let (trace, history, is_stopped) = (&mut so_far.trace, &mut self.history, &mut self.is_stopped);
         let outcome = shards
             .schedule(program, schedule.schedule())
             .steps(schedule.steps_max - before)
             .every(schedule.every)
             .tolerance(quiet)
+            .seed(self.seed)
             .until(|point| {
                 let step = before + point.step;
                 trace.push(TracePoint { step, seconds: seconds + point.seconds, ..*point });
@@ -307,9 +307,10 @@ impl Run {
                 *is_stopped
             })
             .run()?;
-        self.steps += outcome.report.epochs;
-        self.updates += outcome.updates;
-        self.certificate = self.certificate.max(outcome.certificate);
+        so_far.steps += outcome.report.epochs;
+        so_far.updates += outcome.updates;
+        so_far.probes += outcome.probes;
+        so_far.certificate = so_far.certificate.max(outcome.certificate);
         self.weights = Arc::new(outcome.values);
         Ok(outcome.has_converged)
     }

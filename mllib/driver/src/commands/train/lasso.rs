@@ -8,7 +8,7 @@ use crate::output::{count, figure, table};
 use crate::session::Session;
 use serde_json::{Value, json};
 use slackwater_dataflow::Result;
-use slackwater_mllib::regression::lasso::{Folds, LassoFit, LassoParams, Penalties};
+use slackwater_mllib::regression::lasso::{Folds, LassoFit, LassoParams, Penalties, ScheduleParams};
 use std::path::Path;
 use std::time::Instant;
 
@@ -54,6 +54,17 @@ fn params(args: &LassoArgs, l1_ratio: f64, seed: u64) -> LassoParams {
         passes_max: args.iterations.unwrap_or(default.passes_max),
         folds: args.folds.map(|count| Folds { count, rule: args.select.unwrap_or_default() }),
         seed,
+        schedule: args.scheduler.and_then(|scheduler| scheduler.0).map(|chooser| {
+            let default = ScheduleParams::default();
+            ScheduleParams {
+                chooser,
+                parallelism: args.parallelism.unwrap_or(default.parallelism),
+                correlation: args.correlation.unwrap_or(default.correlation),
+                depth: args.depth.map_or(default.depth, |n| n as u64),
+                steps_max: args.steps.map_or(default.steps_max, |n| n as u64),
+                ..default
+            }
+        }),
     }
 }
 
@@ -66,6 +77,10 @@ fn fit(
     rows: &Rows,
 ) -> Result<Outcome> {
     let passes = params.passes_max;
+    let mut params = params.clone();
+    if let Some(schedule) = &mut params.schedule {
+        schedule.partitions = rows.partitions;
+    }
     let fit = params.train(&rows.training, &mut |progress| session.iteration(name, passes, progress));
     // What was interrupted says so, whatever came of it.
     session.check()?;
@@ -115,6 +130,7 @@ impl Trained for Outcome {
             "converged": point.converged,
             "path": fit.path,
             "cross_validation": fit.search,
+            "schedule": fit.scheduled,
             "parameters": self.model.params(),
             "measured_on": self.measured.on.name(),
             "metrics": self.measured.evaluation.to_json(),
@@ -169,6 +185,15 @@ impl Trained for Outcome {
             count(point.nonzeros as u64, "weight"),
             summary.report.stop,
         );
+        if let Some(scheduled) = &fit.scheduled {
+            text += &format!(
+                "schedule   {}, {}, {}; no two correlate more than {} in one step\n",
+                count(scheduled.steps, "step"),
+                count(scheduled.updates, "update"),
+                count(scheduled.probes, "probe"),
+                figure(scheduled.certificate),
+            );
+        }
         text + &self.measured.text(target, seconds)
     }
 }
