@@ -86,6 +86,36 @@ fn paths_and_cross_validation() {
     assert!(place.ok(&[&train[..], &["--folds=4"]].concat()).contains("chosen"));
 }
 
+/// Weights that change many at a time come to the same optimum, with the same bytes for any number of processes.
+#[test]
+fn schedules() {
+    let place = with_data();
+    let best =
+        place.json(&["train", "lasso", "--data=data", "--reg-ratio=0.05", "--tolerance=1e-9", "--model=b"]);
+    let options =
+        ["--data=data", "--reg-ratio=0.05", "--tolerance=1e-7", "--partitions=3", "--model=m", "--overwrite"];
+    let options =
+        [&["train", "lasso", "--scheduler=sap", "--parallelism=16", "--json"], &options[..]].concat();
+    let train = |launcher: &[&str]| {
+        let text = place.ok(&[launcher, &options].concat());
+        let mut done: Value = serde_json::from_str(&text).unwrap();
+        done.as_object_mut().unwrap().remove("seconds");
+        (done, files(&place.path("m")))
+    };
+    let one = train(&["--workers=1"]);
+    let (done, schedule) = (&one.0, &one.0["schedule"]);
+    assert_eq!((&done["solver"], &done["converged"]), (&"scheduled".into(), &true.into()), "{done}");
+    let (a, b) = (number(&done["objective"]), number(&best["objective"]));
+    assert!(a >= b * (1.0 - 1e-9) && a - b <= number(&done["gap"]) + 1e-9 * b, "{a} {b} {done}");
+    assert!(number(&schedule["certificate"]) < 0.3 && number(&schedule["updates"]) > 100.0, "{schedule}");
+    for launcher in [&["--workers=3"][..], &["cluster", "run", "-n", "3", "--"]] {
+        assert!(train(launcher) == one, "{launcher:?}");
+    }
+    assert_eq!(place.json(&["evaluate", "--model=m", "--data=data"])["metrics"], done["metrics"]);
+    place.fails(2, &["train", "lasso", "--data=data", "--scheduler=sap", "--path=3", "--model=n"]);
+    place.fails(2, &["train", "lasso", "--data=data", "--parallelism=3", "--model=n"]);
+}
+
 #[test]
 fn what_cannot_be_is_refused() {
     let place = with_data();
