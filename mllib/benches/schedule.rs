@@ -109,7 +109,7 @@ fn main() {
                 let schedule = ScheduleParams {
                     chooser,
                     parallelism,
-                    every: 100,
+                    every: 25,
                     steps_max: 10_000_000,
                     ..Default::default()
                 };
