@@ -102,14 +102,13 @@ fn pieces(blocks: &[LabeledBlock], first_row: u64, columns: usize, width: usize)
     let stored = ends[columns] as usize;
     let (mut rows, mut values) = (vec![0u32; stored], vec![0.0; stored]);
     let mut next = ends.clone();
-    let mut row = first_row as u32;
-    for (_, of_row) in blocks.iter().flat_map(|b| b.iter()) {
+    let all = blocks.iter().flat_map(|b| b.features.iter());
+    for (row, of_row) in (first_row as u32..).zip(all) {
         for (j, x) in of_row.indices.iter().zip(of_row.values) {
             let at = next[*j as usize] as usize;
             (rows[at], values[at]) = (row, *x);
             next[*j as usize] += 1;
         }
-        row += 1;
     }
     let cuts = (0..columns).step_by(width).enumerate();
     cuts.map(|(block, from)| {

@@ -68,8 +68,14 @@ impl Inner<'_> {
             let step = self.newton_cost(&support);
             let epochs = 2.0 * stored * (EPOCHS_OF_A_ROUND - 1) as f64;
             if step <= epochs + spent {
+                // Each weight that is taken out costs a factorisation more.
+                let again = (support.len() as f64).powi(3) / 6.0;
+                let removals_max = match support.len() <= SMALL_SUPPORT {
+                    true => support.len(),
+                    false => (((epochs + spent - step) / again) as usize).min(REMOVALS_MAX),
+                };
                 spent = 0.0;
-                self.newton(state, support);
+                self.newton(state, support, removals_max);
             } else {
                 spent += epochs;
                 self.epochs_with_extrapolation(state, &active);
@@ -169,9 +175,8 @@ impl Inner<'_> {
         }
     }
     /// Goes to the minimum over the support, as far as no weight changes its sign; one that would is taken out.
-    fn newton(&mut self, state: &mut State, mut support: Vec<u32>) {
+    fn newton(&mut self, state: &mut State, mut support: Vec<u32>, removals_max: usize) {
         let Problem { alpha, mu, .. } = self.problem;
-        let removals_max = if support.len() <= SMALL_SUPPORT { support.len() } else { REMOVALS_MAX };
         let mut weights = state.weights.clone();
         for _ in 0..=removals_max {
             if support.is_empty() {
