@@ -151,7 +151,8 @@ impl Quota {
         fs::create_dir(&folder).ok()?;
         let quota = Quota(folder);
         fs::write(quota.0.join("cpu.cfs_period_us"), PERIOD_US.to_string()).ok()?;
-        fs::write(quota.0.join("cpu.cfs_quota_us"), (PERIOD_US * percent / 100).max(1000).to_string()).ok()?;
+        fs::write(quota.0.join("cpu.cfs_quota_us"), (PERIOD_US * percent / 100).max(1000).to_string())
+            .ok()?;
         Some(quota)
     }
     fn hold(&self, pid: u32) -> std::io::Result<()> {
@@ -258,7 +259,8 @@ fn slow() -> Result<()> {
     let rounds: u64 = std::env::var("ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(3);
     println!("slow: {RATINGS} ratings, {PROCESSES} processes, one slow; {rounds} rounds");
     for percent in SLOW_PERCENT {
-        let share = |process| if process + 1 == PROCESSES { FAST_PERCENT * percent / 100 } else { FAST_PERCENT };
+        let share =
+            |process| if process + 1 == PROCESSES { FAST_PERCENT * percent / 100 } else { FAST_PERCENT };
         let quotas: Option<Vec<Quota>> =
             (0..PROCESSES).map(|p| Quota::new(&p.to_string(), share(p))).collect();
         let Some(quotas) = quotas else {
@@ -273,12 +275,14 @@ fn slow() -> Result<()> {
             }
         }
         let last = median(all[0].iter().map(|(path, _)| path[path.len() - 1].1).collect());
-        let (bound, end) = (BOUND * last, median(all[0].iter().map(|(path, _)| path[path.len() - 1].0).collect()));
+        let (bound, end) =
+            (BOUND * last, median(all[0].iter().map(|(path, _)| path[path.len() - 1].0).collect()));
         println!("  the slow one has {percent} % of what the others have; RMSE {bound:.4}");
         let mut plain = f64::NAN;
         for (runs, fugue) in all.iter().zip(passes) {
             let time = median(runs.iter().map(|(path, _)| time_to(path, bound)).collect());
-            let epoch = median(runs.iter().map(|(path, _)| path[path.len() - 1].0 / (EPOCHS - 1) as f64).collect());
+            let epoch =
+                median(runs.iter().map(|(path, _)| path[path.len() - 1].0 / (EPOCHS - 1) as f64).collect());
             let error = median(runs.iter().map(|(_, error)| *error).collect());
             plain = if fugue == 0 { time } else { plain };
             let spread = |part: f64| {

@@ -99,8 +99,13 @@ fn rotating_blocks_recover_it_too() {
     assert!(rmse(&fugue, &known) < 0.12 && rmse(&fugue, &unknown) < 0.2);
     let positive: Vec<Rating> =
         known.iter().map(|r| Rating::new(r.user, r.item, r.rating.max(0.0))).collect();
-    let params =
-        MatrixFactorizationParams { solver: Solver::Dsgd, rank: 6, epochs: 40, regularization: 0.005, ..MatrixFactorizationParams::non_negative() };
+    let params = MatrixFactorizationParams {
+        solver: Solver::Dsgd,
+        rank: 6,
+        epochs: 40,
+        regularization: 0.005,
+        ..MatrixFactorizationParams::non_negative()
+    };
     let model = fit(&params, &positive, 2);
     let factors = model.items().iter().flat_map(|i| model.item_factors(*i).unwrap());
     assert!(factors.clone().all(|x| *x >= 0.0) && factors.filter(|x| **x == 0.0).count() > 0);

@@ -41,6 +41,8 @@ struct Lane<T> {
     records: Arc<Vec<T>>,
     local: Local,
     epoch: EpochLoss,
+    /// Of the pieces of this clock's minibatch that are done.
+    loss: f64,
     post: Option<Box<Post>>,
     /// There may be something to do while the worker waits.
     has_more: bool,
@@ -147,10 +149,11 @@ impl<T: Data, V: Value> WorkerState<T, V> {
                 Some(local) => local,
                 None => bridge.guard(partition, || (run.local.init)(partition, &records))?,
             };
-            let post = run.mailbox.as_ref().map(|mailbox| {
-                Box::new(Post { of: mailbox.kind.of, sent: vec![], arrived: vec![] })
-            });
-            Some(Lane { partition, records, local, epoch, post, has_more: false, model_bytes: 0 })
+            let post = run
+                .mailbox
+                .as_ref()
+                .map(|mailbox| Box::new(Post { of: mailbox.kind.of, sent: vec![], arrived: vec![] }));
+            Some(Lane { partition, records, local, epoch, loss: 0.0, post, has_more: false, model_bytes: 0 })
         };
         self.lanes = own.map(lane).collect();
         self.phase = Phase::Waiting(Instant::now());
@@ -265,7 +268,7 @@ impl<T: Data, V: Value> WorkerState<T, V> {
             false => (n * step / per_epoch) as usize..(n * (step + 1) / per_epoch) as usize,
         };
         let mut now = run.now(lane.partition, lane.epoch.epoch, *clock, *index);
-        (now.post, now.model_bytes) = (lane.post.take(), lane.model_bytes);
+        (now.post, now.model_bytes, now.loss) = (lane.post.take(), lane.model_bytes, lane.loss);
         let mut views: Vec<TableView<'_, V>> = run
             .tables
             .iter()
@@ -284,10 +287,13 @@ impl<T: Data, V: Value> WorkerState<T, V> {
         bridge.guard(lane.partition, || (run.update)(local, records, &mut views, &mut now))?;
         fault::reach("after-compute", number);
         (lane.post, lane.model_bytes) = (now.post, now.model_bytes);
-        lane.epoch.loss += now.loss;
         if now.is_unfinished {
+            // One sum a clock, whatever its pieces.
+            lane.loss = now.loss;
             return Some(false);
         }
+        lane.epoch.loss += now.loss;
+        lane.loss = 0.0;
         for (i, table) in run.tables.iter().enumerate() {
             match &mut held[i] {
                 Some(held) => held.take(lane.partition, *clock, table, &mut logs[i]),
@@ -310,7 +316,8 @@ impl<T: Data, V: Value> WorkerState<T, V> {
         if let Phase::Waiting(since) = self.phase {
             if let Some(step) = self.gate(frontier, since) {
                 // What others may wait for is sent first.
-                let has_nothing_to_send = matches!(&step, Step::Wait(ask) if ask.is_empty() && self.first_held().is_none());
+                let has_nothing_to_send =
+                    matches!(&step, Step::Wait(ask) if ask.is_empty() && self.first_held().is_none());
                 if has_nothing_to_send && self.has_more_meanwhile() {
                     self.work_meanwhile();
                 }

@@ -269,7 +269,9 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
             None => Ok(bytes),
             Some(mailbox) => mailbox.unpack(clock, partition, bytes),
         };
-        state.and_then(|state| (self.local.decode)(state)).map_err(|e| Error::input(format!("state of partition {partition}: {e}"), ""))
+        state
+            .and_then(|state| (self.local.decode)(state))
+            .map_err(|e| Error::input(format!("state of partition {partition}: {e}"), ""))
     }
     /// The newest snapshot, if that is asked for and there is one, or the one of a clock; the tables are set to it.
     fn restore(&self, cx: &Context, shape: &Manifest, only: Option<u64>) -> Result<Option<Restored<V>>> {

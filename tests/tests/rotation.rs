@@ -54,10 +54,11 @@ fn naive(parts: &Parts, epochs: u64) -> Outcome {
         let mut of_partitions = vec![0.0; d];
         for sub_epoch in 0..d {
             for (partition, records) in parts.iter().enumerate() {
-                let block = (partition + sub_epoch) % d;
+                let (block, mut loss) = ((partition + sub_epoch) % d, 0.0);
                 for (_, record) in records.iter().filter(|(b, _)| *b as usize == block) {
-                    of_partitions[partition] += change(&mut states[partition], &mut blocks[block], record);
+                    loss += change(&mut states[partition], &mut blocks[block], record);
                 }
+                of_partitions[partition] += loss;
             }
         }
         losses.push(of_partitions.iter().fold(0.0, |sum, loss| sum + loss));
@@ -305,7 +306,8 @@ fn what_cannot_be_is_refused() {
     let none: Training<'_, u64, f32> = cx.range(0..4, 2).epochs(1).update_all(&[], |_, _, _| {});
     assert!(none.run().unwrap_err().to_string().contains("a table, or mail"));
     let wrong = cx.range(0..4, 2).epochs(1).mail::<u64>();
-    let wrong: Training<'_, u64, f32> = wrong.update_all(&[], |_, _, clock| clock.send(0, "text".to_string()));
+    let wrong: Training<'_, u64, f32> =
+        wrong.update_all(&[], |_, _, clock| clock.send(0, "text".to_string()));
     assert!(wrong.run().unwrap_err().to_string().contains("of the type that"));
     let beyond = cx.range(0..4, 2).map(|x| (2u32, x)).rotate(|_| 0u8).work(|_, _, _, _| {});
     assert!(beyond.run().unwrap_err().to_string().contains("no block 2"));

@@ -150,11 +150,7 @@ mod tests {
             (MatrixFactorizationParams { fugue: 1, ..good() }, "fugue"),
             (MatrixFactorizationParams { batch: Some(9), solver: Solver::Dsgd, ..good() }, "batch"),
             (
-                MatrixFactorizationParams {
-                    consistency: Consistency::Async,
-                    solver: Solver::Dsgd,
-                    ..good()
-                },
+                MatrixFactorizationParams { consistency: Consistency::Async, solver: Solver::Dsgd, ..good() },
                 "consistency",
             ),
         ] {
