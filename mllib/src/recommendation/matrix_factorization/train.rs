@@ -162,8 +162,8 @@ impl Fit<'_> {
     fn first_of_users(&self) -> impl Fn(usize) -> Vec<f32> + Send + Sync + 'static {
         let (homes, first, columns) = (self.homes.clone(), self.first(), self.columns());
         move |partition| {
-            let row = |user: &u32| (0..columns).map(move |c| first.factor(*user as usize, c));
-            homes.users[partition].iter().flat_map(row).collect()
+            let users = homes.users[partition].iter().map(|user| *user as usize);
+            users.flat_map(|user| (0..columns).map(move |c| first.factor(user, c))).collect()
         }
     }
     fn columns(&self) -> usize {
@@ -223,8 +223,8 @@ impl Fit<'_> {
         });
         let training = ratings
             .rotate(move |block| -> Vec<f32> {
-                let row = |item: &u32| (0..columns).map(move |c| first.factor(users + *item as usize, c));
-                of_blocks.items[block].iter().flat_map(row).collect()
+                let rows = of_blocks.items[block].iter().map(|item| users + *item as usize);
+                rows.flat_map(|row| (0..columns).map(move |c| first.factor(row, c))).collect()
             })
             .epochs(params.epochs as u64)
             .seed(params.seed)
