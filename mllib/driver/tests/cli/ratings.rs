@@ -121,6 +121,7 @@ fn blocks_rotate() {
         done.as_object_mut().unwrap().remove("seconds");
         (done, files(&place.path("m")))
     };
+    let train = |launcher: &[&str], more: &[&str]| train_for("--epochs=30", launcher, more);
     for more in [&[][..], &["--non-negative"]] {
         let one = train(&["--workers=1"], more);
         assert_eq!((&one.0["parameters"]["solver"], &one.0["partitions"]), (&"dsgd".into(), &5.into()));
@@ -130,7 +131,7 @@ fn blocks_rotate() {
         }
     }
     let whole = train(&[], &[]);
-    train(&[], &["--epochs=3", "--snapshots=kept", "--workers=1"]);
+    train_for("--epochs=3", &[], &["--snapshots=kept", "--workers=1"]);
     assert!(train(&[], &["--snapshots=kept", "--resume", "--workers=2"]) == whole);
     let evaluated = place.json(&["evaluate", "--model=m", "--data=ratings.csv"]);
     assert_eq!(evaluated["metrics"]["rmse"], whole.0["metrics"]["rmse"]);
