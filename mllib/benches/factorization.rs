@@ -234,7 +234,7 @@ fn child(work: &str) -> Result<()> {
 }
 
 /// Time until the RMSE is at most `bound`, between epochs by line.
-fn time_to(path: &Course, bound: f64) -> f64 {
+fn time_to(path: &[(f64, f64)], bound: f64) -> f64 {
     let at = |pair: &[(f64, f64)]| {
         let [(t0, e0), (t1, e1)] = [pair[0], pair[1]];
         (e1 <= bound).then(|| if e0 <= bound { t0 } else { t0 + (t1 - t0) * (e0 - bound) / (e0 - e1) })
@@ -242,7 +242,7 @@ fn time_to(path: &Course, bound: f64) -> f64 {
     path.windows(2).find_map(at).unwrap_or(f64::NAN)
 }
 
-fn error_at(path: &Course, time: f64) -> f64 {
+fn error_at(path: &[(f64, f64)], time: f64) -> f64 {
     let pair = path.windows(2).find(|pair| pair[1].0 >= time);
     pair.map_or(path[path.len() - 1].1, |pair| {
         let [(t0, e0), (t1, e1)] = [pair[0], pair[1]];

@@ -61,7 +61,9 @@ fn naive(parts: &Parts, epochs: u64) -> Outcome {
                 of_partitions[partition] += loss;
             }
         }
-        losses.push(of_partitions.iter().fold(0.0, |sum, loss| sum + loss));
+        let mut sum = 0.0;
+        of_partitions.iter().for_each(|loss| sum += loss);
+        losses.push(sum);
     }
     (states, blocks, losses)
 }
@@ -70,12 +72,9 @@ fn rotation(data: &Dataset<(u32, Change)>, epochs: u64) -> Rotation<Change, Vec<
     data.rotate(first_block).epochs(epochs).state(|_, _| 1.0)
 }
 
-fn work(state: &mut f64, block: &mut Vec<f64>, records: &[Change], turn: &mut Turn<'_>) {
+fn work() -> impl Fn(&mut f64, &mut Vec<f64>, &[Change], &mut Turn<'_>) + Send + Sync + 'static {
     // One at a time, so that pieces do not change how losses are associated.
-    for record in records {
-        let loss = change(state, block, record);
-        turn.loss(loss);
-    }
+    |state, block, records, turn| records.iter().for_each(|r| turn.loss(change(state, block, r)))
 }
 
 fn outcome<T: slackwater_dataflow::Data>(
@@ -113,7 +112,7 @@ proptest! {
         let want = naive(&parts, epochs);
         for cx in contexts() {
             let data = cx.from_partitions(parts.clone());
-            let training = rotation(&data, epochs).piece(piece).work(work);
+            let training = rotation(&data, epochs).piece(piece).work(work());
             // Segments in which nothing is under way but the blocks.
             let (got, report) = outcome(training.until(|_| false).every(every));
             prop_assert_eq!(bits(&got), bits(&want));
@@ -132,7 +131,7 @@ fn fixed() -> Parts {
 /// A rotation that keeps a recovery point after every second epoch.
 fn rotate(cx: &Context) -> (Outcome, Report) {
     let data = cx.from_partitions(fixed());
-    outcome(rotation(&data, EPOCHS).piece(7).work(work).recovery_every(2).until(|_| false))
+    outcome(rotation(&data, EPOCHS).piece(7).work(work()).recovery_every(2).until(|_| false))
 }
 
 /// Partitions send each other what they have added up, beside a table of bounded staleness. What comes does not depend on how
@@ -254,7 +253,7 @@ fn a_rotation_goes_on_from_its_snapshots() {
         let run = |cx: &Context, epochs: u64, resume: bool| {
             let data = cx.from_partitions(fixed());
             let kept = Snapshots::new(dir.path()).every(2).keep(9).resume(resume);
-            outcome(rotation(&data, epochs).piece(5).work(work).snapshots(kept))
+            outcome(rotation(&data, epochs).piece(5).work(work()).snapshots(kept))
         };
         let (half, _) = run(&contexts()[first], 5, false);
         assert_eq!(bits(&half), bits(&naive(&fixed(), 5)));
