@@ -105,7 +105,7 @@ impl<V: Value> Accountable for Block<V> {
     }
 }
 
-const HEAD_WORDS: usize = 9;
+const HEAD_WORDS: usize = 8;
 
 /// Letters as bytes; those that are live do not leave their process.
 fn written(mail: &Option<Box<Mail>>) -> &[u8] {
@@ -129,8 +129,9 @@ impl<V: Value> ContainerBytes for Block<V> {
         let mut rest = &bytes[..];
         let head: Vec<u64> = take(&mut rest, HEAD_WORDS);
         let (low, high) = (|w: u64| w as u32, |w: u64| (w >> 32) as u32);
-        let [segments, elements, rows, row_values, witnesses, mail] =
-            [3, 4, 5, 6, 7, 8].map(|i| head[i] as usize);
+        let [segments, elements, rows, row_values, witnesses] = [3, 4, 5, 6, 7].map(|i| head[i] as usize);
+        // Blocks of letters have nothing else.
+        let (elements, mail) = if high(head[1]) == MAIL { (0, elements) } else { (elements, 0) };
         Block {
             dest: low(head[0]),
             source: high(head[0]),
@@ -161,11 +162,10 @@ impl<V: Value> ContainerBytes for Block<V> {
             two(self.table, self.how),
             self.version,
             self.segments.len() as u64,
-            self.elements.len() as u64,
+            (self.elements.len() + written(&self.mail).len()) as u64,
             self.rows.len() as u64,
             self.row_values.len() as u64,
             self.witnesses.len() as u64,
-            written(&self.mail).len() as u64,
         ];
         for part in [
             bytemuck::cast_slice::<_, u8>(&head),
@@ -219,8 +219,14 @@ mod tests {
             rows: vec![4, 2],
             row_values: vec![1.0, 2.0, 3.0, 4.0],
             witnesses: vec![[7, 1 << 40]],
-            mail: Some(Box::new(Mail::Written(vec![3, 1, 4]))),
+            mail: None,
         };
+        let mail = Some(Box::new(Mail::Written(vec![3, 1, 4])));
+        let letters = Block { dest: 3, how: MAIL, version: 8, mail, ..Block::default() };
+        [block, letters].iter().for_each(survives);
+    }
+
+    fn survives(block: &Block<f64>) {
         let mut bytes = vec![0u8; 3];
         block.into_bytes(&mut bytes);
         assert_eq!(bytes.len(), 3 + block.length_in_bytes());
