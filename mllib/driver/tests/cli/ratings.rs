@@ -113,9 +113,8 @@ fn every_option_arrives() {
 fn blocks_rotate() {
     let place = Place::new();
     place.write("ratings.csv", ratings());
-    let train = |launcher: &[&str], more: &[&str]| {
-        let options =
-            ["--solver=dsgd", "--epochs=30", "--partitions=5", "--model=m", "--overwrite", "--json"];
+    let train_for = |epochs: &str, launcher: &[&str], more: &[&str]| {
+        let options = ["--solver=dsgd", epochs, "--partitions=5", "--model=m", "--overwrite", "--json"];
         let all = [launcher, &TRAIN, &options, more].concat();
         let mut done: serde_json::Value = serde_json::from_str(&place.ok(&all)).unwrap();
         done.as_object_mut().unwrap().remove("seconds");
