@@ -8,7 +8,7 @@ use slackwater_dataflow::{Context, rng};
 use slackwater_mllib::evaluation::RegressionMetrics;
 use slackwater_mllib::model::{Overwrite, inspect, load, save};
 use slackwater_mllib::optimization::Stop;
-use slackwater_mllib::recommendation::{MatrixFactorizationModel, MatrixFactorizationParams};
+use slackwater_mllib::recommendation::{MatrixFactorizationModel, MatrixFactorizationParams, Solver};
 use slackwater_paramstore::Consistency;
 use std::ops::ControlFlow;
 
@@ -81,6 +81,39 @@ fn bsp_gives_the_same_bits_for_any_number_of_workers() {
     }
     let other = fit(&MatrixFactorizationParams { epochs: 5, seed: 1, ..quick() }, &known, 2);
     assert!(other.user_factors(0) != one.user_factors(0), "the seed is used");
+}
+
+/// Descent over rotating blocks recovers what descent on a table does, and with the same bits for any number of workers.
+#[test]
+fn rotating_blocks_recover_it_too() {
+    let (known, unknown) = generated();
+    let rotating = || MatrixFactorizationParams { solver: Solver::Dsgd, batch: None, ..quick() };
+    let one = fit(&rotating(), &known, 1);
+    let (seen, unseen) = (rmse(&one, &known), rmse(&one, &unknown));
+    assert!(seen < 0.12 && unseen < 0.2, "{seen} {unseen}");
+    assert!((one.summary().rmse - seen).abs() < 1e-9 && one.summary().rmse_history.len() == 60);
+    for workers in [2, 4] {
+        assert!(fit(&rotating(), &known, workers) == one, "{workers}");
+    }
+    let fugue = fit(&MatrixFactorizationParams { fugue: 3, ..rotating() }, &known, 4);
+    assert!(rmse(&fugue, &known) < 0.12 && rmse(&fugue, &unknown) < 0.2);
+    let positive: Vec<Rating> =
+        known.iter().map(|r| Rating::new(r.user, r.item, r.rating.max(0.0))).collect();
+    let params = MatrixFactorizationParams {
+        solver: Solver::Dsgd,
+        rank: 6,
+        epochs: 40,
+        regularization: 0.005,
+        ..MatrixFactorizationParams::non_negative()
+    };
+    let model = fit(&params, &positive, 2);
+    let factors = model.items().iter().flat_map(|i| model.item_factors(*i).unwrap());
+    assert!(factors.clone().all(|x| *x >= 0.0) && factors.filter(|x| **x == 0.0).count() > 0);
+    assert!(rmse(&model, &positive) < 0.6);
+    let wild = MatrixFactorizationParams { step_size: 100.0, regularization: 0.0, ..rotating() };
+    let cx = Context::local(2).unwrap();
+    let error = wild.fit(&cx.parallelize(known, 3)).unwrap_err().to_string();
+    assert!(error.contains("a smaller step size than 100") && !error.contains("batch"), "{error}");
 }
 
 #[test]

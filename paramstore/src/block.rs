@@ -3,6 +3,7 @@
 //!
 //! The columns are written and read as they lie in memory. A block goes as a whole to the worker that it names.
 
+use crate::mail::Mail;
 use crate::value::Value;
 use bytemuck::Pod;
 use slackwater_dataflow::{Error, ErrorKind};
@@ -25,8 +26,10 @@ pub(crate) const OVERWRITE: u32 = 1;
 pub(crate) const WHOLE: u32 = 3;
 /// The run has failed in the process that sends this; `elements` spell the error, a byte each.
 pub(crate) const ABORT: u32 = 2;
+/// Letters for partitions of the receiving worker; `version` is the clock of the training that they are for.
+pub(crate) const MAIL: u32 = 4;
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Block<V> {
     /// The worker that receives it.
     pub dest: u32,
@@ -34,7 +37,7 @@ pub(crate) struct Block<V> {
     pub source: u32,
     /// The table's place in the run.
     pub table: u32,
-    /// Of refreshes: [`ADD`], [`OVERWRITE`] or [`WHOLE`]; of what goes to a shard: [`ADD`] or [`ABORT`].
+    /// Of refreshes: [`ADD`], [`OVERWRITE`] or [`WHOLE`]; of what goes to a shard: [`ADD`], [`ABORT`] or [`MAIL`].
     pub how: u32,
     /// Deltas: the version that the sender waits for, or [`NO_PULL`]. Refreshes: the version of the shard.
     pub version: u64,
@@ -49,6 +52,7 @@ pub(crate) struct Block<V> {
     /// Clocks of partitions whose deltas the block completes: (partition, clocks); of refreshes, as many as the replica
     /// has not heard of yet.
     pub witnesses: Vec<[u64; 2]>,
+    pub mail: Option<Box<Mail>>,
 }
 
 impl<V: Value> Block<V> {
@@ -103,6 +107,14 @@ impl<V: Value> Accountable for Block<V> {
 
 const HEAD_WORDS: usize = 8;
 
+/// Letters as bytes; those that are live do not leave their process.
+fn written(mail: &Option<Box<Mail>>) -> &[u8] {
+    match mail.as_deref() {
+        Some(Mail::Written(bytes)) => bytes,
+        _ => &[],
+    }
+}
+
 /// Copies `count` values from the front of `bytes`, which need not be aligned.
 pub(crate) fn take<T: Pod>(bytes: &mut &[u8], count: usize) -> Vec<T> {
     let (front, rest) = bytes.split_at(count * size_of::<T>());
@@ -118,6 +130,8 @@ impl<V: Value> ContainerBytes for Block<V> {
         let head: Vec<u64> = take(&mut rest, HEAD_WORDS);
         let (low, high) = (|w: u64| w as u32, |w: u64| (w >> 32) as u32);
         let [segments, elements, rows, row_values, witnesses] = [3, 4, 5, 6, 7].map(|i| head[i] as usize);
+        // Blocks of letters have nothing else.
+        let (elements, mail) = if high(head[1]) == MAIL { (0, elements) } else { (elements, 0) };
         Block {
             dest: low(head[0]),
             source: high(head[0]),
@@ -130,6 +144,7 @@ impl<V: Value> ContainerBytes for Block<V> {
             rows: take(&mut rest, rows),
             row_values: take(&mut rest, row_values),
             witnesses: take(&mut rest, witnesses),
+            mail: (mail > 0).then(|| Box::new(Mail::Written(take(&mut rest, mail)))),
         }
     }
     fn length_in_bytes(&self) -> usize {
@@ -138,6 +153,7 @@ impl<V: Value> ContainerBytes for Block<V> {
             + 16 * self.witnesses.len()
             + 4 * (self.elements.len() + self.rows.len())
             + size_of::<V>() * (self.values.len() + self.row_values.len())
+            + written(&self.mail).len()
     }
     fn into_bytes<W: Write>(&self, writer: &mut W) {
         let two = |low: u32, high: u32| low as u64 | (high as u64) << 32;
@@ -146,7 +162,7 @@ impl<V: Value> ContainerBytes for Block<V> {
             two(self.table, self.how),
             self.version,
             self.segments.len() as u64,
-            self.elements.len() as u64,
+            (self.elements.len() + written(&self.mail).len()) as u64,
             self.rows.len() as u64,
             self.row_values.len() as u64,
             self.witnesses.len() as u64,
@@ -159,6 +175,7 @@ impl<V: Value> ContainerBytes for Block<V> {
             bytemuck::cast_slice(&self.rows),
             bytemuck::cast_slice(&self.row_values),
             bytemuck::cast_slice(&self.witnesses),
+            written(&self.mail),
         ] {
             writer.write_all(part).expect("timely lends a buffer of the asked length");
         }
@@ -202,7 +219,14 @@ mod tests {
             rows: vec![4, 2],
             row_values: vec![1.0, 2.0, 3.0, 4.0],
             witnesses: vec![[7, 1 << 40]],
+            mail: None,
         };
+        let mail = Some(Box::new(Mail::Written(vec![3, 1, 4])));
+        let letters = Block { dest: 3, how: MAIL, version: 8, mail, ..Block::default() };
+        [block, letters].iter().for_each(survives);
+    }
+
+    fn survives(block: &Block<f64>) {
         let mut bytes = vec![0u8; 3];
         block.into_bytes(&mut bytes);
         assert_eq!(bytes.len(), 3 + block.length_in_bytes());

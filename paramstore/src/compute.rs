@@ -4,19 +4,20 @@
 //! frontier at the end of the loop, which adds one, everything of clocks below `f - 1` has been applied and installed.
 //! The end of a run is one more read, of everything.
 
-use crate::block::{Block, NO_PULL};
+use crate::block::{Block, MAIL, NO_PULL};
 use crate::bound::Bound;
 use crate::consistency::Refresh;
 use crate::delta_log::DeltaLog;
 use crate::local::Local;
+use crate::mail::{Letter, Mail, Post};
 use crate::report::{EpochLoss, Histogram, WorkerReport};
 use crate::run::{Run, TableRun};
 use crate::sending::{Held, bucket};
 use crate::value::Value;
-use crate::view::{Clock, TableView};
+use crate::view::TableView;
 use slackwater_dataflow::time::Instant;
 use slackwater_dataflow::{Bridge, Data, fault};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +41,13 @@ struct Lane<T> {
     records: Arc<Vec<T>>,
     local: Local,
     epoch: EpochLoss,
+    /// Of the pieces of this clock's minibatch that are done.
+    loss: f64,
+    post: Option<Box<Post>>,
+    /// There may be something to do while the worker waits.
+    has_more: bool,
+    /// Bytes of a rotating model that it has.
+    model_bytes: u64,
 }
 
 /// What a worker knows of a table before it begins a clock.
@@ -74,6 +82,8 @@ pub(crate) struct WorkerState<T: Data, V: Value> {
     lanes: Option<Vec<Lane<T>>>,
     clock: u64,
     phase: Phase,
+    /// The lane whose turn it is while the worker waits.
+    turn: usize,
     /// By table.
     gates: Vec<Gate>,
     /// Time in the user's function in this clock.
@@ -111,11 +121,12 @@ impl<T: Data, V: Value> WorkerState<T, V> {
             lanes: None,
             clock: 0,
             phase: Phase::Waiting(Instant::now()),
+            turn: 0,
             gates: run.tables.iter().map(|t| Gate::new(t.staleness())).collect(),
             worked: Duration::ZERO,
             logs: run.tables.iter().map(log).collect(),
             held: run.tables.iter().map(|t| Held::new(t, run.dataset.num_partitions())).collect(),
-            blocks: run.tables.iter().map(|_| vec![Block::default(); shards]).collect(),
+            blocks: run.tables.iter().map(|_| (0..shards).map(|_| Block::default()).collect()).collect(),
             under_way: VecDeque::new(),
             report: WorkerReport {
                 worker: index,
@@ -138,7 +149,11 @@ impl<T: Data, V: Value> WorkerState<T, V> {
                 Some(local) => local,
                 None => bridge.guard(partition, || (run.local.init)(partition, &records))?,
             };
-            Some(Lane { partition, records, local, epoch })
+            let post = run
+                .mailbox
+                .as_ref()
+                .map(|mailbox| Box::new(Post { of: mailbox.kind.of, sent: vec![], arrived: vec![] }));
+            Some(Lane { partition, records, local, epoch, loss: 0.0, post, has_more: false, model_bytes: 0 })
         };
         self.lanes = own.map(lane).collect();
         self.phase = Phase::Waiting(Instant::now());
@@ -146,7 +161,9 @@ impl<T: Data, V: Value> WorkerState<T, V> {
     }
     /// Whether the clock may begin, given the frontier at the input.
     fn gate(&mut self, frontier: u64, since: Instant) -> Option<Step> {
-        let (is_over, mut ask, mut waits) = (self.clock == self.run.clocks, vec![], false);
+        let (is_over, mut ask) = (self.clock == self.run.clocks, vec![]);
+        // Letters of the clock before may be on their way until it is applied.
+        let mut waits = self.run.mailbox.is_some() && frontier.saturating_sub(1) < self.clock;
         let mut visible = vec![];
         for (i, table) in self.run.tables.iter().enumerate() {
             let pulls = table.refresh() == Refresh::Pull;
@@ -177,6 +194,7 @@ impl<T: Data, V: Value> WorkerState<T, V> {
         }
         self.report.waited_us += since.elapsed().as_micros() as u64;
         self.measure(&visible);
+        self.open_mail();
         None
     }
     /// True if others must take what was sent before this worker goes on: a bound on clocks is none on memory. It waits for
@@ -185,6 +203,42 @@ impl<T: Data, V: Value> WorkerState<T, V> {
         while self.under_way.pop_front_if(|(clock, _)| *clock + 1 < frontier).is_some() {}
         let bytes: u64 = self.under_way.iter().map(|(_, bytes)| bytes).sum();
         bytes * self.run.topology.workers as u64 > UNDER_WAY_MAX
+    }
+    /// Hands out the letters for this clock.
+    fn open_mail(&mut self) {
+        let is_cut = self.is_cut(self.clock);
+        let (Some(mailbox), Some(lanes)) = (&self.run.mailbox, &mut self.lanes) else { return };
+        for lane in lanes {
+            let letters = mailbox.open(self.run.clocks_before + self.clock, lane.partition, is_cut);
+            if let Some(post) = &mut lane.post {
+                post.arrived = letters.into_iter().map(|l| (l.from as usize, l.body)).collect();
+            }
+        }
+    }
+    /// Works for about one slice at what there is to do while the worker waits.
+    fn work_meanwhile(&mut self) {
+        let run = self.run.clone();
+        let (Some(meanwhile), Some(lanes)) = (&run.meanwhile, &mut self.lanes) else { return };
+        let start = Instant::now();
+        while start.elapsed() < SLICE && lanes.iter().any(|lane| lane.has_more) {
+            let n = lanes.len();
+            let lane = &mut lanes[self.turn % n];
+            if lane.has_more {
+                let mut now = run.now(lane.partition, lane.epoch.epoch, self.clock, self.index);
+                (now.post, now.is_waiting) = (lane.post.take(), true);
+                let (records, local) = (&lane.records, &mut *lane.local);
+                let more = self.bridge.guard(lane.partition, || meanwhile(local, records, &mut now));
+                lane.post = now.post;
+                let Some(more) = more else { return };
+                lane.has_more = more;
+            }
+            self.turn += 1;
+        }
+        self.report.meanwhile_us += start.elapsed().as_micros() as u64;
+    }
+    /// True if there may be something to do while the worker waits.
+    fn has_more_meanwhile(&self) -> bool {
+        self.clock < self.run.clocks && self.lanes.iter().flatten().any(|lane| lane.has_more)
     }
     /// Counts the staleness of the reads of this clock, and checks what the gate has promised.
     fn measure(&mut self, visible: &[u64]) {
@@ -202,24 +256,19 @@ impl<T: Data, V: Value> WorkerState<T, V> {
             }
         }
     }
-    /// One minibatch of one lane; false if the user's function panicked.
-    fn minibatch(&mut self, lane: usize) -> bool {
+    /// One minibatch of one lane, or a piece of it: whether it is done, or nothing if the user's function panicked.
+    fn minibatch(&mut self, lane: usize) -> Option<bool> {
         let WorkerState { run, index, bridge, lanes, clock, logs, blocks, held, .. } = self;
         let lane = &mut lanes.as_mut().expect("loaded before the first clock")[lane];
         let per_epoch = run.clocks_per_epoch as u128;
         // An equal share of the partition a clock, so that all partitions take part in every clock.
         let (step, n) = ((*clock % run.clocks_per_epoch) as u128, lane.records.len() as u128);
-        let range = (n * step / per_epoch) as usize..(n * (step + 1) / per_epoch) as usize;
-        let mut now = Clock {
-            number: run.clocks_before + *clock,
-            epoch: lane.epoch.epoch,
-            partition: lane.partition,
-            partitions: run.dataset.num_partitions(),
-            clocks_per_epoch: run.clocks_per_epoch,
-            worker: *index,
-            seed: run.seed,
-            loss: 0.0,
+        let range = match run.takes_all {
+            true => 0..lane.records.len(),
+            false => (n * step / per_epoch) as usize..(n * (step + 1) / per_epoch) as usize,
         };
+        let mut now = run.now(lane.partition, lane.epoch.epoch, *clock, *index);
+        (now.post, now.model_bytes, now.loss) = (lane.post.take(), lane.model_bytes, lane.loss);
         let mut views: Vec<TableView<'_, V>> = run
             .tables
             .iter()
@@ -235,24 +284,29 @@ impl<T: Data, V: Value> WorkerState<T, V> {
         let (records, local) = (&lane.records[range], &mut *lane.local);
         let number = now.number;
         fault::reach("before-read", number);
-        if bridge.guard(lane.partition, || (run.update)(local, records, &mut views, &mut now)).is_none() {
-            return false;
-        }
+        bridge.guard(lane.partition, || (run.update)(local, records, &mut views, &mut now))?;
         fault::reach("after-compute", number);
+        (lane.post, lane.model_bytes) = (now.post, now.model_bytes);
+        if now.is_unfinished {
+            // One sum a clock, whatever its pieces.
+            lane.loss = now.loss;
+            return Some(false);
+        }
+        lane.epoch.loss += now.loss;
+        lane.loss = 0.0;
         for (i, table) in run.tables.iter().enumerate() {
             match &mut held[i] {
                 Some(held) => held.take(lane.partition, *clock, table, &mut logs[i]),
                 None => bucket(lane.partition, table, &mut logs[i], &mut blocks[i]),
             }
         }
-        lane.epoch.loss += now.loss;
         if (*clock + 1).is_multiple_of(run.clocks_per_epoch) {
             // Before the clock ends, so that a snapshot of the next one finds it.
             let mut losses = run.losses.lock().unwrap_or_else(|e| e.into_inner());
             losses.entry(lane.partition).or_default().push(lane.epoch);
             lane.epoch = EpochLoss { epoch: lane.epoch.epoch + 1, loss: 0.0 };
         }
-        true
+        Some(true)
     }
     /// Works for about one slice.
     fn step(&mut self, frontier: u64) -> Step {
@@ -261,6 +315,12 @@ impl<T: Data, V: Value> WorkerState<T, V> {
         }
         if let Phase::Waiting(since) = self.phase {
             if let Some(step) = self.gate(frontier, since) {
+                // What others may wait for is sent first.
+                let has_nothing_to_send =
+                    matches!(&step, Step::Wait(ask) if ask.is_empty() && self.first_held().is_none());
+                if has_nothing_to_send && self.has_more_meanwhile() {
+                    self.work_meanwhile();
+                }
                 return step;
             }
             self.phase = Phase::Working(0);
@@ -268,10 +328,10 @@ impl<T: Data, V: Value> WorkerState<T, V> {
         let Phase::Working(mut lane) = self.phase else { unreachable!("the gate was just passed") };
         let (start, lanes) = (Instant::now(), self.lanes.as_ref().map_or(0, Vec::len));
         while lane < lanes && start.elapsed() < SLICE {
-            if !self.minibatch(lane) {
-                return Step::Wait(vec![]);
+            match self.minibatch(lane) {
+                None => return Step::Wait(vec![]),
+                Some(is_done) => lane += usize::from(is_done),
             }
-            lane += 1;
         }
         self.worked += start.elapsed();
         self.report.computed_us += start.elapsed().as_micros() as u64;
@@ -308,23 +368,54 @@ impl<T: Data, V: Value> WorkerState<T, V> {
         stamps: &[Capability<u64>],
         mut send: impl FnMut(&Capability<u64>, &mut Block<V>),
     ) {
-        let process = self.run.process_of(self.index);
-        for (table, (blocks, stamp)) in self.blocks.iter_mut().zip(stamps).enumerate() {
+        let mut of_tables = std::mem::take(&mut self.blocks);
+        for (table, (blocks, stamp)) in of_tables.iter_mut().zip(stamps).enumerate() {
             for (dest, block) in blocks.iter_mut().enumerate().filter(|(_, b)| !b.is_empty()) {
                 (block.dest, block.source, block.table) = (dest as u32, self.index as u32, table as u32);
                 block.version = NO_PULL;
-                let bytes = block.length_in_bytes() as u64;
-                self.report.sent_bytes += bytes;
-                if self.run.process_of(dest) != process {
-                    match self.under_way.back_mut().filter(|(clock, _)| *clock == self.clock) {
-                        Some((_, all)) => *all += bytes,
-                        None => self.under_way.push_back((self.clock, bytes)),
-                    }
-                }
+                self.count_sent(dest, block);
                 let next = block.like();
                 send(stamp, block);
                 *block = next;
                 fault::reach("mid-push", self.run.clocks_before + self.clock);
+            }
+        }
+        self.blocks = of_tables;
+    }
+    /// Sends the letters of the clock.
+    fn send_mail(&mut self, mut send: impl FnMut(&mut Block<V>)) {
+        let run = self.run.clone();
+        let (Some(mailbox), Some(lanes)) = (&run.mailbox, &mut self.lanes) else { return };
+        let mut by_worker: BTreeMap<usize, Vec<Letter>> = BTreeMap::new();
+        for letter in lanes.iter_mut().flat_map(|lane| lane.post.iter_mut()).flat_map(|p| p.sent.drain(..)) {
+            by_worker.entry(run.topology.worker_of(letter.to as usize)).or_default().push(letter);
+        }
+        for (worker, letters) in by_worker {
+            let mail = match run.topology.encodes_to(worker) {
+                true => Mail::Written(mailbox.write(&letters)),
+                false => Mail::Live(letters),
+            };
+            let mut block = Block {
+                dest: worker as u32,
+                source: self.index as u32,
+                how: MAIL,
+                version: run.clocks_before + self.clock + 1,
+                mail: Some(Box::new(mail)),
+                ..Block::default()
+            };
+            self.count_sent(worker, &block);
+            send(&mut block);
+            fault::reach("mid-push", run.clocks_before + self.clock);
+        }
+    }
+    /// Counts a block that is about to be sent.
+    fn count_sent(&mut self, dest: usize, block: &Block<V>) {
+        let bytes = block.length_in_bytes() as u64;
+        self.report.sent_bytes += bytes;
+        if self.run.process_of(dest) != self.run.process_of(self.index) {
+            match self.under_way.back_mut().filter(|(clock, _)| *clock == self.clock) {
+                Some((_, all)) => *all += bytes,
+                None => self.under_way.push_back((self.clock, bytes)),
             }
         }
     }
@@ -332,6 +423,13 @@ impl<T: Data, V: Value> WorkerState<T, V> {
     fn end_clock(&mut self) {
         self.clock += 1;
         self.phase = Phase::Waiting(Instant::now());
+        let waits = self.run.meanwhile.is_some();
+        let lanes = self.lanes.iter_mut().flatten();
+        let model_bytes = lanes.fold(0, |sum, lane| {
+            lane.has_more = waits;
+            sum + lane.model_bytes
+        });
+        self.report.model_bytes = self.report.model_bytes.max(model_bytes);
         if let Some(lanes) = self.lanes.as_ref().filter(|_| self.is_cut(self.clock)) {
             let states = lanes.iter().map(|lane| (lane.partition, (self.run.local.encode)(&*lane.local)));
             let mut written = self.run.written.lock().unwrap_or_else(|e| e.into_inner());
@@ -412,6 +510,9 @@ pub(crate) fn compute<'scope, T: Data, V: Value>(
                             });
                         }
                     }
+                    if state.has_more_meanwhile() && !state.bridge.must_stop() {
+                        again.activate();
+                    }
                 }
                 Step::Again => again.activate(),
                 Step::Clock => {
@@ -421,6 +522,9 @@ pub(crate) fn compute<'scope, T: Data, V: Value>(
                     state.send_blocks(&stamps, |at, block| {
                         output.session_with_builder(at).give_container(block)
                     });
+                    let now = at.delayed(&state.clock);
+                    state.send_mail(|block| output.session_with_builder(&now).give_container(block));
+                    drop(now);
                     state.end_clock();
                     at.downgrade(&state.first_held().unwrap_or(state.clock));
                     again.activate();

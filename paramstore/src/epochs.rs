@@ -1,8 +1,9 @@
 //! The iterative scope: training on a dataset, epoch by epoch, in one long-lived dataflow.
 
 use crate::local::{LocalKind, Locals};
+use crate::mail::{Body, MailKind, Mailbox};
 use crate::report::{Progress, Report};
-use crate::run::{RuleStates, Update};
+use crate::run::{Meanwhile, RuleStates, Update};
 use crate::snapshot::Snapshots;
 use crate::table::Table;
 use crate::value::Value;
@@ -25,7 +26,7 @@ pub trait EpochsExt<T: Data> {
 
 impl<T: Data> EpochsExt<T> for Dataset<T> {
     fn epochs(&self, epochs: u64) -> Epochs<T> {
-        Epochs { dataset: self.clone(), epochs, batch: BATCH, seed: None }
+        Epochs { dataset: self.clone(), epochs, batch: BATCH, seed: None, mail: None, clocks: None }
     }
 }
 
@@ -35,6 +36,10 @@ pub struct Epochs<T: Data> {
     pub(crate) epochs: u64,
     pub(crate) batch: usize,
     pub(crate) seed: Option<u64>,
+    /// Of a training with mail.
+    pub(crate) mail: Option<MailKind>,
+    /// Clocks of an epoch, each of which gets all records of its partitions; else minibatches say how many there are.
+    pub(crate) clocks: Option<u64>,
 }
 
 impl<T: Data> Epochs<T> {
@@ -47,6 +52,12 @@ impl<T: Data> Epochs<T> {
     /// Seed of [`Clock::rng`]; that of the context unless said.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
+        self
+    }
+    /// Partitions may send each other letters of this type: [`Clock::send`], [`Clock::mail`]. Every clock then begins when all
+    /// clocks before it are applied, whatever the consistency of the tables; there need not be any.
+    pub fn mail<M: Record>(mut self) -> Self {
+        self.mail = Some(MailKind::new::<M>());
         self
     }
     /// Gives every partition a state of its own, which `init` makes of its number and records. It stays with the
@@ -99,9 +110,12 @@ impl<T: Data, S: Record> LocalEpochs<T, S> {
                 update(local.downcast_mut().expect("states of a training have one type"), batch, views, clock)
             };
         Training {
+            mailbox: self.epochs.mail.map(|kind| Arc::new(Mailbox::new(kind))),
             epochs: self.epochs,
             tables: tables.iter().map(|t| (*t).clone()).collect(),
             update: Arc::new(update),
+            meanwhile: None,
+            at_end: None,
             local: self.local,
             locals: Locals::default(),
             rule_states: RuleStates::default(),
@@ -115,6 +129,9 @@ impl<T: Data, S: Record> LocalEpochs<T, S> {
     }
 }
 
+/// Gives the state of a partition, when the training has ended, the letters that were under way to it: (sender, letter).
+pub(crate) type AtEnd = dyn Fn(&mut dyn Any, Vec<(usize, Body)>) + Send + Sync;
+
 type Until<'u> = Box<dyn FnMut(&Progress<'_>) -> bool + 'u>;
 
 /// A training, ready to run.
@@ -123,6 +140,10 @@ pub struct Training<'u, T: Data, V: Value, S = ()> {
     pub(crate) epochs: Epochs<T>,
     pub(crate) tables: Vec<Table<V>>,
     pub(crate) update: Arc<Update<T, V>>,
+    pub(crate) meanwhile: Option<Arc<Meanwhile<T>>>,
+    /// Letters that wait in this process; nothing if there is no mail.
+    pub(crate) mailbox: Option<Arc<Mailbox>>,
+    pub(crate) at_end: Option<Arc<AtEnd>>,
     pub(crate) local: LocalKind<T>,
     pub(crate) locals: Locals,
     pub(crate) rule_states: RuleStates<V>,
@@ -145,6 +166,9 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
             epochs,
             tables,
             update,
+            meanwhile,
+            mailbox,
+            at_end,
             local,
             locals,
             rule_states,
@@ -160,6 +184,9 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
             epochs,
             tables,
             update,
+            meanwhile,
+            mailbox,
+            at_end,
             local,
             locals,
             rule_states,
@@ -170,6 +197,19 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
             recovery,
             _state,
         }
+    }
+    /// While a worker waits for others before a clock, it calls `work` for its partitions, one after the other, with the state,
+    /// all records and the clock that it waits for, as long as that returns true (there is more to do). Nothing is held up:
+    /// between two calls the worker looks whether the clock may begin. How often `work` is called depends on how fast others
+    /// are, and so does what comes of it.
+    pub fn meanwhile(
+        mut self,
+        work: impl Fn(&mut S, &[T], &mut Clock) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.meanwhile = Some(Arc::new(move |local: &mut dyn Any, records: &[T], clock: &mut Clock| {
+            work(local.downcast_mut().expect("states of a training have one type"), records, clock)
+        }));
+        self
     }
     /// Calls the function of [`until`](Training::until) after every `epochs`th epoch and the last one only: between the
     /// calls nobody waits, and tables are not copied.
@@ -212,6 +252,7 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
     #[track_caller]
     pub fn run_with_locals(mut self) -> Result<(Report, Dataset<S>)> {
         let report = self.train()?;
-        Ok((report, self.take_locals()))
+        let states = self.take_locals(report.clocks);
+        Ok((report, states))
     }
 }

@@ -207,5 +207,5 @@ pub(crate) fn write_all_states<V: Value>(states: &[Vec<Vec<V>>]) -> Vec<u8> {
 pub(crate) fn write_locals<T: Data, V: Value>(run: &Run<T, V>) -> BTreeMap<usize, Arc<Vec<u8>>> {
     let locals = run.locals.lock().unwrap_or_else(|e| e.into_inner());
     let own = locals.iter().filter(|(partition, _)| run.topology.owns(**partition));
-    own.map(|(partition, local)| (*partition, Arc::new((run.local.encode)(&**local)))).collect()
+    own.map(|(partition, local)| (*partition, Arc::new(run.write_local(*partition, &**local)))).collect()
 }

@@ -45,7 +45,11 @@ pub struct WorkerReport {
     pub computed_us: u64,
     /// Time before gates, in microseconds, without the last, where all wait for all.
     pub waited_us: u64,
-    /// Size of the increments that it has sent to shards, of all workers of all processes.
+    /// Of that, time in the function of [`meanwhile`](crate::Training::meanwhile), in microseconds.
+    pub meanwhile_us: u64,
+    /// Bytes of the blocks of a rotating model that its partitions had at the same time, at most, as they are encoded.
+    pub model_bytes: u64,
+    /// Size of the increments and letters that it has sent to workers, of all processes; letters within a process count nothing.
     pub sent_bytes: u64,
     /// By table: clocks minus the clock up to which the updates of *all* workers were proven to be there; counted once
     /// a clock and partition computed.
@@ -60,6 +64,8 @@ impl WorkerReport {
         self.clocks += other.clocks;
         self.computed_us += other.computed_us;
         self.waited_us += other.waited_us;
+        self.meanwhile_us += other.meanwhile_us;
+        self.model_bytes = self.model_bytes.max(other.model_bytes);
         self.sent_bytes += other.sent_bytes;
         for (mine, theirs) in [(&mut self.proven, &other.proven), (&mut self.observed, &other.observed)] {
             mine.resize(theirs.len().max(mine.len()), Histogram::default());

@@ -1,8 +1,10 @@
 //! One run: what the workers of a process share, and the dataflow that each of them builds.
 
+use crate::block::Block;
 use crate::compute::{WorkerState, compute};
 use crate::consistency::{ASYNC_RULED_LEAD_MAX, Consistency, Refresh};
 use crate::local::{LocalKind, Locals};
+use crate::mail::Mailbox;
 use crate::replica::Replica;
 use crate::report::{EpochLoss, WorkerReport};
 use crate::rule::Rule;
@@ -13,7 +15,7 @@ use crate::table::Table;
 use crate::value::Value;
 use crate::values::Values;
 use crate::view::{Clock, TableView};
-use slackwater_dataflow::{Bridge, Data, DatasetRef, Topology};
+use slackwater_dataflow::{Bridge, Data, DatasetRef, Error, ErrorKind, Result, Topology};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -23,6 +25,10 @@ use timely::worker::Worker;
 
 /// The user's function: the partition's state, a minibatch, the tables, the clock.
 pub(crate) type Update<T, V> = dyn Fn(&mut dyn Any, &[T], &mut [TableView<'_, V>], &mut Clock) + Send + Sync;
+
+/// What a worker does while it waits: the partition's state, all of its records, the clock that it waits for. True if there
+/// is more to do.
+pub(crate) type Meanwhile<T> = dyn Fn(&mut dyn Any, &[T], &mut Clock) -> bool + Send + Sync;
 
 /// A table in one run.
 pub(crate) struct TableRun<V: Value> {
@@ -106,6 +112,11 @@ pub(crate) struct Run<T: Data, V: Value> {
     pub topology: Topology,
     pub tables: Vec<TableRun<V>>,
     pub update: Arc<Update<T, V>>,
+    pub meanwhile: Option<Arc<Meanwhile<T>>>,
+    /// Letters from the run before, and for the one that follows.
+    pub mailbox: Option<Arc<Mailbox>>,
+    /// Every clock gets all records of its partitions.
+    pub takes_all: bool,
     pub local: LocalKind<T>,
     /// States from the run before, and for the one that follows.
     pub locals: Locals,
@@ -156,7 +167,42 @@ impl<T: Data, V: Value> Run<T, V> {
     }
     /// The states of the partitions of this process as of a clock of a snapshot that is closed.
     pub fn take_written(&self, clock: u64) -> Vec<(usize, Vec<u8>)> {
-        self.written.lock().unwrap_or_else(|e| e.into_inner()).remove(&clock).unwrap_or_default()
+        let states = self.written.lock().unwrap_or_else(|e| e.into_inner()).remove(&clock);
+        let (states, due) = (states.unwrap_or_default().into_iter(), self.clocks_before + clock);
+        match &self.mailbox {
+            None => states.collect(),
+            Some(mailbox) => states.map(|(p, state)| (p, mailbox.cut(due, p, &state))).collect(),
+        }
+    }
+    /// A clock of this run, for a partition.
+    pub fn now(&self, partition: usize, epoch: u64, clock: u64, worker: usize) -> Clock {
+        Clock {
+            number: self.clocks_before + clock,
+            epoch,
+            partition,
+            partitions: self.dataset.num_partitions(),
+            clocks_per_epoch: self.clocks_per_epoch,
+            worker,
+            seed: self.seed,
+            loss: 0.0,
+            post: None,
+            is_unfinished: false,
+            is_waiting: false,
+            model_bytes: 0,
+        }
+    }
+    /// Takes in letters that have arrived.
+    pub fn deliver(&self, block: Block<V>) -> Result<()> {
+        let (Some(mailbox), Some(mail)) = (&self.mailbox, block.mail) else { return Ok(()) };
+        mailbox.deliver(block.version, *mail).map_err(|e| Error::new(ErrorKind::Cluster(e)))
+    }
+    /// The state of a partition at the end of the run, with the letters that wait for it.
+    pub fn write_local(&self, partition: usize, local: &dyn Any) -> Vec<u8> {
+        let state = (self.local.encode)(local);
+        match &self.mailbox {
+            None => state,
+            Some(mailbox) => mailbox.keep(self.clocks_before + self.clocks, partition, &state),
+        }
     }
     /// Keeps the states of a table's rule in the shard of a worker for the run that follows.
     pub fn keep_states(&self, table: usize, index: usize, states: &[Vec<V>]) {

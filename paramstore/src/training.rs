@@ -115,7 +115,7 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
         if largest == 0 {
             return Err(Error::input("there is nothing to train on: the dataset has no records", ""));
         }
-        let clocks_per_epoch = largest.div_ceil(self.epochs.batch as u64);
+        let clocks_per_epoch = self.epochs.clocks.unwrap_or(largest.div_ceil(self.epochs.batch as u64));
         let shape = self.shape(&cx, clocks_per_epoch);
         let mut course = Course {
             key: cx.last_job(),
@@ -176,20 +176,21 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
                 return Err(Error::usage(format!("{} is given twice", table.name())));
             }
         }
-        if self.tables.is_empty() {
-            return Err(Error::usage("a training needs a table"));
+        if self.tables.is_empty() && self.mailbox.is_none() {
+            return Err(Error::usage("a training needs a table, or mail"));
         }
         if self.recovery == Some(Recovery::Partial) && !self.may_go_on() {
             return Err(Error::usage(
-                "partial recovery is for trainings on dense tables whose partitions have no states: what a lost process \
-                 had of those nobody else has",
+                "partial recovery is for trainings on dense tables whose partitions have no states and no mail: what a lost \
+                 process had of those nobody else has",
             ));
         }
         Ok(())
     }
     /// True if survivors have all that the training needs.
     fn may_go_on(&self) -> bool {
-        TypeId::of::<S>() == TypeId::of::<()>() && self.tables.iter().all(|t| !t.is_sparse())
+        let has_states = TypeId::of::<S>() != TypeId::of::<()>() || self.mailbox.is_some();
+        !has_states && self.tables.iter().all(|t| !t.is_sparse())
     }
     fn goes_on(&self, cx: &Context) -> bool {
         let recovery = self.recovery.unwrap_or(cx.config().recovery);
@@ -252,16 +253,25 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
             cx.begin_keeping(course.key, Point { shared, common: vec![write_all_states(&states)], parts });
             return Ok(place);
         }
-        let decode = |(p, bytes): (usize, Vec<u8>)| Ok((p, self.decode_local(p, &bytes)?));
+        if let Some(mailbox) = &self.mailbox {
+            mailbox.clear();
+        }
+        let decode = |(p, bytes): (usize, Vec<u8>)| Ok((p, self.decode_local(place.clock, p, &bytes)?));
         let locals = parts.into_iter().map(decode).collect::<Result<_>>()?;
         *self.locals.lock().unwrap_or_else(|e| e.into_inner()) = locals;
         *self.rule_states.lock().unwrap_or_else(|e| e.into_inner()) = states;
         course.made_in = ALONE;
         Ok(place)
     }
-    fn decode_local(&self, partition: usize, bytes: &[u8]) -> Result<Local> {
-        let state = (self.local.decode)(bytes);
-        state.map_err(|e| Error::input(format!("state of partition {partition}: {e}"), ""))
+    /// The state of a partition at a clock; letters that waited for it wait again.
+    fn decode_local(&self, clock: u64, partition: usize, bytes: &[u8]) -> Result<Local> {
+        let state = match &self.mailbox {
+            None => Ok(bytes),
+            Some(mailbox) => mailbox.unpack(clock, partition, bytes),
+        };
+        state
+            .and_then(|state| (self.local.decode)(state))
+            .map_err(|e| Error::input(format!("state of partition {partition}: {e}"), ""))
     }
     /// The newest snapshot, if that is asked for and there is one, or the one of a clock; the tables are set to it.
     fn restore(&self, cx: &Context, shape: &Manifest, only: Option<u64>) -> Result<Option<Restored<V>>> {
@@ -332,15 +342,18 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
                 }
             }
         }
+        if let Some(mailbox) = &self.mailbox {
+            mailbox.clear();
+        }
         let mut locals: BTreeMap<usize, Local> = BTreeMap::new();
         let own = (0..self.epochs.dataset.num_partitions()).filter(|p| cx.topology().owns(*p));
         for partition in own.filter(|_| place.has_locals) {
-            let nothing = self.local.is_empty.then_some(&[][..]);
+            let nothing = (self.local.is_empty && self.mailbox.is_none()).then_some(&[][..]);
             let bytes = point.parts.get(&partition).map(|bytes| &bytes[..]).or(nothing).ok_or_else(|| {
                 let what = format!("the state of partition {partition} is lost, here and in its copy");
                 Error::new(ErrorKind::Lost(what))
             })?;
-            locals.insert(partition, self.decode_local(partition, bytes)?);
+            locals.insert(partition, self.decode_local(place.clock, partition, bytes)?);
         }
         *self.locals.lock().unwrap_or_else(|e| e.into_inner()) = locals;
         *self.rule_states.lock().unwrap_or_else(|e| e.into_inner()) = states;
@@ -381,6 +394,9 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
             topology,
             tables: tables.map(|(t, values)| TableRun::new(t, values, partitions, topology)).collect(),
             update: self.update.clone(),
+            meanwhile: self.meanwhile.clone(),
+            mailbox: self.mailbox.clone(),
+            takes_all: self.epochs.clocks.is_some(),
             local: self.local.clone(),
             locals: base.locals,
             rule_states: base.rule_states,
@@ -567,17 +583,23 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
         for bytes in told {
             let of_process: BTreeMap<usize, Arc<Vec<u8>>> = postcard::from_bytes(&bytes).map_err(wrong)?;
             for (partition, bytes) in of_process {
-                locals.insert(partition, (self.local.decode)(&bytes).map_err(wrong)?);
+                locals.insert(partition, self.decode_local(report.clocks, partition, &bytes)?);
             }
         }
         *self.locals.lock().unwrap_or_else(|e| e.into_inner()) = locals;
         Ok(())
     }
-    /// States of the partitions after the training, one record a partition.
+    /// States of the partitions after a training of so many clocks, one record a partition.
     #[track_caller]
-    pub(crate) fn take_locals(&mut self) -> Dataset<S> {
+    pub(crate) fn take_locals(&mut self, clocks: u64) -> Dataset<S> {
         let cx = self.epochs.dataset.context().clone();
         let mut locals = self.locals.lock().unwrap_or_else(|e| e.into_inner());
+        if let (Some(at_end), Some(mailbox)) = (&self.at_end, &self.mailbox) {
+            for (partition, local) in locals.iter_mut() {
+                let letters = mailbox.open(clocks, *partition, false).into_iter();
+                at_end(&mut **local, letters.map(|l| (l.from as usize, l.body)).collect());
+            }
+        }
         let state = |p| locals.remove(&p).and_then(|local| local.downcast::<S>().ok()).map(|s| *s);
         let states = (0..self.epochs.dataset.num_partitions()).map(state);
         cx.from_partitions(states.map(|s| s.into_iter().collect()).collect())

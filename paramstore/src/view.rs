@@ -1,11 +1,13 @@
 //! What a minibatch reads and writes.
 
 use crate::delta_log::DeltaLog;
+use crate::mail::{Letter, Post};
 use crate::replica::Replica;
 use crate::server::ShardMap;
 use crate::value::Value;
 use crate::values::{entries, merged};
-use slackwater_dataflow::rng;
+use slackwater_dataflow::{Record, rng};
+use std::any::TypeId;
 
 /// A table as one partition sees it in one clock: the process's replica, with the partition's own increments.
 ///
@@ -156,6 +158,14 @@ pub struct Clock {
     pub(crate) worker: usize,
     pub(crate) seed: u64,
     pub(crate) loss: f64,
+    /// Of a training with mail.
+    pub(crate) post: Option<Box<Post>>,
+    /// The function wants to be called once more in this clock.
+    pub(crate) is_unfinished: bool,
+    /// The clock waits for others: its time for letters has not come.
+    pub(crate) is_waiting: bool,
+    /// Bytes of a rotating model.
+    pub(crate) model_bytes: u64,
 }
 
 impl Clock {
@@ -190,5 +200,37 @@ impl Clock {
     /// Adds to the loss of the epoch, which [`Progress`](crate::Progress) tells.
     pub fn loss(&mut self, loss: f64) {
         self.loss += loss;
+    }
+    /// Calls the function once more in this clock, with the same minibatch, after the worker has looked after its other
+    /// duties. So a long minibatch can be worked in pieces; where it stands is part of the partition's state.
+    pub fn call_again(&mut self) {
+        self.is_unfinished = true;
+    }
+    fn post<M: Record>(&mut self) -> &mut Post {
+        let post = self.post.as_deref_mut().filter(|post| post.of == TypeId::of::<M>());
+        post.expect("letters are of the type that `Epochs::mail` was given")
+    }
+    /// Sends a letter to a partition, whose function finds it in the next clock. It leaves when this clock ends.
+    ///
+    /// # Panics
+    /// If there is no such partition, if letters of the training are of another type (see
+    /// [`Epochs::mail`](crate::Epochs::mail)), or while the worker waits (see [`Training::meanwhile`](crate::Training::meanwhile)).
+    pub fn send<M: Record>(&mut self, to: usize, letter: M) {
+        assert!(to < self.partitions, "there is no partition {to}");
+        assert!(!self.is_waiting, "letters are sent in clocks, not while a worker waits for one");
+        let from = self.partition as u32;
+        self.post::<M>().sent.push(Letter { from, to: to as u32, body: Box::new(letter) });
+    }
+    /// Takes the letters that were sent to this partition in the clock before: (sender, letter), in the order of senders, and
+    /// of each as they were sent. What is not taken in this clock is lost.
+    ///
+    /// # Panics
+    /// If letters of the training are of another type.
+    pub fn mail<M: Record>(&mut self) -> Vec<(usize, M)> {
+        let arrived = std::mem::take(&mut self.post::<M>().arrived);
+        let typed = |(from, body): (usize, crate::mail::Body)| {
+            (from, *body.downcast::<M>().expect("letters of a training have one type"))
+        };
+        arrived.into_iter().map(typed).collect()
     }
 }

@@ -5,7 +5,9 @@
 use crate::program::program;
 use slackwater_dataflow::hash::hash_u64;
 use slackwater_dataflow::{Context, Error, IntoDataset, Result, StorageLevel};
-use slackwater_paramstore::{Consistency, EpochsExt, Recovery, Rule, Snapshots, TableExt, TableSpec};
+use slackwater_paramstore::{
+    Consistency, EpochsExt, Recovery, RotateExt, Rule, Snapshots, TableExt, TableSpec,
+};
 use std::fmt::Debug;
 use std::path::Path;
 use std::time::Duration;
@@ -19,7 +21,7 @@ pub type Found = (String, f64);
 pub type Program = fn(&Context, &Path) -> Result<Found>;
 
 /// All programs, by name; those that end with other bits every time, and those that may lose states.
-pub const PROGRAMS: [(&str, Program); 11] = [
+pub const PROGRAMS: [(&str, Program); 12] = [
     ("shuffle", shuffle),
     ("loop", iterate),
     ("sort", sort),
@@ -29,6 +31,7 @@ pub const PROGRAMS: [(&str, Program); 11] = [
     ("bsp", bsp),
     ("points by time", by_time),
     ("snapshots", snapshots),
+    ("rotation", rotation),
     ("ssp", ssp),
     ("partial", partial),
 ];
@@ -40,7 +43,7 @@ pub fn is_loose(name: &str) -> bool {
 
 /// True if the program may fail with this error when processes are lost, as the rules of what it uses say.
 pub fn may_fail(name: &str, error: &Error) -> bool {
-    let is_training = ["bsp", "snapshots", "ssp"].contains(&name);
+    let is_training = ["bsp", "snapshots", "ssp", "rotation"].contains(&name);
     let text = error.to_string();
     let allowed = ["is lost, here and in its copy", "is read between segments of a training"];
     is_training && allowed.iter().any(|a| text.contains(a))
@@ -221,6 +224,23 @@ fn partial(cx: &Context, _: &Path) -> Result<Found> {
     let losses: Vec<u64> = report.losses.iter().map(|l| l.to_bits()).collect();
     let last = report.losses.last().copied().unwrap_or(f64::NAN);
     Ok((format!("{values:x?} {losses:x?}"), last))
+}
+
+/// Blocks of a model that go from partition to partition, piece by piece.
+fn rotation(cx: &Context, _: &Path) -> Result<Found> {
+    let data = cx.range(0..100, 4).map(|i| ((hash_u64(i) % 4) as u32, i as f64 / 100.0));
+    let rotation =
+        data.rotate(|block| block as f64).epochs(5).piece(3).state(|partition, _| partition as f64);
+    let training = rotation.work(|state, block, records, turn| {
+        for x in records {
+            (*state, *block) = (0.5 * *state + x * *block, 0.75 * *block + x - 0.25 * *state);
+            turn.loss(*state);
+        }
+    });
+    let (report, seats) = training.recovery_every(2).run_with_locals()?;
+    let seats: Vec<_> = seats.map(|seat| (seat.state().to_bits(), seat.into_block())).collect()?;
+    let losses: Vec<u64> = report.losses.iter().map(|l| l.to_bits()).collect();
+    Ok((format!("{seats:?} {losses:?}"), report.losses.last().copied().unwrap_or(f64::NAN)))
 }
 
 /// Recovery points by time, which is the simulation's; sparse rows, no states.

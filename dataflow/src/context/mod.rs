@@ -70,6 +70,10 @@ impl Topology {
     pub fn worker_of(&self, partition: usize) -> usize {
         self.owner(partition) * self.workers + partition / self.processes % self.workers
     }
+    /// True if what this process sends to a worker, of all workers of all processes, travels as bytes.
+    pub fn encodes_to(&self, worker: usize) -> bool {
+        self.encodes_all || worker / self.workers != self.process
+    }
     /// How many workers receive a parcel of this kind.
     pub(crate) fn copies(&self, kind: Kind) -> u32 {
         match kind {

@@ -50,7 +50,7 @@ pub mod prelude {
     pub use slackwater_mllib::regression::{LinearRegressionModel, LinearRegressionParams};
     pub use slackwater_mllib::tuning::{CrossValidation, Direction, Grid};
     pub use slackwater_paramstore::{
-        Clock, Consistency, EpochsExt, MapWithExt, Rule, Sending, Snapshots, Table, TableExt, TableSpec,
-        TableView,
+        Clock, Consistency, EpochsExt, MapWithExt, RotateExt, Rule, Sending, Snapshots, Table, TableExt,
+        TableSpec, TableView,
     };
 }

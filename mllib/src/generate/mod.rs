@@ -3,7 +3,9 @@
 //! What a row is depends on the seed and on its number alone: partitions and workers do not matter.
 
 mod classification;
+mod regression;
 mod sparse;
 
 pub use classification::{Classification, Labels};
+pub use regression::Regression;
 pub use sparse::Sparse;

@@ -29,13 +29,18 @@ pub fn packed_row(i: usize) -> usize {
 }
 
 /// Inner product of two row prefixes.
+#[inline(always)]
 fn prefix_dot(a: &[f64], b: &[f64]) -> f64 {
     super::dense::dot(a, b)
 }
 
 impl Cholesky {
     /// Factorises the packed lower triangle of a `dimension` by `dimension` matrix.
-    pub fn new(mut lower: Vec<f64>, dimension: usize) -> Result<Self> {
+    pub fn new(lower: Vec<f64>, dimension: usize) -> Result<Self> {
+        super::widest(|| Self::factorise(lower, dimension))
+    }
+    #[inline(always)]
+    fn factorise(mut lower: Vec<f64>, dimension: usize) -> Result<Self> {
         assert_eq!(lower.len(), packed_row(dimension), "a packed triangle has d (d + 1) / 2 entries");
         let largest = (0..dimension).fold(0.0f64, |m, i| m.max(lower[packed_row(i) + i]));
         let least = dimension as f64 * f64::EPSILON * largest;

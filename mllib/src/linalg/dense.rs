@@ -4,6 +4,7 @@
 const LANES: usize = 8;
 
 /// Inner product `x'y`.
+#[inline(always)]
 pub fn dot(x: &[f64], y: &[f64]) -> f64 {
     assert_eq!(x.len(), y.len(), "dot of vectors of different lengths");
     let (xs, x_rest) = x.as_chunks::<LANES>();
@@ -19,6 +20,7 @@ pub fn dot(x: &[f64], y: &[f64]) -> f64 {
 }
 
 /// `y += a x`.
+#[inline(always)]
 pub fn axpy(a: f64, x: &[f64], y: &mut [f64]) {
     assert_eq!(x.len(), y.len(), "axpy of vectors of different lengths");
     y.iter_mut().zip(x).for_each(|(y, x)| *y += a * x);

@@ -16,7 +16,7 @@
 use super::sweep::{Partial, Sweep};
 use serde::{Deserialize, Serialize};
 use slackwater_dataflow::block::{LabeledBlock, LabeledPoint, Row, pack};
-use slackwater_dataflow::{Data, Dataset, Error, ErrorKind, Record, Result, StorageLevel};
+use slackwater_dataflow::{Context, Data, Dataset, Error, ErrorKind, Record, Result, StorageLevel};
 use std::iter::once_with;
 use std::ops::Range;
 use std::sync::Arc;
@@ -83,6 +83,10 @@ impl DatasetRows {
                 }));
             }
         })
+    }
+    /// The context of the dataset.
+    pub(crate) fn context(&self) -> &Context {
+        self.partitions.context()
     }
     /// What `f` makes of each partition, in one record a partition. `f` is given its number and its rows.
     pub(crate) fn map<R: Data>(

@@ -2,4 +2,4 @@
 
 pub mod matrix_factorization;
 
-pub use matrix_factorization::{MatrixFactorizationModel, MatrixFactorizationParams};
+pub use matrix_factorization::{MatrixFactorizationModel, MatrixFactorizationParams, Solver};

@@ -1,7 +1,7 @@
 //! The operator that owns a shard of every table: it applies deltas when their clock is closed, and sends refreshes.
 
 use super::Shard;
-use crate::block::{ABORT, ADD, Block, ByDest, NO_PULL, OVERWRITE, WHOLE};
+use crate::block::{ABORT, ADD, Block, ByDest, MAIL, NO_PULL, OVERWRITE, WHOLE};
 use crate::consistency::Refresh;
 use crate::run::{Run, RunSnapshots, Salvaged, TableRun};
 use crate::snapshot::{Part, Writer};
@@ -126,6 +126,10 @@ pub(crate) fn store<'scope, T: Data, V: Value>(
                 let block = std::mem::take(block);
                 if block.how == ABORT {
                     return bridge.fail(0, &block.error());
+                }
+                if block.how == MAIL {
+                    let delivered = run.deliver(block);
+                    return delivered.unwrap_or_else(|e| bridge.fail(0, &e));
                 }
                 let (table, replica) = (block.table as usize, run.process_of(block.source as usize));
                 let capability = capability.retain_least(0).expect("deltas are stamped with one clock");

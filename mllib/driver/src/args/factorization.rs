@@ -5,6 +5,8 @@ use super::output::OutputArgs;
 use super::table::SnapshotArgs;
 use super::values::{at_least_one, finite};
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use slackwater_mllib::recommendation::Solver;
 use slackwater_paramstore::Consistency;
 use std::path::PathBuf;
 
@@ -13,7 +15,12 @@ pub const FACTORIZATION_EXAMPLES: &str = "\
 Examples:
   slackwater train mf --data ratings.csv --split 0.8,0.2 --model movies.model
   slackwater train mf --data ratings.csv --rank 50 --regularization 0.05 --consistency ssp:3 --epochs 30
+  slackwater train mf --data ratings.csv --solver dsgd --partitions 8 --fugue 3
   slackwater train mf --data 'ratings/*.tsv.gz' --non-negative";
+
+fn solver() -> impl TypedValueParser<Value = Solver> {
+    PossibleValuesParser::new(["sgd", "dsgd"]).try_map(|name| name.parse::<Solver>())
+}
 
 /// `train mf`.
 #[derive(Debug, Args)]
@@ -35,6 +42,20 @@ pub struct MatrixFactorizationArgs {
     #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = "Algorithm")]
     #[arg(aliases = ["n-factors", "n_factors"])]
     pub rank: Option<usize>,
+
+    /// sgd: minibatches on a parameter table; dsgd: blocks of items that rotate over the partitions [default: sgd]
+    ///
+    /// dsgd never reads what is stale, sends each item once a partition and epoch, and needs no batch; no process has all
+    /// items while it trains. Results depend on --partitions, the number of blocks. Also: --algorithm.
+    #[arg(long, value_name = "NAME", value_parser = solver(), hide_possible_values = true, alias = "algorithm")]
+    #[arg(help_heading = "Algorithm")]
+    pub solver: Option<Solver>,
+
+    /// With dsgd: further passes over a block, at most, while slower workers are not done with theirs [default: 0]
+    ///
+    /// Instead of waiting, who is done goes on. Results then depend on how fast workers are.
+    #[arg(long, value_name = "PASSES", help_heading = "Algorithm")]
+    pub fugue: Option<usize>,
 
     /// Passes over the ratings at most [default: 50]
     ///
@@ -77,14 +98,14 @@ pub struct MatrixFactorizationArgs {
     #[arg(long, alias = "nonnegative", help_heading = "Algorithm")]
     pub non_negative: bool,
 
-    /// Ratings of each partition in a minibatch [default: 1024, fewer where some items have many of the ratings]
+    /// With sgd: ratings of each partition in a minibatch [default: 1024, fewer where some items have many of the ratings]
     ///
     /// Also: --batch-size, --batch_size, --mini_batch_size.
     #[arg(long, value_name = "RATINGS", value_parser = at_least_one, help_heading = "Algorithm")]
     #[arg(aliases = ["batch-size", "batch_size", "mini_batch_size"])]
     pub batch: Option<usize>,
 
-    /// How old the factors may be that a minibatch reads: bsp, ssp:S, essp:S, async [default: bsp]
+    /// With sgd: how old the factors may be that a minibatch reads: bsp, ssp:S, essp:S, async [default: bsp]
     ///
     /// bsp: as of the clock before, the same bits for any number of workers. ssp:S: nothing older than S clocks; who
     /// would read older asks and waits. essp:S: the same, but fresh values are sent at once. S may be a range, as

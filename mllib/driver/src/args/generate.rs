@@ -17,6 +17,11 @@ Examples:
   slackwater generate sparse --samples 500000 --features 50000 --partitions 1 --out text-like
   slackwater generate sparse --flip 0 --out easy && slackwater train svm --data easy";
 
+const REGRESSION_EXAMPLES: &str = "\
+Examples:
+  slackwater generate regression --samples 2000 --features 20000 --informative 50 --groups 200 --correlation 0.7 --out wide
+  slackwater generate regression --density 0.05 --out sparse && slackwater train lasso --data sparse --path 20 --folds 5";
+
 const TABLE_EXAMPLES: &str = "\
 Examples:
   slackwater generate table --samples 1000000 --columns float=29 --out floats.csv
@@ -37,6 +42,9 @@ pub enum GenerateCommand {
     /// Dense rows of several classes, as LIBSVM text
     #[command(after_long_help = CLASSIFICATION_EXAMPLES)]
     Classification(ClassificationArgs),
+    /// Rows with numbers for labels, made of a few of the columns, as LIBSVM text
+    #[command(after_long_help = REGRESSION_EXAMPLES)]
+    Regression(RegressionArgs),
     /// Sparse rows of two classes, shaped as texts are, as LIBSVM text
     #[command(after_long_help = SPARSE_EXAMPLES)]
     Sparse(SparseArgs),
@@ -141,6 +149,51 @@ pub struct SparseArgs {
     /// Share of rows with the other label
     #[arg(long, value_name = "X", default_value = "0.05", value_parser = finite, help_heading = "Rows")]
     pub flip: f64,
+
+    /// Where to write.
+    #[command(flatten)]
+    pub folder: FolderArgs,
+}
+
+/// `generate regression`.
+#[derive(Debug, Args)]
+pub struct RegressionArgs {
+    /// Rows
+    ///
+    /// Also: --rows, --n-samples, --n_samples.
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = at_least_one, help_heading = "Rows")]
+    #[arg(aliases = ["rows", "n-samples", "n_samples"])]
+    pub samples: usize,
+
+    /// Columns
+    ///
+    /// Also: --n-features, --n_features.
+    #[arg(long, value_name = "N", default_value = "100", value_parser = at_least_one, help_heading = "Rows")]
+    #[arg(aliases = ["n-features", "n_features"])]
+    pub features: usize,
+
+    /// Columns that the label is made of, spread evenly, with normal coefficients
+    ///
+    /// Also: --n-informative, --n_informative.
+    #[arg(long, value_name = "N", default_value = "10", help_heading = "Rows")]
+    #[arg(aliases = ["n-informative", "n_informative"])]
+    pub informative: usize,
+
+    /// Deviation of the noise, relative to that of the label without it
+    #[arg(long, value_name = "X", default_value = "0.1", value_parser = finite, help_heading = "Rows")]
+    pub noise: f64,
+
+    /// Groups of neighbouring columns that share a factor; 0: every column is by itself
+    #[arg(long, value_name = "N", default_value = "0", help_heading = "Rows")]
+    pub groups: usize,
+
+    /// Correlation of two columns of a group
+    #[arg(long, value_name = "X", default_value = "0.5", value_parser = finite, help_heading = "Rows")]
+    pub correlation: f64,
+
+    /// Share of values that are not zero
+    #[arg(long, value_name = "X", default_value = "1", value_parser = finite, help_heading = "Rows")]
+    pub density: f64,
 
     /// Where to write.
     #[command(flatten)]

@@ -12,6 +12,7 @@ mod factorization;
 mod generate;
 mod global;
 mod input;
+mod lasso;
 mod metric;
 mod network;
 mod other;
@@ -31,10 +32,12 @@ pub use coding::SparseCodingArgs;
 pub use convert::ConvertArgs;
 pub use factorization::MatrixFactorizationArgs;
 pub use generate::{
-    ClassificationArgs, FolderArgs, GenerateArgs, GenerateCommand, GenerateTableArgs, SparseArgs,
+    ClassificationArgs, FolderArgs, GenerateArgs, GenerateCommand, GenerateTableArgs, RegressionArgs,
+    SparseArgs,
 };
 pub use global::{Globals, ProgressWhen};
 pub use input::{FeatureArgs, FormatArgs, HeldOutArgs, InputArgs, ReadArgs};
+pub use lasso::LassoArgs;
 pub use metric::{DistanceMetricArgs, NEIGHBOURS};
 pub use network::NeuralNetworkArgs;
 pub use other::{

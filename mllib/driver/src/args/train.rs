@@ -5,6 +5,7 @@ use super::clusters::{K_MEANS_EXAMPLES, KMeansArgs};
 use super::coding::{CODING_EXAMPLES, SparseCodingArgs};
 use super::factorization::{FACTORIZATION_EXAMPLES, MatrixFactorizationArgs};
 use super::input::{HeldOutArgs, InputArgs};
+use super::lasso::{ELASTIC_NET_EXAMPLES, ElasticNetArgs, LASSO_EXAMPLES, LassoArgs};
 use super::metric::{DistanceMetricArgs, METRIC_EXAMPLES};
 use super::network::{NETWORK_EXAMPLES, NeuralNetworkArgs};
 use super::output::OutputArgs;
@@ -59,6 +60,12 @@ pub enum Algorithm {
     /// From rows of features.
     #[command(flatten)]
     Linear(LinearAlgorithm),
+    /// The lasso, for many columns: one penalty, a path, cross-validation
+    #[command(name = "lasso", after_long_help = LASSO_EXAMPLES)]
+    Lasso(LassoArgs),
+    /// The elastic net, for many columns: one penalty, a path, cross-validation
+    #[command(name = "elastic-net", alias = "enet", after_long_help = ELASTIC_NET_EXAMPLES)]
+    ElasticNet(ElasticNetArgs),
     /// Fully connected neural network, two classes or more
     #[command(name = "neural-network", aliases = ["dnn", "mlp"], after_long_help = NETWORK_EXAMPLES)]
     NeuralNetwork(NeuralNetworkArgs),

@@ -2,7 +2,8 @@
 
 use super::table_out::TableOut;
 use crate::args::{
-    ClassificationArgs, FolderArgs, GenerateArgs, GenerateCommand, GenerateTableArgs, Globals, SparseArgs,
+    ClassificationArgs, FolderArgs, GenerateArgs, GenerateCommand, GenerateTableArgs, Globals,
+    RegressionArgs, SparseArgs,
 };
 use crate::output::count;
 use crate::session::Session;
@@ -13,7 +14,7 @@ use slackwater_loaders::SaveLibsvm;
 use slackwater_loaders::sink::Existing;
 use slackwater_loaders::store::check_output;
 use slackwater_loaders::table::{Frame, MadeTable};
-use slackwater_mllib::generate::{Classification, Sparse};
+use slackwater_mllib::generate::{Classification, Regression, Sparse};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -22,6 +23,7 @@ use std::time::Instant;
 pub fn run(globals: &Globals, args: &GenerateArgs) -> Result<u8> {
     match &args.command {
         GenerateCommand::Classification(args) => classification(globals, args),
+        GenerateCommand::Regression(args) => regression(globals, args),
         GenerateCommand::Sparse(args) => sparse(globals, args),
         GenerateCommand::Table(args) => table(globals, args),
     }
@@ -103,6 +105,46 @@ fn classification(globals: &Globals, args: &ClassificationArgs) -> Result<u8> {
             more: (
                 vec![("classes", json!(args.classes))],
                 format!("{classes}, in {}", count(partitions as u64, "file")),
+            ),
+            start,
+        };
+        made.say(session)?;
+        Ok(0)
+    })
+}
+
+fn regression(globals: &Globals, args: &RegressionArgs) -> Result<u8> {
+    let start = Instant::now();
+    let rows = Regression {
+        rows: args.samples as u64,
+        columns: args.features,
+        informative: args.informative,
+        noise: args.noise,
+        groups: args.groups,
+        correlation: args.correlation,
+        density: args.density,
+    };
+    rows.check()?;
+    Session::run(globals, |session| {
+        let (partitions, seed) = parts(globals, &session.cx);
+        save(&rows.dataset(&session.cx, partitions, seed), &args.folder)?;
+        session.check()?;
+        let made = Made {
+            kind: "regression",
+            rows: rows.rows,
+            columns: rows.columns,
+            partitions,
+            seed,
+            out: args.folder.out.as_ref().expect("the parser requires it"),
+            more: (
+                vec![
+                    ("informative", json!(args.informative)),
+                    ("noise", json!(args.noise)),
+                    ("groups", json!(args.groups)),
+                    ("correlation", json!(args.correlation)),
+                    ("density", json!(args.density)),
+                ],
+                format!("{} informative, in {}", args.informative, count(partitions as u64, "file")),
             ),
             start,
         };

@@ -20,8 +20,11 @@ fn help_texts() {
     check("train-svm", &["train", "svm", "--help"]);
     check("train-logistic-regression", &["help", "train", "logistic-regression"]);
     check("train-linear-regression", &["train", "linear-regression", "--help"]);
+    check("train-lasso", &["help", "train", "lasso"]);
+    check("train-elastic-net", &["train", "elastic-net", "--help"]);
     check("train-neural-network", &["help", "train", "neural-network"]);
     check("generate-classification", &["help", "generate", "classification"]);
+    check("generate-regression", &["help", "generate", "regression"]);
     check("generate-sparse", &["help", "generate", "sparse"]);
     check("generate-table", &["help", "generate", "table"]);
     check("train-k-means", &["help", "train", "k-means"]);

@@ -13,6 +13,7 @@ mod events;
 mod help;
 mod hosts;
 mod interrupt;
+mod lasso;
 mod metrics;
 mod networks;
 mod object_store;

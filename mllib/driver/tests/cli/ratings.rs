@@ -108,6 +108,40 @@ fn every_option_arrives() {
     assert_eq!((&alias["epochs"], &alias["parameters"]["regularization"]), (&3.into(), &0.2.into()));
 }
 
+/// Blocks of items that rotate: the same chain, the same bytes wherever it runs, and from snapshots.
+#[test]
+fn blocks_rotate() {
+    let place = Place::new();
+    place.write("ratings.csv", ratings());
+    let train_for = |epochs: &str, launcher: &[&str], more: &[&str]| {
+        let options = ["--solver=dsgd", epochs, "--partitions=5", "--model=m", "--overwrite", "--json"];
+        let all = [launcher, &TRAIN, &options, more].concat();
+        let mut done: serde_json::Value = serde_json::from_str(&place.ok(&all)).unwrap();
+        done.as_object_mut().unwrap().remove("seconds");
+        (done, files(&place.path("m")))
+    };
+    let train = |launcher: &[&str], more: &[&str]| train_for("--epochs=30", launcher, more);
+    for more in [&[][..], &["--non-negative"]] {
+        let one = train(&["--workers=1"], more);
+        assert_eq!((&one.0["parameters"]["solver"], &one.0["partitions"]), (&"dsgd".into(), &5.into()));
+        assert!(one.0["rmse"].as_f64().unwrap() < 0.4, "{}", one.0);
+        for launcher in [&["--workers=3"][..], &["cluster", "run", "--workers=2", "-n2", "--"]] {
+            assert!(train(launcher, more) == one, "{launcher:?} {more:?}");
+        }
+    }
+    let whole = train(&[], &[]);
+    train_for("--epochs=3", &[], &["--snapshots=kept", "--workers=1"]);
+    assert!(train(&[], &["--snapshots=kept", "--resume", "--workers=2"]) == whole);
+    let evaluated = place.json(&["evaluate", "--model=m", "--data=ratings.csv"]);
+    assert_eq!(evaluated["metrics"]["rmse"], whole.0["metrics"]["rmse"]);
+    // What others do while one is slow depends on how slow it is, but it comes to the same.
+    for launcher in [&["--workers=2"][..], &["cluster", "run", "-n2", "--"]] {
+        let (done, _) = train(launcher, &["--fugue=2"]);
+        assert_eq!(done["parameters"]["fugue"], 2);
+        assert!(done["rmse"].as_f64().unwrap() < 0.4, "{done}");
+    }
+}
+
 #[test]
 fn settings_from_a_file_and_the_environment() {
     let place = Place::new();
@@ -167,6 +201,10 @@ fn options_that_mean_nothing_are_refused() {
         (&["--model=n", "--step-size=20"], "must be below 10"),
         (&["--model=n", "--split=1"], "split"),
         (&["--model=n", "--consistency=ssp"], "essp:S"),
+        (&["--model=n", "--solver=als"], "sgd, dsgd"),
+        (&["--model=n", "--fugue=1"], "is for the solver dsgd"),
+        (&["--model=n", "--solver=dsgd", "--batch=3"], "is for the solver sgd"),
+        (&["--model=n", "--solver=dsgd", "--consistency=async"], "is for the solver sgd"),
     ] {
         let said = place.fails(2, &[&TRAIN[..2], &["--data=ratings.csv"], wrong].concat());
         assert!(said.contains(says), "{wrong:?}: {said}");

@@ -14,24 +14,34 @@
 //! Increments of one clock that come from several partitions add up, and could overshoot for items that many users rate.
 //! The batch that is chosen if none is given keeps their number in a clock small for the most rated item.
 //!
+//! That is the solver `sgd`. With `dsgd` items are in as many blocks as there are partitions, and each partition works on a
+//! block that no other has, with its ratings of items in it; then blocks go to the next partition, and after all of them an epoch
+//! is over. So nothing that is read is ever stale, nothing adds up or overshoots, and it comes to what one thread comes to that
+//! takes the blocks one after another. With `fugue` partitions that are done go on with their block while the others are not.
+//!
 //! # Stopping rule
 //! A number of epochs, or earlier when the sum of squared errors, taken while the epoch ran, fell by less than `tolerance`
 //! (relative).
 //!
 //! # Cost
 //! An epoch takes about `6 rank` multiplications a rating, and sends `rank + 1` numbers a touched item, clock and
-//! partition. Before it ratings are shuffled once, and the ids of users and items are collected in every process. Every
-//! process has the factors of all items, `4 (rank + 1)` bytes each, while it trains, and of all users at the end.
+//! partition. With `dsgd` it sends each item once a partition, has as many rounds as partitions, and a process has the items
+//! of its own blocks alone, until the end. Before it ratings are shuffled once, and the ids of users and items are collected in every process. Every
+//! process has the factors of all items, `4 (rank + 1)` bytes each, while it trains on a table, and of all users at the end.
 //!
 //! # References
 //! Koren, Bell and Volinsky 2009, Matrix factorization techniques for recommender systems (the model and its updates);
 //! Gemulla, Nijkamp, Haas and Sismanis 2011, Large-scale matrix factorization with distributed stochastic gradient descent
-//! (partitions that share no rows need not agree); Wei et al. 2015, Managed communication and consistency for fast
+//! (partitions that share no rows need not agree, and blocks of items that go from one to the next: `dsgd`); Kumar, Beutel, Ho and
+//! Xing 2014, Fugue: slow-worker-agnostic distributed learning for big models on big data; Wei et al. 2015, Managed communication and consistency for fast
 //! data-parallel iterative analytics (the same on a table of bounded staleness).
 
+mod blocks;
+mod census;
+mod descent;
 mod model;
 mod params;
 mod train;
 
 pub use model::{Attributes, MatrixFactorizationModel, MatrixFactorizationSummary};
-pub use params::MatrixFactorizationParams;
+pub use params::{MatrixFactorizationParams, Solver};

@@ -4,12 +4,49 @@ use crate::params::require;
 use serde::{Deserialize, Serialize};
 use slackwater_dataflow::Result;
 use slackwater_paramstore::Consistency;
+use std::str::FromStr;
+
+/// How factors are found; see the [module](super).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Solver {
+    /// Minibatches on a table of items.
+    #[default]
+    Sgd,
+    /// Blocks of items that rotate over the partitions.
+    Dsgd,
+}
+
+impl Solver {
+    /// Name in options and files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Solver::Sgd => "sgd",
+            Solver::Dsgd => "dsgd",
+        }
+    }
+}
+
+impl FromStr for Solver {
+    type Err = String;
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = [Solver::Sgd, Solver::Dsgd].into_iter().find(|s| s.name() == name);
+        found.ok_or_else(|| format!("`{name}` is not one of sgd, dsgd"))
+    }
+}
 
 /// Parameters of matrix factorisation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MatrixFactorizationParams {
     /// Number of factors of a user and of an item.
     pub rank: usize,
+    /// How they are found.
+    #[serde(default)]
+    pub solver: Solver,
+    /// Of `dsgd`: further passes over a block, at most, while others are not done with theirs. Results then depend on how fast
+    /// they are.
+    #[serde(default)]
+    pub fugue: usize,
     /// Passes over the ratings at most.
     pub epochs: usize,
     /// Step of the first epoch.
@@ -22,10 +59,10 @@ pub struct MatrixFactorizationParams {
     pub biases: bool,
     /// Factors of at least 0. Takes no biases.
     pub non_negative: bool,
-    /// Ratings of each partition in a clock; `None`: 1024, or as few as keep the ratings of the most rated item in a
+    /// Of `sgd`: ratings of each partition in a clock; `None`: 1024, or as few as keep the ratings of the most rated item in a
     /// clock at about 32.
     pub batch: Option<usize>,
-    /// How old the factors may be that a minibatch reads.
+    /// Of `sgd`: how old the factors may be that a minibatch reads.
     pub consistency: Consistency,
     /// Ends the training after an epoch in which the sum of squared errors fell by less than this share.
     pub tolerance: Option<f64>,
@@ -37,6 +74,8 @@ impl Default for MatrixFactorizationParams {
     fn default() -> Self {
         MatrixFactorizationParams {
             rank: 20,
+            solver: Solver::Sgd,
+            fugue: 0,
             epochs: 50,
             step_size: 0.02,
             decay: 0.97,
@@ -78,6 +117,11 @@ impl MatrixFactorizationParams {
             format!("must be below {} here, so that the penalty alone does not overshoot", 1.0 / penalty)
         })?;
         require(self.tolerance.is_none_or(|t| t >= 0.0), "tolerance", || "must be at least 0".into())?;
+        let rotates = self.solver == Solver::Dsgd;
+        require(rotates || self.fugue == 0, "fugue", || "is for the solver dsgd".into())?;
+        let on_a_table = "is for the solver sgd: dsgd works on blocks that nobody else has";
+        require(!rotates || self.batch.is_none(), "batch", || on_a_table.into())?;
+        require(!rotates || self.consistency == Consistency::Bsp, "consistency", || on_a_table.into())?;
         require(!(self.non_negative && self.biases), "non_negative", || {
             "takes no biases: they would be negative for ratings below the mean".into()
         })
@@ -103,6 +147,12 @@ mod tests {
             (MatrixFactorizationParams { regularization: -1.0, ..good() }, "regularization"),
             (MatrixFactorizationParams { tolerance: Some(-1.0), ..good() }, "tolerance"),
             (MatrixFactorizationParams { non_negative: true, ..good() }, "non_negative"),
+            (MatrixFactorizationParams { fugue: 1, ..good() }, "fugue"),
+            (MatrixFactorizationParams { batch: Some(9), solver: Solver::Dsgd, ..good() }, "batch"),
+            (
+                MatrixFactorizationParams { consistency: Consistency::Async, solver: Solver::Dsgd, ..good() },
+                "consistency",
+            ),
         ] {
             let e = bad.check().unwrap_err();
             assert!(e.exit_code() == 2 && e.to_string().contains(name), "{name}: {e}");

@@ -1,92 +1,25 @@
-//! Training: from ratings to a table, and from the table to a model.
+//! Training: from ratings to factors, on a table or in blocks, and from factors to a model.
 
+use super::blocks::Blocks;
+use super::census::Census;
+use super::descent::Descent;
 use super::model::Side;
+use super::params::Solver;
 use super::{Attributes, MatrixFactorizationModel, MatrixFactorizationParams, MatrixFactorizationSummary};
 use crate::evaluation::RegressionMetrics;
 use crate::optimization::{Observer, Stop, TableTraining, silent};
 use crate::random::{shuffle, unit_of};
-use serde::{Deserialize, Serialize};
 use slackwater_dataflow::block::Rating;
 use slackwater_dataflow::hash::{hash_of, partition_of};
-use slackwater_dataflow::{Dataset, Error, ErrorKind, Result, rng};
-use slackwater_paramstore::{Clock, EpochsExt, Snapshots, Table, TableExt, TableSpec, TableView};
-use std::collections::HashMap;
+use slackwater_dataflow::{Data, Dataset, Error, ErrorKind, Record, Result, rng};
+use slackwater_paramstore::{EpochsExt, RotateExt, Snapshots, Table, TableExt, TableSpec, Training, Value};
 use std::iter::once_with;
 use std::sync::Arc;
 
-/// Ratings of a partition in a clock, at most, unless said.
-const BATCH_MAX: f64 = 1024.0;
-/// Ratings of the most rated item in a clock, about, unless a batch is said: more would overshoot.
-const ITEM_RATINGS_PER_CLOCK: f64 = 32.0;
 /// First factors are within plus and minus this; biases begin at 0.
 const FIRST_FACTOR: f64 = 0.1;
 /// Errors this many times the size of ratings are no training any more.
 const DIVERGED: f64 = 10.0;
-
-/// What is known of some ratings.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct Census {
-    /// (id, ratings), ascending.
-    users: Vec<(u32, u64)>,
-    items: Vec<(u32, u64)>,
-    ratings: u64,
-    sum: f64,
-    squares: f64,
-}
-
-impl Census {
-    fn of(ratings: impl Iterator<Item = Rating>) -> Self {
-        let (mut users, mut items) = (HashMap::new(), HashMap::new());
-        let mut census = Census::default();
-        for Rating { user, item, rating } in ratings {
-            *users.entry(user).or_default() += 1;
-            *items.entry(item).or_default() += 1;
-            census.ratings += 1;
-            census.sum += f64::from(rating);
-            census.squares += f64::from(rating).powi(2);
-        }
-        let sorted = |counts: HashMap<u32, u64>| {
-            let mut counts: Vec<_> = counts.into_iter().collect();
-            counts.sort_unstable();
-            counts
-        };
-        Census { users: sorted(users), items: sorted(items), ..census }
-    }
-    fn merge(self, other: Census) -> Census {
-        Census {
-            users: merge(self.users, other.users),
-            items: merge(self.items, other.items),
-            ratings: self.ratings + other.ratings,
-            sum: self.sum + other.sum,
-            squares: self.squares + other.squares,
-        }
-    }
-    /// Ratings of each partition in a clock, such that the most rated item does not get too many from all of them.
-    fn batch(&self, partitions: usize) -> usize {
-        let most = self.items.iter().map(|(_, n)| *n).max().unwrap_or(1) as f64;
-        let in_a_clock = ITEM_RATINGS_PER_CLOCK * self.ratings as f64 / most;
-        (in_a_clock / partitions as f64).clamp(1.0, BATCH_MAX) as usize
-    }
-}
-
-/// Two ascending lists of counts as one.
-fn merge(a: Vec<(u32, u64)>, b: Vec<(u32, u64)>) -> Vec<(u32, u64)> {
-    let mut all = Vec::with_capacity(a.len() + b.len());
-    let (mut a, mut b) = (a.into_iter().peekable(), b.into_iter().peekable());
-    while let (Some(x), Some(y)) = (a.peek(), b.peek()) {
-        match x.0.cmp(&y.0) {
-            std::cmp::Ordering::Less => all.extend(a.next()),
-            std::cmp::Ordering::Greater => all.extend(b.next()),
-            std::cmp::Ordering::Equal => {
-                all.push((x.0, x.1 + y.1));
-                a.next();
-                b.next();
-            }
-        }
-    }
-    all.extend(a.chain(b));
-    all
-}
 
 impl MatrixFactorizationParams {
     /// Fits a model to ratings. Collective: every process calls it.
@@ -119,12 +52,14 @@ impl MatrixFactorizationParams {
         let partitions = ratings.num_partitions().max(ratings.context().config().default_partitions);
         let homes = Arc::new(Homes::new(users.len(), partitions));
         let rows = self.rows(ratings, &users, &items, &homes).cache();
-        let mut fit = Fit { params: self, rows, census, users, items, homes, history: vec![] };
-        let table = fit.table();
-        let result = table.and_then(|table| {
-            let (stop, of_users) = fit.descend(&table, snapshots, observer)?;
-            fit.model(of_users, &table, stop)
-        });
+        let mut fit = Fit { params: self, rows, census, users, items, homes, batch: 0, history: vec![] };
+        let result = match self.solver {
+            Solver::Sgd => fit.table().and_then(|table| {
+                let (stop, of_users) = fit.descend(&table, snapshots, observer)?;
+                fit.model(of_users, &table.values(), stop)
+            }),
+            Solver::Dsgd => fit.rotate(snapshots, observer),
+        };
         fit.rows.unpersist();
         result
     }
@@ -202,6 +137,8 @@ struct Fit<'a> {
     users: Arc<[u32]>,
     items: Arc<[u32]>,
     homes: Arc<Homes>,
+    /// Ratings of each partition in a clock, at most.
+    batch: usize,
     history: Vec<f64>,
 }
 
@@ -209,8 +146,25 @@ impl Fit<'_> {
     fn mean(&self) -> f64 {
         self.census.sum / self.census.ratings as f64
     }
-    fn batch(&self) -> usize {
-        self.params.batch.unwrap_or_else(|| self.census.batch(self.rows.num_partitions()))
+    fn descent(&self) -> Descent {
+        let params = self.params;
+        Descent {
+            rank: params.rank,
+            biases: params.biases,
+            non_negative: params.non_negative,
+            mean: if params.biases { self.mean() as f32 } else { 0.0 },
+            step: params.step_size,
+            decay: params.decay,
+            penalty: params.regularization as f32,
+        }
+    }
+    /// First factors of the users of a partition.
+    fn first_of_users(&self) -> impl Fn(usize) -> Vec<f32> + Send + Sync + 'static {
+        let (homes, first, columns) = (self.homes.clone(), self.first(), self.columns());
+        move |partition| {
+            let users = homes.users[partition].iter().map(|user| *user as usize);
+            users.flat_map(|user| (0..columns).map(move |c| first.factor(user, c))).collect()
+        }
     }
     fn columns(&self) -> usize {
         self.params.rank + usize::from(self.params.biases)
@@ -238,45 +192,84 @@ impl Fit<'_> {
         snapshots: Option<Snapshots>,
         observer: &mut Observer<'_>,
     ) -> Result<(Stop, Dataset<Vec<f32>>)> {
-        let (params, homes, first, columns) = (self.params, self.homes.clone(), self.first(), self.columns());
-        let descent = Descent {
-            rank: params.rank,
-            biases: params.biases,
-            non_negative: params.non_negative,
-            mean: if params.biases { self.mean() as f32 } else { 0.0 },
-            step: params.step_size,
-            decay: params.decay,
-            penalty: params.regularization as f32,
-        };
-        let (batch, ratings) = (self.batch(), self.census.ratings as f64);
+        let (params, descent, first) = (self.params, self.descent(), self.first_of_users());
+        let batch = params.batch.unwrap_or_else(|| self.census.batch(self.rows.num_partitions()));
+        self.batch = batch;
         let training = self
             .rows
             .epochs(params.epochs as u64)
             .batch(batch)
             .seed(params.seed)
-            .local(move |partition, _| {
-                let row = |user: &u32| (0..columns).map(move |c| first.factor(*user as usize, c)).collect();
-                homes.users[partition].iter().flat_map::<Vec<f32>, _>(row).collect::<Vec<f32>>()
-            })
-            .update_all(&[table], move |of_users, batch, tables, clock| {
+            .local(move |partition, _| first(partition))
+            .update_all(&[table], move |of_users: &mut Vec<f32>, batch, tables, clock| {
                 descent.run(of_users, batch, &mut tables[0], clock)
             });
+        self.run(training, snapshots, observer)
+    }
+    /// Factors of users are states, blocks of items rotate.
+    fn rotate(
+        &mut self,
+        snapshots: Option<Snapshots>,
+        observer: &mut Observer<'_>,
+    ) -> Result<MatrixFactorizationModel> {
+        let (params, descent, first_of_users) = (self.params, self.descent(), self.first_of_users());
+        let (users, columns, first) = (self.users.len(), self.columns(), self.first());
+        let blocks = Arc::new(Blocks::new(&self.census.items, self.rows.num_partitions()));
+        let (places, of_blocks) = (blocks.clone(), blocks.clone());
+        self.batch = blocks.largest(&self.rows)?;
+        let ratings = self.rows.map(move |r| {
+            let (block, place) = places.places[r.item as usize];
+            (block, Rating::new(r.user, place, r.rating))
+        });
+        let training = ratings
+            .rotate(move |block| -> Vec<f32> {
+                let rows = of_blocks.items[block].iter().map(|item| users + *item as usize);
+                rows.flat_map(|row| (0..columns).map(move |c| first.factor(row, c))).collect()
+            })
+            .epochs(params.epochs as u64)
+            .seed(params.seed)
+            .fugue(params.fugue as u64)
+            .state(move |partition, _| first_of_users(partition))
+            .work(move |of_users, of_items, ratings, turn| {
+                descent.run_in_block(of_users, of_items, ratings, turn);
+            });
+        let (stop, seats) = self.run(training, snapshots, observer)?;
+        let mut of_items = vec![0.0; columns * self.items.len()];
+        for (block, factors) in seats.map(|seat| seat.into_block()).collect()? {
+            let items = blocks.items[block as usize].iter();
+            for (item, of_item) in items.zip(factors.chunks_exact(columns)) {
+                of_items[*item as usize * columns..][..columns].copy_from_slice(of_item);
+            }
+        }
+        self.model(seats.map(|seat| seat.into_state()), &of_items, stop)
+    }
+    /// Runs a training; returns why it ended, and the states of the partitions.
+    fn run<T: Data, V: Value, S: Record>(
+        &mut self,
+        training: Training<'_, T, V, S>,
+        snapshots: Option<Snapshots>,
+        observer: &mut Observer<'_>,
+    ) -> Result<(Stop, Dataset<S>)> {
+        let ratings = self.census.ratings as f64;
         let run = TableTraining {
             snapshots,
-            tolerance: params.tolerance,
+            tolerance: self.params.tolerance,
             objective: &|loss| (loss / ratings).sqrt(),
         };
         let result = run.run(training, observer).map_err(|e| match e.kind() {
             ErrorKind::Numerical(message) => self.diverged(message),
             _ => e,
         });
-        let (history, stop, of_users) = result?;
+        let (history, stop, states) = result?;
         self.history = history;
-        Ok((stop, of_users))
+        Ok((stop, states))
     }
     fn diverged(&self, what: &str) -> Error {
-        let (step, batch) = (self.params.step_size, self.batch());
-        let hint = format!("a smaller step size than {step}, or a smaller batch than {batch}");
+        let (step, batch) = (self.params.step_size, self.batch);
+        let hint = match self.params.solver {
+            Solver::Sgd => format!("a smaller step size than {step}, or a smaller batch than {batch}"),
+            Solver::Dsgd => format!("a smaller step size than {step}"),
+        };
         Error::new(ErrorKind::Numerical(format!("{what}\n  hint: {hint}")))
     }
     fn side(&self, ids: &[u32], values: &[f32]) -> Side {
@@ -304,14 +297,14 @@ impl Fit<'_> {
     fn model(
         &mut self,
         of_users: Dataset<Vec<f32>>,
-        of_items: &Table<f32>,
+        of_items: &[f32],
         stop: Stop,
     ) -> Result<MatrixFactorizationModel> {
-        let (of_users, of_items) = (self.factors_of_users(of_users)?, of_items.values());
+        let of_users = self.factors_of_users(of_users)?;
         let summary = MatrixFactorizationSummary {
             ratings: self.census.ratings,
             partitions: self.rows.num_partitions(),
-            batch: self.batch(),
+            batch: self.batch,
             rmse_history: std::mem::take(&mut self.history),
             rmse: 0.0,
             stop,
@@ -323,7 +316,7 @@ impl Fit<'_> {
             params: self.params.clone(),
             summary,
         };
-        let (users, items) = (self.side(&self.users, &of_users), self.side(&self.items, &of_items));
+        let (users, items) = (self.side(&self.users, &of_users), self.side(&self.items, of_items));
         let mut model = MatrixFactorizationModel::new(users, items, attributes);
         let (homes, user_ids, item_ids) = (self.homes.clone(), self.users.clone(), self.items.clone());
         let ratings = self.rows.map_partitions_with_index(move |partition, rows| {
@@ -340,65 +333,5 @@ impl Fit<'_> {
         }
         model.summary_mut().rmse = rmse;
         Ok(model)
-    }
-}
-
-/// What a minibatch needs to know.
-struct Descent {
-    rank: usize,
-    biases: bool,
-    non_negative: bool,
-    mean: f32,
-    step: f64,
-    decay: f64,
-    penalty: f32,
-}
-
-impl Descent {
-    fn run(
-        &self,
-        of_users: &mut [f32],
-        batch: &[Rating],
-        of_items: &mut TableView<'_, f32>,
-        clock: &mut Clock,
-    ) {
-        let step = (self.step * self.decay.powf(clock.epoch() as f64)) as f32;
-        let columns = of_items.columns();
-        let (mut q, mut loss) = (vec![0.0; columns], 0.0);
-        for r in batch {
-            let (p, item) = (&mut of_users[r.user as usize * columns..][..columns], r.item as usize);
-            of_items.read_row(item, &mut q);
-            let error = r.rating - self.prediction(p, &q);
-            loss += f64::from(error) * f64::from(error);
-            self.step(step, error, p, &mut q);
-            of_items.inc_dense(item, 0, &q);
-        }
-        clock.loss(loss);
-    }
-    fn prediction(&self, p: &[f32], q: &[f32]) -> f32 {
-        let products = p[..self.rank].iter().zip(&q[..self.rank]);
-        let product: f32 = match self.non_negative {
-            true => products.map(|(p, q)| p.max(0.0) * q.max(0.0)).sum(),
-            false => products.map(|(p, q)| p * q).sum(),
-        };
-        if self.biases { self.mean + p[self.rank] + q[self.rank] + product } else { product }
-    }
-    /// Moves the factors of a user, and replaces those of an item by what is to be added to them.
-    fn step(&self, step: f32, error: f32, p: &mut [f32], q: &mut [f32]) {
-        let (of_users, of_items) = (p[..self.rank].iter_mut(), q[..self.rank].iter_mut());
-        for (p, q) in of_users.zip(of_items) {
-            // Other partitions' increments can leave a factor below 0: this one counts as 0 then, and is put back.
-            let (a, b) = if self.non_negative { (p.max(0.0), q.max(0.0)) } else { (*p, *q) };
-            let to_p = step * (error * b - self.penalty * a);
-            let to_q = step * (error * a - self.penalty * b);
-            (*p, *q) = match self.non_negative {
-                true => ((a + to_p).max(0.0), (b + to_q).max(0.0) - *q),
-                false => (a + to_p, to_q),
-            };
-        }
-        if self.biases {
-            p[self.rank] += step * (error - self.penalty * p[self.rank]);
-            q[self.rank] = step * (error - self.penalty * q[self.rank]);
-        }
     }
 }

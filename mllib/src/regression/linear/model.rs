@@ -23,7 +23,11 @@ pub struct Attributes {
 }
 
 impl LinearRegressionModel {
-    pub(super) fn new(table: WeightTable, params: LinearRegressionParams, summary: TrainingSummary) -> Self {
+    pub(in crate::regression) fn new(
+        table: WeightTable,
+        params: LinearRegressionParams,
+        summary: TrainingSummary,
+    ) -> Self {
         let attributes = Attributes { columns: table.columns, params, summary };
         LinearRegressionModel { table, attributes }
     }

@@ -4,6 +4,7 @@
 mod clusters;
 mod coding;
 mod documents;
+mod lasso;
 mod linear;
 mod metric;
 mod network;
@@ -24,6 +25,8 @@ use std::time::Instant;
 pub fn run(globals: &Globals, args: &TrainArgs) -> Result<u8> {
     match &args.algorithm {
         Algorithm::Linear(algorithm) => linear::run(globals, algorithm),
+        Algorithm::Lasso(args) => lasso::run(globals, "lasso", args, 1.0),
+        Algorithm::ElasticNet(args) => lasso::run(globals, "elastic-net", &args.common, args.l1_ratio),
         Algorithm::NeuralNetwork(args) => network::run(globals, args),
         Algorithm::KMeans(args) => clusters::run(globals, args),
         Algorithm::MatrixFactorization(args) => ratings::run(globals, args),

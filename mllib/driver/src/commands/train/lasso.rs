@@ -1,0 +1,199 @@
+//! `train lasso`, `train elastic-net`: read, split, fit a penalty or a path, measure, store.
+
+use super::rows::{Files, Rows};
+use super::{Measured, Trained, finish, target};
+use crate::args::{Globals, LassoArgs};
+use crate::model::{LinearModel, check_target};
+use crate::output::{count, figure, table};
+use crate::session::Session;
+use serde_json::{Value, json};
+use slackwater_dataflow::Result;
+use slackwater_mllib::regression::lasso::{Folds, LassoFit, LassoParams, Penalties, ScheduleParams};
+use std::path::Path;
+use std::time::Instant;
+
+/// The last penalty of a path, relative to the first, as in scikit-learn.
+const PATH_RATIO: f64 = 1e-3;
+/// Penalties of a path that are told to people.
+const ROWS_MAX: usize = 20;
+
+/// Runs `train lasso` or `train elastic-net`.
+pub fn run(globals: &Globals, name: &'static str, args: &LassoArgs, l1_ratio: f64) -> Result<u8> {
+    let start = Instant::now();
+    let target = target(args.output.model.as_ref(), name);
+    // What can be wrong without a look at the data comes first, and before anything is started.
+    check_target(&target, args.output.overwrite)?;
+    let seed = globals.seed.unwrap_or(slackwater_dataflow::Config::default().seed);
+    let params = params(args, l1_ratio, seed);
+    params.check()?;
+    let files = Files::open(&args.input, &args.held_out, globals)?;
+    files.input.needs_labels();
+    Session::run(globals, |session| {
+        let rows = files.rows(session, seed)?;
+        let outcome = fit(session, name, args, &params, &files, &rows)?;
+        finish(session, outcome, &target, start, |outcome| {
+            outcome.model.save(&target, args.output.overwrite, files.input.features())
+        })
+    })
+}
+
+fn params(args: &LassoArgs, l1_ratio: f64, seed: u64) -> LassoParams {
+    let default = LassoParams::default();
+    let penalties = match (args.reg, args.reg_ratio, args.path) {
+        (Some(reg), _, _) => Penalties::Value(reg),
+        (_, Some(ratio), _) => Penalties::Ratio(ratio),
+        (_, _, Some(count)) => Penalties::Path { count, ratio: args.path_ratio.unwrap_or(PATH_RATIO) },
+        (None, None, None) => default.penalties,
+    };
+    LassoParams {
+        penalties,
+        l1_ratio,
+        intercept: !args.no_intercept && args.intercept.unwrap_or(default.intercept),
+        standardize: args.standardize.unwrap_or(default.standardize),
+        tolerance: args.tolerance.unwrap_or(default.tolerance),
+        passes_max: args.iterations.unwrap_or(default.passes_max),
+        folds: args.folds.map(|count| Folds { count, rule: args.select.unwrap_or_default() }),
+        seed,
+        schedule: args.scheduler.and_then(|scheduler| scheduler.0).map(|chooser| {
+            let default = ScheduleParams::default();
+            ScheduleParams {
+                chooser,
+                parallelism: args.parallelism.unwrap_or(default.parallelism),
+                correlation: args.correlation.unwrap_or(default.correlation),
+                depth: args.depth.map_or(default.depth, |n| n as u64),
+                steps_max: args.steps.map_or(default.steps_max, |n| n as u64),
+                ..default
+            }
+        }),
+    }
+}
+
+fn fit(
+    session: &Session,
+    name: &'static str,
+    args: &LassoArgs,
+    params: &LassoParams,
+    files: &Files,
+    rows: &Rows,
+) -> Result<Outcome> {
+    let passes = params.passes_max;
+    let mut params = params.clone();
+    if let Some(schedule) = &mut params.schedule {
+        schedule.partitions = rows.partitions;
+    }
+    let fit = params.train(&rows.training, &mut |progress| session.iteration(name, passes, progress));
+    // What was interrupted says so, whatever came of it.
+    session.check()?;
+    let fit = fit?;
+    let model = LinearModel::Linear(fit.model.clone());
+    let (evaluation, on) = files.measure(session, rows, &model)?;
+    let measured = Measured { evaluation, on, all_metrics: args.output.metrics };
+    let (data, partitions) = (files.input.name(), rows.partitions);
+    Ok(Outcome { algorithm: name, data, partitions, model, fit, measured, bad_rows: 0 })
+}
+
+/// What was done.
+struct Outcome {
+    algorithm: &'static str,
+    data: String,
+    partitions: usize,
+    model: LinearModel,
+    fit: LassoFit,
+    measured: Measured,
+    bad_rows: u64,
+}
+
+impl Trained for Outcome {
+    fn set_bad_rows(&mut self, rows: u64) {
+        self.bad_rows = rows;
+    }
+    fn to_json(&self, target: &Path, seconds: f64) -> Value {
+        let (fit, summary) = (&self.fit, self.model.summary());
+        let point = &fit.path[fit.chosen];
+        json!({
+            "command": "train",
+            "algorithm": self.algorithm,
+            "data": self.data,
+            "rows": summary.rows,
+            "columns": summary.columns,
+            "partitions": self.partitions,
+            "solver": summary.solver.to_string(),
+            "regularization": point.regularization,
+            "regularization_max": fit.regularization_max,
+            "objective": point.objective,
+            "gap": point.gap,
+            "nonzeros": point.nonzeros,
+            "passes": point.passes,
+            "products": point.products,
+            "epochs": point.epochs,
+            "stop": summary.report.stop.to_string(),
+            "converged": point.converged,
+            "path": fit.path,
+            "cross_validation": fit.search,
+            "schedule": fit.scheduled,
+            "parameters": self.model.params(),
+            "measured_on": self.measured.on.name(),
+            "metrics": self.measured.evaluation.to_json(),
+            "bad_rows": self.bad_rows,
+            "model": target,
+            "seconds": seconds,
+        })
+    }
+
+    fn text(&self, target: &Path, seconds: f64) -> String {
+        let (fit, summary) = (&self.fit, self.model.summary());
+        let point = &fit.path[fit.chosen];
+        let mut text = format!(
+            "data       {}: {}, {}, {}\n",
+            self.data,
+            count(summary.rows, "row"),
+            count(summary.columns as u64, "column"),
+            count(self.partitions as u64, "partition"),
+        );
+        if let Some(search) = &fit.search {
+            text +=
+                &format!("search     {}, by mean squared error\n", count(search.folds.count as u64, "fold"));
+            // Those around the choice, if there are many.
+            let from = search.chosen.saturating_sub(ROWS_MAX / 2);
+            let shown = search.penalties.iter().enumerate().skip(from).take(ROWS_MAX);
+            let rows = shown.map(|(i, p)| {
+                let mark = if i == search.chosen { "chosen" } else { "" };
+                vec![figure(p.regularization), figure(p.mean), figure(p.standard_error), mark.to_string()]
+            });
+            text += &table(&["penalty", "mean", "standard error", ""], rows);
+        } else if fit.path.len() > 1 {
+            text += &format!("path       {}\n", count(fit.path.len() as u64, "penalty").replace("ys", "ies"));
+            let step = fit.path.len().div_ceil(ROWS_MAX);
+            let shown = fit.path.iter().rev().step_by(step).collect::<Vec<_>>().into_iter().rev();
+            let rows = shown.map(|p| {
+                let nonzeros = p.nonzeros.to_string();
+                vec![figure(p.regularization), nonzeros, figure(p.objective), figure(p.gap)]
+            });
+            text += &table(&["penalty", "weights", "objective", "gap"], rows);
+        }
+        text += &format!(
+            "penalty    {}; from {} on there are no weights\n",
+            figure(point.regularization),
+            figure(fit.regularization_max)
+        );
+        text += &format!(
+            "solver     {}: {}, objective {}, gap {}, {}, {}\n",
+            summary.solver,
+            count(point.passes as u64, "pass").replace("passs", "passes"),
+            figure(point.objective),
+            figure(point.gap),
+            count(point.nonzeros as u64, "weight"),
+            summary.report.stop,
+        );
+        if let Some(scheduled) = &fit.scheduled {
+            text += &format!(
+                "schedule   {}, {}, {}; no two correlate more than {} in one step\n",
+                count(scheduled.steps, "step"),
+                count(scheduled.updates, "update"),
+                count(scheduled.probes, "probe"),
+                figure(scheduled.certificate),
+            );
+        }
+        text + &self.measured.text(target, seconds)
+    }
+}

@@ -1,0 +1,405 @@
+//! Columns of a design, centred and scaled, and blocks of them.
+//!
+//! # Cost
+//! A dense column takes 8 bytes a row, a sparse one 12 bytes a stored value. Dense columns are centred and scaled when they
+//! are made; sparse ones are scaled, and their mean is subtracted by formula wherever they are used.
+//!
+//! # Guarantees
+//! All sums over a column are taken in one fixed order, whatever the processor, and a column is never divided.
+
+use crate::linalg::{dense, widest};
+use serde::{Deserialize, Serialize};
+use slackwater_dataflow::block::pod;
+use std::ops::Range;
+
+/// A block of columns is kept dense if this share of its values is stored: sparse values take half as much again, and
+/// reading them is slower.
+const DENSE_SHARE: f64 = 0.3;
+/// A column whose deviation is less than this part of its mean is constant but for rounding.
+const CONSTANT: f64 = 16.0 * f64::EPSILON;
+
+/// What is to be done to columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scaling {
+    /// Subtract the mean.
+    pub center: bool,
+    /// Divide by the deviation with `n`.
+    pub standardize: bool,
+}
+
+/// What was done to a column.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Facts {
+    /// Mean of the column as it came; 0 if it was not subtracted.
+    pub mean: f64,
+    /// What it was multiplied by after that; 0 for a column that does not vary.
+    pub scale: f64,
+    /// Squared norm of what has become of it.
+    pub square: f64,
+}
+
+/// The values of a column: all of them, or those that are not zero by row.
+#[derive(Debug, Clone, Copy)]
+pub enum Values<'a> {
+    /// One a row.
+    Dense(&'a [f64]),
+    /// Rows, ascending, and values.
+    Sparse(&'a [u32], &'a [f64]),
+}
+
+/// A column: its values less `shift`.
+#[derive(Debug, Clone, Copy)]
+pub struct Column<'a> {
+    values: Values<'a>,
+    shift: f64,
+}
+
+impl Column<'_> {
+    /// Numbers that are read to take a product with it.
+    pub fn stored(&self) -> usize {
+        match self.values {
+            Values::Dense(x) | Values::Sparse(_, x) => x.len(),
+        }
+    }
+    /// Inner product with `v`, whose sum is `sum`.
+    #[inline(always)]
+    pub fn dot(&self, v: &[f64], sum: f64) -> f64 {
+        match self.values {
+            Values::Dense(x) => dense::dot(x, v),
+            Values::Sparse(rows, x) => gather(rows, x, v) - self.shift * sum,
+        }
+    }
+    /// Inner product with another column of as many `rows`.
+    pub fn dot_column(&self, other: &Column<'_>, rows: usize) -> f64 {
+        match (self.values, other.values) {
+            (Values::Dense(x), Values::Dense(y)) => widest(|| dense::dot(x, y)),
+            (Values::Sparse(..), Values::Dense(y)) => self.dot(y, y.iter().sum()),
+            (Values::Dense(x), Values::Sparse(..)) => other.dot(x, x.iter().sum()),
+            (Values::Sparse(i, x), Values::Sparse(k, y)) => {
+                let (mut at, mut sum) = (0, 0.0);
+                for (row, x) in i.iter().zip(x) {
+                    at += k[at..].iter().take_while(|r| *r < row).count();
+                    if k.get(at) == Some(row) {
+                        sum += x * y[at];
+                    }
+                }
+                let (sum_x, sum_y): (f64, f64) = (x.iter().sum(), y.iter().sum());
+                sum - self.shift * sum_y - other.shift * sum_x + rows as f64 * self.shift * other.shift
+            }
+        }
+    }
+    /// `v += a x`, but for the shift: what must still be added to all of `v` is returned.
+    #[inline(always)]
+    pub fn axpy(&self, a: f64, v: &mut [f64]) -> f64 {
+        match self.values {
+            Values::Dense(x) => dense::axpy(a, x, v),
+            Values::Sparse(rows, x) => rows.iter().zip(x).for_each(|(i, x)| v[*i as usize] += a * x),
+        }
+        -a * self.shift
+    }
+    /// The column in full.
+    pub fn write(&self, to: &mut [f64]) {
+        match self.values {
+            Values::Dense(x) => to.copy_from_slice(x),
+            Values::Sparse(rows, x) => {
+                to.fill(-self.shift);
+                rows.iter().zip(x).for_each(|(i, x)| to[*i as usize] += x);
+            }
+        }
+    }
+}
+
+/// `Σ x_k v[rows_k]` in four partial sums.
+#[inline(always)]
+fn gather(rows: &[u32], x: &[f64], v: &[f64]) -> f64 {
+    let (fours, rest) = rows.as_chunks::<4>();
+    let (xs, x_rest) = x.as_chunks::<4>();
+    let mut sums = [0.0; 4];
+    for (i, x) in fours.iter().zip(xs) {
+        for k in 0..4 {
+            sums[k] += x[k] * v[i[k] as usize];
+        }
+    }
+    let rest: f64 = rest.iter().zip(x_rest).map(|(i, x)| x * v[*i as usize]).sum();
+    (sums[0] + sums[1]) + (sums[2] + sums[3]) + rest
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+enum Stored {
+    /// Column by column.
+    Dense(#[serde(with = "pod")] Vec<f64>),
+    Sparse {
+        #[serde(with = "pod")]
+        offsets: Vec<u64>,
+        #[serde(with = "pod")]
+        rows: Vec<u32>,
+        #[serde(with = "pod")]
+        values: Vec<f64>,
+    },
+}
+
+/// Neighbouring columns, or a choice of columns.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ColumnBlock {
+    first: usize,
+    rows: usize,
+    stored: Stored,
+    facts: Vec<Facts>,
+}
+
+impl ColumnBlock {
+    /// Columns `first..` of `rows` rows, value by value, one column after the other.
+    ///
+    /// # Panics
+    /// If `values` are no whole columns.
+    pub fn dense(first: usize, rows: usize, values: Vec<f64>, scaling: Scaling) -> Self {
+        assert!(rows > 0 && values.len().is_multiple_of(rows), "whole columns of {rows} rows");
+        let facts = vec![Facts::default(); values.len() / rows];
+        let mut block = ColumnBlock { first, rows, stored: Stored::Dense(values), facts };
+        block.scale(scaling);
+        block
+    }
+    /// Columns `first..` of `rows` rows: column `k` has the values `values[offsets[k]..offsets[k + 1]]` in the rows of the
+    /// same places, which ascend.
+    ///
+    /// # Panics
+    /// If the arrays do not fit, or a row is not below `rows`.
+    pub fn sparse(
+        first: usize,
+        rows: usize,
+        offsets: Vec<u64>,
+        row_numbers: Vec<u32>,
+        values: Vec<f64>,
+        scaling: Scaling,
+    ) -> Self {
+        assert!(offsets.first() == Some(&0) && offsets.is_sorted(), "offsets begin at 0 and ascend");
+        let stored = offsets[offsets.len() - 1] as usize;
+        assert!(stored == values.len() && stored == row_numbers.len(), "one row a value");
+        assert!(row_numbers.iter().all(|i| (*i as usize) < rows), "rows are below {rows}");
+        let columns = offsets.len() - 1;
+        let facts = vec![Facts::default(); columns];
+        let stored = match values.len() as f64 >= DENSE_SHARE * (rows * columns) as f64 {
+            true => {
+                let mut all = vec![0.0; rows * columns];
+                for (k, column) in all.chunks_exact_mut(rows.max(1)).enumerate() {
+                    for at in offsets[k] as usize..offsets[k + 1] as usize {
+                        column[row_numbers[at] as usize] = values[at];
+                    }
+                }
+                Stored::Dense(all)
+            }
+            false => Stored::Sparse { offsets, rows: row_numbers, values },
+        };
+        let mut block = ColumnBlock { first, rows, stored, facts };
+        block.scale(scaling);
+        block
+    }
+    fn scale(&mut self, scaling: Scaling) {
+        let n = self.rows as f64;
+        let scale_of = |square: f64, mean: f64| {
+            let deviation = (square / n).sqrt();
+            match deviation <= CONSTANT * mean.abs() || square == 0.0 {
+                true => 0.0,
+                false if scaling.standardize => 1.0 / deviation,
+                false => 1.0,
+            }
+        };
+        match &mut self.stored {
+            Stored::Dense(values) => {
+                for (x, facts) in values.chunks_exact_mut(self.rows).zip(&mut self.facts) {
+                    let mean = x.iter().sum::<f64>() / n;
+                    let about: f64 = x.iter().map(|x| (x - mean) * (x - mean)).sum();
+                    // Deviations are about the mean even where it is not subtracted, as in all trainers.
+                    let shift = if scaling.center { mean } else { 0.0 };
+                    let varies = scaling.center || scaling.standardize;
+                    let scale = scale_of(if varies { about } else { dense::dot(x, x) }, shift);
+                    x.iter_mut().for_each(|x| *x = (*x - shift) * scale);
+                    *facts = Facts { mean: shift, scale, square: dense::dot(x, x) };
+                }
+            }
+            Stored::Sparse { offsets, values, .. } => {
+                for (k, facts) in self.facts.iter_mut().enumerate() {
+                    let x = &mut values[offsets[k] as usize..offsets[k + 1] as usize];
+                    let zeros = n - x.len() as f64;
+                    let mean = x.iter().sum::<f64>() / n;
+                    let about = x.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() + zeros * mean * mean;
+                    let shift = if scaling.center { mean } else { 0.0 };
+                    let varies = scaling.center || scaling.standardize;
+                    let scale = scale_of(if varies { about } else { dense::dot(x, x) }, shift);
+                    x.iter_mut().for_each(|x| *x *= scale);
+                    let to = shift * scale;
+                    let square = x.iter().map(|x| (x - to) * (x - to)).sum::<f64>() + zeros * to * to;
+                    *facts = Facts { mean: shift, scale, square };
+                }
+            }
+        }
+    }
+    /// Number of the first column.
+    pub fn first(&self) -> usize {
+        self.first
+    }
+    /// Number of columns.
+    pub fn columns(&self) -> usize {
+        self.facts.len()
+    }
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+    /// What was done to each column.
+    pub fn facts(&self) -> &[Facts] {
+        &self.facts
+    }
+    /// Bytes of its values.
+    pub fn bytes(&self) -> usize {
+        match &self.stored {
+            Stored::Dense(values) => 8 * values.len(),
+            Stored::Sparse { offsets, values, .. } => 12 * values.len() + 8 * offsets.len(),
+        }
+    }
+    /// Its `k`th column.
+    #[inline(always)]
+    pub fn column(&self, k: usize) -> Column<'_> {
+        match &self.stored {
+            Stored::Dense(values) => {
+                Column { values: Values::Dense(&values[k * self.rows..][..self.rows]), shift: 0.0 }
+            }
+            Stored::Sparse { offsets, rows, values } => {
+                let at = offsets[k] as usize..offsets[k + 1] as usize;
+                let facts = &self.facts[k];
+                let shift = facts.mean * facts.scale;
+                Column { values: Values::Sparse(&rows[at.clone()], &values[at]), shift }
+            }
+        }
+    }
+    /// The rows `range` of all its columns; what was done to the columns stays as it is.
+    pub fn slice(&self, range: Range<usize>) -> ColumnBlock {
+        let stored = match &self.stored {
+            Stored::Dense(values) => {
+                let columns = values.chunks_exact(self.rows.max(1));
+                Stored::Dense(columns.flat_map(|x| &x[range.clone()]).copied().collect())
+            }
+            Stored::Sparse { offsets, rows, values } => {
+                let (mut starts, mut of_slice, mut sliced) = (vec![0], vec![], vec![]);
+                for k in 0..self.columns() {
+                    let at = offsets[k] as usize..offsets[k + 1] as usize;
+                    let place =
+                        |row: usize| at.start + rows[at.clone()].partition_point(|r| (*r as usize) < row);
+                    let at = place(range.start)..place(range.end);
+                    of_slice.extend(rows[at.clone()].iter().map(|r| r - range.start as u32));
+                    sliced.extend_from_slice(&values[at]);
+                    starts.push(sliced.len() as u64);
+                }
+                Stored::Sparse { offsets: starts, rows: of_slice, values: sliced }
+            }
+        };
+        ColumnBlock { first: self.first, rows: range.len(), stored, facts: self.facts.clone() }
+    }
+    /// Its columns `which`, in their order.
+    pub fn choose(&self, which: &[usize]) -> ColumnBlock {
+        let facts = which.iter().map(|k| self.facts[*k]).collect();
+        let stored = match &self.stored {
+            Stored::Dense(values) => {
+                let mut chosen = Vec::with_capacity(which.len() * self.rows);
+                which.iter().for_each(|k| chosen.extend_from_slice(&values[k * self.rows..][..self.rows]));
+                Stored::Dense(chosen)
+            }
+            Stored::Sparse { offsets, rows, values } => {
+                let (mut starts, mut chosen_rows, mut chosen) = (vec![0], vec![], vec![]);
+                for k in which {
+                    let at = offsets[*k] as usize..offsets[k + 1] as usize;
+                    chosen_rows.extend_from_slice(&rows[at.clone()]);
+                    chosen.extend_from_slice(&values[at]);
+                    starts.push(chosen.len() as u64);
+                }
+                Stored::Sparse { offsets: starts, rows: chosen_rows, values: chosen }
+            }
+        };
+        ColumnBlock { first: self.first, rows: self.rows, stored, facts }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The same values, dense and sparse, with every scaling.
+    #[test]
+    fn dense_and_sparse_are_the_same_columns() {
+        let x = [0.0, 3.0, 0.0, 0.0, -1.5, 0.0, 0.0, 0.0, 7.0, 0.0, 0.0, 0.0];
+        let v: Vec<f64> = (0..12).map(|i| f64::from(i * i % 7) - 1.0).collect();
+        for (center, standardize) in [(true, true), (true, false), (false, true), (false, false)] {
+            let scaling = Scaling { center, standardize };
+            let dense = ColumnBlock::dense(0, 12, x.to_vec(), scaling);
+            let sparse = ColumnBlock::sparse(0, 12, vec![0, 3], vec![1, 4, 8], vec![3.0, -1.5, 7.0], scaling);
+            assert!(matches!(sparse.stored, Stored::Sparse { .. }));
+            let mean = x.iter().sum::<f64>() / 12.0;
+            let deviation = (x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 12.0).sqrt();
+            let expected: Vec<f64> = x
+                .iter()
+                .map(|x| (x - if center { mean } else { 0.0 }) / if standardize { deviation } else { 1.0 })
+                .collect();
+            let product: f64 = expected.iter().zip(&v).map(|(x, v)| x * v).sum();
+            let square: f64 = expected.iter().map(|x| x * x).sum();
+            for block in [dense, sparse] {
+                let column = block.column(0);
+                let mut full = vec![0.0; 12];
+                column.write(&mut full);
+                full.iter().zip(&expected).for_each(|(a, b)| assert!((a - b).abs() < 1e-14, "{a} {b}"));
+                assert!((column.dot(&v, v.iter().sum()) - product).abs() < 1e-12);
+                assert!((block.facts()[0].square - square).abs() < 1e-12);
+                let mut moved = v.clone();
+                let rest = column.axpy(2.0, &mut moved);
+                for (i, moved) in moved.iter().enumerate() {
+                    assert!((moved + rest - v[i] - 2.0 * expected[i]).abs() < 1e-12);
+                }
+                let chosen = block.choose(&[0]);
+                assert_eq!(chosen.column(0).dot(&v, 1.0), column.dot(&v, 1.0));
+            }
+        }
+    }
+
+    #[test]
+    fn slices_are_of_the_same_columns() {
+        let x: Vec<f64> = (0..20).map(|i| if i % 4 == 1 { f64::from(i) } else { 0.0 }).collect();
+        let scaling = Scaling { center: true, standardize: true };
+        let rows = [1, 5, 9, 3, 7];
+        let values = rows.map(|i| x[i as usize + if i == 3 || i == 7 { 10 } else { 0 }]);
+        let sparse = ColumnBlock::sparse(7, 10, vec![0, 3, 5], rows.to_vec(), values.to_vec(), scaling);
+        for block in [sparse, ColumnBlock::dense(7, 10, x, scaling)] {
+            let cut = [0..4, 4..4, 4..10].map(|range| block.slice(range));
+            for k in 0..2 {
+                let mut whole = vec![0.0; 10];
+                block.column(k).write(&mut whole);
+                let mut parts = vec![0.0; 10];
+                let (front, back) = parts.split_at_mut(4);
+                cut[0].column(k).write(front);
+                cut[2].column(k).write(back);
+                assert_eq!(whole, parts);
+                assert_eq!((cut[1].rows(), cut[2].first(), cut[2].facts()), (0, 7, block.facts()));
+            }
+        }
+    }
+
+    #[test]
+    fn products_of_columns() {
+        let scaling = Scaling { center: true, standardize: false };
+        let (offsets, rows) = (vec![0, 3, 5], vec![1, 5, 9, 3, 5]);
+        let sparse = ColumnBlock::sparse(0, 10, offsets, rows, vec![1.0, 2.0, -4.0, 3.0, 0.5], scaling);
+        let mut full = vec![vec![0.0; 10]; 2];
+        full.iter_mut().enumerate().for_each(|(k, x)| sparse.column(k).write(x));
+        let dense = ColumnBlock::dense(0, 10, full.concat(), Scaling { center: false, standardize: false });
+        let expected = dense::dot(&full[0], &full[1]);
+        for (a, b) in [(&sparse, &sparse), (&sparse, &dense), (&dense, &sparse), (&dense, &dense)] {
+            let product = a.column(0).dot_column(&b.column(1), 10);
+            assert!((product - expected).abs() < 1e-12, "{product} {expected}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_vary_becomes_nothing() {
+        let scaling = Scaling { center: true, standardize: true };
+        let block = ColumnBlock::dense(0, 3, vec![0.1, 0.1, 0.1, 0.0, 0.0, 0.0], scaling);
+        assert!(block.facts().iter().all(|f| f.scale == 0.0 && f.square == 0.0), "{:?}", block.facts());
+    }
+}
