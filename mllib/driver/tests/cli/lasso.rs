@@ -111,7 +111,10 @@ fn schedules() {
     for launcher in [&["--workers=3"][..], &["cluster", "run", "-n", "3", "--"]] {
         assert!(train(launcher) == one, "{launcher:?}");
     }
-    assert_eq!(place.json(&["evaluate", "--model=m", "--data=data", "--partitions=3"])["metrics"], done["metrics"]);
+    assert_eq!(
+        place.json(&["evaluate", "--model=m", "--data=data", "--partitions=3"])["metrics"],
+        done["metrics"]
+    );
     place.fails(2, &["train", "lasso", "--data=data", "--scheduler=sap", "--path=3", "--model=n"]);
     place.fails(2, &["train", "lasso", "--data=data", "--parallelism=3", "--model=n"]);
 }
