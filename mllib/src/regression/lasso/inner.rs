@@ -18,7 +18,7 @@ use crate::linalg::{cholesky::Cholesky, dense, widest};
 /// Epochs between two looks at the gap.
 const EPOCHS_OF_A_ROUND: usize = 10;
 /// Differences that are extrapolated from.
-const DIFFERENCES: usize = 5;
+pub(in crate::regression) const DIFFERENCES: usize = 5;
 /// Weights that one Newton step takes out of the support at most, beyond a small support.
 const REMOVALS_MAX: usize = 16;
 /// A support is small up to here.
@@ -28,13 +28,13 @@ const IDLE_ROUNDS_MAX: usize = 3;
 
 /// Where a minimisation is: weights by slot, and the residual.
 #[derive(Debug, Clone)]
-pub(super) struct State {
+pub(in crate::regression) struct State {
     pub weights: Vec<f64>,
     pub residual: Residual,
 }
 
 /// Minimises over the columns of a working set.
-pub(super) struct Inner<'a> {
+pub(in crate::regression) struct Inner<'a> {
     pub problem: Problem,
     pub targets: &'a [f64],
     pub working: &'a mut Working,
@@ -218,7 +218,7 @@ impl Inner<'_> {
 }
 
 /// Shares of the iterates after the first, of which the extrapolated one is made; they sum up to 1.
-fn anderson(iterates: &[Vec<f64>]) -> Option<Vec<f64>> {
+pub(in crate::regression) fn anderson(iterates: &[Vec<f64>]) -> Option<Vec<f64>> {
     if iterates.len() <= DIFFERENCES {
         return None;
     }
