@@ -52,7 +52,7 @@ pub struct LassoFit {
 }
 
 /// Weights of columns as they came, and the intercept.
-pub(in crate::regression) type RawWeights = (Vec<f64>, f64);
+pub(super) type RawWeights = (Vec<f64>, f64);
 
 impl LassoParams {
     /// Fits to rows with numbers for labels.
@@ -98,7 +98,7 @@ impl LassoParams {
         let penalties = self.values(self.largest(&solver, design));
         self.along(design, solver, &penalties, observer)
     }
-    pub(in crate::regression) fn largest(&self, solver: &Solver<'_>, design: &Design) -> f64 {
+    pub(super) fn largest(&self, solver: &Solver<'_>, design: &Design) -> f64 {
         solver.largest_product() / (design.rows() as f64 * self.l1_ratio)
     }
     fn along(
@@ -121,7 +121,7 @@ impl LassoParams {
         Ok(LassoFit { model, path, chosen, regularization_max: largest, search: None, scheduled: None })
     }
     /// Fits one penalty after the other with a new solver, and gives each to `f`.
-    pub(in crate::regression) fn each(
+    pub(super) fn each(
         &self,
         design: &Design,
         mut solver: Solver<'_>,

@@ -28,13 +28,13 @@ const IDLE_ROUNDS_MAX: usize = 3;
 
 /// Where a minimisation is: weights by slot, and the residual.
 #[derive(Debug, Clone)]
-pub(in crate::regression) struct State {
+pub(super) struct State {
     pub weights: Vec<f64>,
     pub residual: Residual,
 }
 
 /// Minimises over the columns of a working set.
-pub(in crate::regression) struct Inner<'a> {
+pub(super) struct Inner<'a> {
     pub problem: Problem,
     pub targets: &'a [f64],
     pub working: &'a mut Working,

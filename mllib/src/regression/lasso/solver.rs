@@ -66,7 +66,7 @@ pub(in crate::regression) struct Limits {
 }
 
 /// Solves problems of one design, each from where the one before ended.
-pub(in crate::regression) struct Solver<'a> {
+pub(super) struct Solver<'a> {
     design: &'a Design,
     working: Working,
     state: State,
