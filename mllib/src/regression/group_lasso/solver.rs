@@ -97,7 +97,7 @@ impl<'a> GroupSolver<'a> {
     /// # Errors
     /// What the engine reports.
     pub fn largest(&self, l1_ratio: f64) -> Result<f64> {
-        let products = self.products(&self.design.targets().to_vec())?;
+        let products = self.products(self.design.targets())?;
         let mix = Mix { penalty: 1.0, l1_ratio };
         let least = (0..self.groups.len()).map(|g| {
             let c = self.of_group(&products, g);
