@@ -124,10 +124,9 @@ fn schedules() {
 fn groups() {
     let place = with_data();
     let numbers: String = (1..=300).map(|j| format!("{j},{}\n", (j - 1) / 10)).collect();
-    place.write("groups.csv", &format!("column,group\n{numbers}"));
+    place.write("groups.csv", format!("column,group\n{numbers}"));
     let train = |launcher: &[&str], groups: &str, more: &[&str]| {
-        let options =
-            ["--data=data", "--reg-ratio=0.1", "--model=m", "--overwrite", "--json", "--groups", groups];
+        let options = ["--data=data", "--model=m", "--overwrite", "--json", "--groups", groups];
         let text = place.ok(&[launcher, &["train", "group-lasso"], &options, more].concat());
         let mut done: Value = serde_json::from_str(&text).unwrap();
         done.as_object_mut().unwrap().remove("seconds");
