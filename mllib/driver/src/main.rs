@@ -11,6 +11,7 @@ mod config;
 mod data;
 mod evaluation;
 mod event_file;
+mod groups;
 mod labels;
 mod model;
 mod output;

@@ -1,7 +1,9 @@
 //! Linear regression, by rows and by columns.
 
+pub mod group_lasso;
 pub mod lasso;
 pub mod linear;
 
+pub use group_lasso::{GroupLassoFit, GroupLassoParams, Groups};
 pub use lasso::{LassoFit, LassoParams};
 pub use linear::{LinearRegressionModel, LinearRegressionParams};

@@ -1,6 +1,8 @@
 //! What the tests share: real data where `SLACKWATER_DATA` says so, and generated data.
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub mod design;
+
 use slackwater_dataflow::block::{CsrBuilder, LabeledBlock};
 use slackwater_dataflow::rng;
 use slackwater_mllib::objective::LocalRows;

@@ -48,17 +48,9 @@ fn scheduler() -> impl TypedValueParser<Value = Scheduler> {
     })
 }
 
-/// `train lasso`.
+/// Which penalties are fitted.
 #[derive(Debug, Args)]
-pub struct LassoArgs {
-    /// The data.
-    #[command(flatten)]
-    pub input: InputArgs,
-
-    /// Which rows to measure on.
-    #[command(flatten)]
-    pub held_out: HeldOutArgs,
-
+pub struct PenaltyArgs {
     /// Weight of the penalty, mean loss + reg * penalty [default: --reg-ratio 0.1]
     ///
     /// Also: --lambda (glmnet), --alpha (scikit-learn), --regParam.
@@ -83,6 +75,59 @@ pub struct LassoArgs {
     #[arg(long, value_name = "X", value_parser = finite, requires = "path", help_heading = "Algorithm")]
     #[arg(aliases = ["eps", "lambda-min-ratio"])]
     pub path_ratio: Option<f64>,
+}
+
+/// What is fitted to columns, and how exactly.
+#[derive(Debug, Args)]
+pub struct ColumnArgs {
+    /// Fit no intercept
+    #[arg(long, help_heading = "Algorithm")]
+    pub no_intercept: bool,
+
+    /// Fit an intercept [default: yes]
+    ///
+    /// Also: --fit-intercept, --fit_intercept, --fitIntercept.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(aliases = ["fit-intercept", "fit_intercept", "fitIntercept"], conflicts_with = "no_intercept")]
+    #[arg(help_heading = "Algorithm")]
+    pub intercept: Option<bool>,
+
+    /// Penalise the weights of columns scaled to unit deviation, as glmnet does [default: yes]
+    ///
+    /// The model is for the columns as they are. scikit-learn does not scale. Also: --standardization.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(alias = "standardization", help_heading = "Algorithm")]
+    pub standardize: Option<bool>,
+
+    /// When to stop: the duality gap, relative to half the mean square of the labels [default: 1e-6]
+    ///
+    /// Labels are less their mean where there is an intercept. No objective is lower than that of the model less the gap. Also:
+    /// --tol, --thresh.
+    #[arg(long, value_name = "X", value_parser = finite, aliases = ["tol", "thresh"], help_heading = "Algorithm")]
+    pub tolerance: Option<f64>,
+
+    /// Passes over the columns at most, for each penalty [default: 100]
+    ///
+    /// Also: --max-iter, --max_iter, --maxIter.
+    #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = "Algorithm")]
+    #[arg(aliases = ["max-iter", "max_iter", "maxIter"])]
+    pub iterations: Option<usize>,
+}
+
+/// `train lasso`.
+#[derive(Debug, Args)]
+pub struct LassoArgs {
+    /// The data.
+    #[command(flatten)]
+    pub input: InputArgs,
+
+    /// Which rows to measure on.
+    #[command(flatten)]
+    pub held_out: HeldOutArgs,
+
+    /// The penalty.
+    #[command(flatten)]
+    pub penalty: PenaltyArgs,
 
     /// Choose among the penalties of the path by cross-validation with K folds
     ///
@@ -132,38 +177,9 @@ pub struct LassoArgs {
     #[arg(long, value_name = "N", value_parser = at_least_one, requires = "scheduler", help_heading = "Schedule")]
     pub steps: Option<usize>,
 
-    /// Fit no intercept
-    #[arg(long, help_heading = "Algorithm")]
-    pub no_intercept: bool,
-
-    /// Fit an intercept [default: yes]
-    ///
-    /// Also: --fit-intercept, --fit_intercept, --fitIntercept.
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    #[arg(aliases = ["fit-intercept", "fit_intercept", "fitIntercept"], conflicts_with = "no_intercept")]
-    #[arg(help_heading = "Algorithm")]
-    pub intercept: Option<bool>,
-
-    /// Penalise the weights of columns scaled to unit deviation, as glmnet does [default: yes]
-    ///
-    /// The model is for the columns as they are. scikit-learn does not scale. Also: --standardization.
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    #[arg(alias = "standardization", help_heading = "Algorithm")]
-    pub standardize: Option<bool>,
-
-    /// When to stop: the duality gap, relative to half the mean square of the labels [default: 1e-6]
-    ///
-    /// Labels are less their mean where there is an intercept. No objective is lower than that of the model less the gap. Also:
-    /// --tol, --thresh.
-    #[arg(long, value_name = "X", value_parser = finite, aliases = ["tol", "thresh"], help_heading = "Algorithm")]
-    pub tolerance: Option<f64>,
-
-    /// Passes over the columns at most, for each penalty [default: 100]
-    ///
-    /// Also: --max-iter, --max_iter, --maxIter.
-    #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = "Algorithm")]
-    #[arg(aliases = ["max-iter", "max_iter", "maxIter"])]
-    pub iterations: Option<usize>,
+    /// What is fitted, and how exactly.
+    #[command(flatten)]
+    pub columns: ColumnArgs,
 
     /// The model.
     #[command(flatten)]
@@ -183,4 +199,51 @@ pub struct ElasticNetArgs {
     /// What it has in common with the lasso.
     #[command(flatten)]
     pub common: LassoArgs,
+}
+
+/// Long help of `train group-lasso`.
+pub const GROUP_LASSO_EXAMPLES: &str = "\
+The problem: 1/(2 rows) * sum of squared errors + reg * (l1-ratio * sum of absolute weights + (1 - l1-ratio) * sum over groups of
+root of its size * Euclidean norm of its weights). With --l1-ratio it is the sparse group lasso.
+
+The file of --groups has a line for each column: its name (its number, from 1, if columns have no names), a comma or tab, and the
+name of its group. A first line `column,group` is left out.
+
+Examples:
+  slackwater train group-lasso --data genes.csv --groups pathways.csv --reg-ratio 0.2
+  slackwater train group-lasso --data spectra.csv --groups 10 --l1-ratio 0.3 --path 50";
+
+/// `train group-lasso`.
+#[derive(Debug, Args)]
+pub struct GroupLassoArgs {
+    /// The data.
+    #[command(flatten)]
+    pub input: InputArgs,
+
+    /// Which rows to measure on.
+    #[command(flatten)]
+    pub held_out: HeldOutArgs,
+
+    /// Groups of columns: how many neighbouring ones make a group, or a file
+    #[arg(long, value_name = "SIZE|FILE", help_heading = "Algorithm")]
+    pub groups: String,
+
+    /// Share of absolute values in the penalty: 0 (group lasso) to 1 (lasso)
+    ///
+    /// Also: --l1_ratio. sparsegl calls it asparse, SGL alpha.
+    #[arg(long, value_name = "X", value_parser = finite, default_value = "0", help_heading = "Algorithm")]
+    #[arg(alias = "l1_ratio")]
+    pub l1_ratio: f64,
+
+    /// The penalty.
+    #[command(flatten)]
+    pub penalty: PenaltyArgs,
+
+    /// What is fitted, and how exactly.
+    #[command(flatten)]
+    pub columns: ColumnArgs,
+
+    /// The model.
+    #[command(flatten)]
+    pub output: OutputArgs,
 }

@@ -37,13 +37,14 @@ pub use generate::{
 };
 pub use global::{Globals, ProgressWhen};
 pub use input::{FeatureArgs, FormatArgs, HeldOutArgs, InputArgs, ReadArgs};
-pub use lasso::LassoArgs;
+pub use lasso::{ColumnArgs, GroupLassoArgs, LassoArgs, PenaltyArgs};
 pub use metric::{DistanceMetricArgs, NEIGHBOURS};
 pub use network::NeuralNetworkArgs;
 pub use other::{
     CompletionsArgs, ConfigArgs, ConfigCommand, CurveKind, EvaluateArgs, EventsArgs, ExplainArgs,
     ExplainFormat, ExportFormat, InspectArgs, PredictArgs, PredictFormat, ShowArgs,
 };
+pub use output::OutputArgs;
 pub use table_out::TableOutArgs;
 pub use topics::TopicsArgs;
 pub use train::{Algorithm, Common, LinearAlgorithm, TrainArgs};

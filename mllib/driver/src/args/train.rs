@@ -5,7 +5,9 @@ use super::clusters::{K_MEANS_EXAMPLES, KMeansArgs};
 use super::coding::{CODING_EXAMPLES, SparseCodingArgs};
 use super::factorization::{FACTORIZATION_EXAMPLES, MatrixFactorizationArgs};
 use super::input::{HeldOutArgs, InputArgs};
-use super::lasso::{ELASTIC_NET_EXAMPLES, ElasticNetArgs, LASSO_EXAMPLES, LassoArgs};
+use super::lasso::{
+    ELASTIC_NET_EXAMPLES, ElasticNetArgs, GROUP_LASSO_EXAMPLES, GroupLassoArgs, LASSO_EXAMPLES, LassoArgs,
+};
 use super::metric::{DistanceMetricArgs, METRIC_EXAMPLES};
 use super::network::{NETWORK_EXAMPLES, NeuralNetworkArgs};
 use super::output::OutputArgs;
@@ -66,6 +68,9 @@ pub enum Algorithm {
     /// The elastic net, for many columns: one penalty, a path, cross-validation
     #[command(name = "elastic-net", alias = "enet", after_long_help = ELASTIC_NET_EXAMPLES)]
     ElasticNet(ElasticNetArgs),
+    /// The group lasso and the sparse group lasso: weights of whole groups of columns are zero
+    #[command(name = "group-lasso", alias = "sparse-group-lasso", after_long_help = GROUP_LASSO_EXAMPLES)]
+    GroupLasso(GroupLassoArgs),
     /// Fully connected neural network, two classes or more
     #[command(name = "neural-network", aliases = ["dnn", "mlp"], after_long_help = NETWORK_EXAMPLES)]
     NeuralNetwork(NeuralNetworkArgs),

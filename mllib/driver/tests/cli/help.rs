@@ -22,6 +22,7 @@ fn help_texts() {
     check("train-linear-regression", &["train", "linear-regression", "--help"]);
     check("train-lasso", &["help", "train", "lasso"]);
     check("train-elastic-net", &["train", "elastic-net", "--help"]);
+    check("train-group-lasso", &["train", "group-lasso", "--help"]);
     check("train-neural-network", &["help", "train", "neural-network"]);
     check("generate-classification", &["help", "generate", "classification"]);
     check("generate-regression", &["help", "generate", "regression"]);

@@ -119,6 +119,44 @@ fn schedules() {
     place.fails(2, &["train", "lasso", "--data=data", "--parallelism=3", "--model=n"]);
 }
 
+/// Groups by size and by file, the chain, and the same bytes for any number of processes.
+#[test]
+fn groups() {
+    let place = with_data();
+    let numbers: String = (1..=300).map(|j| format!("{j},{}\n", (j - 1) / 10)).collect();
+    place.write("groups.csv", format!("column,group\n{numbers}"));
+    let train = |launcher: &[&str], groups: &str, more: &[&str]| {
+        let options = ["--data=data", "--model=m", "--overwrite", "--json", "--groups", groups];
+        let text = place.ok(&[launcher, &["train", "group-lasso"], &options, more].concat());
+        let mut done: Value = serde_json::from_str(&text).unwrap();
+        done.as_object_mut().unwrap().remove("seconds");
+        (done, files(&place.path("m")))
+    };
+    let one = train(&["--workers=1"], "10", &["--reg-ratio=0.1"]);
+    let done = &one.0;
+    assert!(done["converged"] == true && number(&done["metrics"]["r2"]) > 0.5, "{done}");
+    let active = done["groups"]["with_weights"][0].as_u64().unwrap();
+    assert_eq!(done["groups"]["all"], 30);
+    // Whole groups have weights, or none of a group has.
+    assert_eq!(done["nonzeros"].as_u64().unwrap(), 10 * active);
+    assert!(active < 30, "{done}");
+    for launcher in [&["--workers=3"][..], &["cluster", "run", "-n", "3", "--"]] {
+        assert!(train(launcher, "groups.csv", &["--reg-ratio=0.1"]) == one, "{launcher:?}");
+    }
+    let sparse = train(&[], "10", &["--l1-ratio=0.5", "--path=4"]).0;
+    let active = sparse["groups"]["with_weights"][3].as_u64().unwrap();
+    assert!(sparse["nonzeros"].as_u64().unwrap() < 10 * active, "{sparse}");
+    assert_eq!(place.json(&["evaluate", "--model=m", "--data=data"])["metrics"]["rows"], 120);
+    place.write("bad.csv", "1,a\n301,a\n");
+    let fails = |code, groups: &str| {
+        place.fails(code, &["train", "group-lasso", "--data=data", "--model=n", "--groups", groups])
+    };
+    assert!(fails(3, "bad.csv").contains("bad.csv:2:1: there is no column `301`"));
+    fails(2, "0");
+    fails(3, "nowhere.csv");
+    assert!(!place.path("n").exists());
+}
+
 #[test]
 fn what_cannot_be_is_refused() {
     let place = with_data();

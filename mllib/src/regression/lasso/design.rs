@@ -45,7 +45,7 @@ pub struct Design {
     targets: Arc<Vec<f64>>,
     /// What was subtracted from the targets.
     target_mean: f64,
-    pub(super) scaling: Scaling,
+    pub(in crate::regression) scaling: Scaling,
 }
 
 /// What is known of a block.
@@ -78,7 +78,7 @@ struct Piece {
 }
 
 /// Block `i` is partition `i`.
-pub(super) struct ByBlock(pub usize);
+pub(in crate::regression) struct ByBlock(pub usize);
 
 impl Partitioner<u64> for ByBlock {
     fn partitions(&self) -> usize {
@@ -268,7 +268,7 @@ impl Design {
         Ok(Design { place, facts, targets, target_mean, scaling })
     }
     /// The columns, wherever they are.
-    pub(super) fn blocks(&self, cx: &Context) -> Dataset<ColumnBlock> {
+    pub(in crate::regression) fn blocks(&self, cx: &Context) -> Dataset<ColumnBlock> {
         match &self.place {
             Place::Program(blocks) => cx.parallelize(blocks.to_vec(), blocks.len().max(1)),
             Place::Workers(blocks) => blocks.clone(),
@@ -291,7 +291,11 @@ impl Design {
         &self.targets
     }
     /// Products with `v` of the columns that are wanted, in their order.
-    pub(super) fn products(&self, v: &Arc<Vec<f64>>, wanted: &Arc<Vec<bool>>) -> Result<Vec<f64>> {
+    pub(in crate::regression) fn products(
+        &self,
+        v: &Arc<Vec<f64>>,
+        wanted: &Arc<Vec<bool>>,
+    ) -> Result<Vec<f64>> {
         let sum: f64 = v.iter().sum();
         match &self.place {
             Place::Program(blocks) => {
@@ -313,7 +317,7 @@ impl Design {
         }
     }
     /// The columns that are wanted, in their order.
-    pub(super) fn fetch(&self, wanted: Vec<usize>) -> Result<Vec<ColumnBlock>> {
+    pub(in crate::regression) fn fetch(&self, wanted: Vec<usize>) -> Result<Vec<ColumnBlock>> {
         let choose = move |b: &ColumnBlock| {
             let from = wanted.partition_point(|j| *j < b.first());
             let to = wanted.partition_point(|j| *j < b.first() + b.columns());

@@ -159,7 +159,7 @@ impl LassoParams {
         }
         Ok(())
     }
-    pub(super) fn model(
+    pub(in crate::regression) fn model(
         &self,
         design: &Design,
         point: &PathPoint,

@@ -18,7 +18,7 @@ use crate::linalg::{cholesky::Cholesky, dense, widest};
 /// Epochs between two looks at the gap.
 const EPOCHS_OF_A_ROUND: usize = 10;
 /// Differences that are extrapolated from.
-const DIFFERENCES: usize = 5;
+pub(in crate::regression) const DIFFERENCES: usize = 5;
 /// Weights that one Newton step takes out of the support at most, beyond a small support.
 const REMOVALS_MAX: usize = 16;
 /// A support is small up to here.
@@ -218,7 +218,7 @@ impl Inner<'_> {
 }
 
 /// Shares of the iterates after the first, of which the extrapolated one is made; they sum up to 1.
-fn anderson(iterates: &[Vec<f64>]) -> Option<Vec<f64>> {
+pub(in crate::regression) fn anderson(iterates: &[Vec<f64>]) -> Option<Vec<f64>> {
     if iterates.len() <= DIFFERENCES {
         return None;
     }

@@ -35,15 +35,15 @@
 
 mod column;
 mod cross_validation;
-mod design;
+pub(super) mod design;
 mod fit;
-mod inner;
+pub(super) mod inner;
 mod params;
 mod problem;
 mod scheduled;
 mod shards;
-mod solver;
-mod working;
+pub(super) mod solver;
+pub(super) mod working;
 
 pub use column::{Column, ColumnBlock, Facts, Scaling, Values};
 pub use cross_validation::{Scored, Search};

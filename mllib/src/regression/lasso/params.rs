@@ -136,7 +136,7 @@ impl LassoParams {
         }
     }
     /// The penalties, where `largest` is the least that leaves no weights.
-    pub(super) fn values(&self, largest: f64) -> Vec<f64> {
+    pub(in crate::regression) fn values(&self, largest: f64) -> Vec<f64> {
         match self.penalties {
             Penalties::Value(x) => vec![x],
             Penalties::Ratio(ratio) => vec![ratio * largest],

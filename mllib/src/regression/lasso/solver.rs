@@ -43,7 +43,7 @@ const IDLE_PASSES_MAX: usize = 3;
 
 /// How a problem was solved.
 #[derive(Debug, Clone)]
-pub(super) struct Solved {
+pub(in crate::regression) struct Solved {
     /// The objective, divided by the number of rows, after every pass.
     pub history: Vec<f64>,
     /// The duality gap, divided by the number of rows.
@@ -57,7 +57,7 @@ pub(super) struct Solved {
 
 /// When to stop.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+pub(in crate::regression) struct Limits {
     /// The gap, times the number of rows.
     pub gap: f64,
     pub passes: usize,

@@ -10,7 +10,7 @@ const NONE: u32 = u32::MAX;
 
 /// `y - X b`, as a vector and what is to be added to all of it.
 #[derive(Debug, Clone)]
-pub(super) struct Residual {
+pub(in crate::regression) struct Residual {
     pub values: Vec<f64>,
     pub shift: f64,
 }
@@ -27,7 +27,7 @@ impl Residual {
 
 /// Columns in slots, each once. What was fetched stays.
 #[derive(Debug)]
-pub(super) struct Working {
+pub(in crate::regression) struct Working {
     blocks: Vec<ColumnBlock>,
     /// By slot: where the column is.
     places: Vec<(u32, u32)>,
@@ -188,6 +188,6 @@ impl Working {
 }
 
 /// Squared norm.
-pub(super) fn square(x: &[f64]) -> f64 {
+pub(in crate::regression) fn square(x: &[f64]) -> f64 {
     dense::dot(x, x)
 }

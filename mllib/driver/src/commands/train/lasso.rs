@@ -1,14 +1,19 @@
-//! `train lasso`, `train elastic-net`: read, split, fit a penalty or a path, measure, store.
+//! `train lasso`, `train elastic-net`, `train group-lasso`: read, split, fit a penalty or a path, measure, store.
 
 use super::rows::{Files, Rows};
 use super::{Measured, Trained, finish, target};
-use crate::args::{Globals, LassoArgs};
+use crate::args::{
+    ColumnArgs, Globals, GroupLassoArgs, HeldOutArgs, InputArgs, LassoArgs, OutputArgs, PenaltyArgs,
+};
+use crate::groups::GroupsOption;
 use crate::model::{LinearModel, check_target};
 use crate::output::{count, figure, table};
 use crate::session::Session;
 use serde_json::{Value, json};
 use slackwater_dataflow::Result;
-use slackwater_mllib::regression::lasso::{Folds, LassoFit, LassoParams, Penalties, ScheduleParams};
+use slackwater_mllib::optimization::Progress;
+use slackwater_mllib::regression::GroupLassoParams;
+use slackwater_mllib::regression::lasso::{Design, Folds, LassoFit, LassoParams, Penalties, ScheduleParams};
 use std::path::Path;
 use std::time::Instant;
 
@@ -19,39 +24,123 @@ const ROWS_MAX: usize = 20;
 
 /// Runs `train lasso` or `train elastic-net`.
 pub fn run(globals: &Globals, name: &'static str, args: &LassoArgs, l1_ratio: f64) -> Result<u8> {
-    let start = Instant::now();
-    let target = target(args.output.model.as_ref(), name);
-    // What can be wrong without a look at the data comes first, and before anything is started.
-    check_target(&target, args.output.overwrite)?;
-    let seed = globals.seed.unwrap_or(slackwater_dataflow::Config::default().seed);
-    let params = params(args, l1_ratio, seed);
+    let params = params(args, l1_ratio, seed(globals));
     params.check()?;
-    let files = Files::open(&args.input, &args.held_out, globals)?;
-    files.input.needs_labels();
-    Session::run(globals, |session| {
-        let rows = files.rows(session, seed)?;
-        let outcome = fit(session, name, args, &params, &files, &rows)?;
-        finish(session, outcome, &target, start, |outcome| {
-            outcome.model.save(&target, args.output.overwrite, files.input.features())
-        })
+    let run = Run { globals, name, input: &args.input, held_out: &args.held_out, output: &args.output };
+    run.go(|session, _, rows| {
+        let mut params = params.clone();
+        if let Some(schedule) = &mut params.schedule {
+            schedule.partitions = rows.partitions;
+        }
+        let passes = params.passes_max;
+        let fit = params.train(&rows.training, &mut |progress| session.iteration(name, passes, progress));
+        Ok((fit?, None))
     })
 }
 
-fn params(args: &LassoArgs, l1_ratio: f64, seed: u64) -> LassoParams {
-    let default = LassoParams::default();
-    let penalties = match (args.reg, args.reg_ratio, args.path) {
+/// Runs `train group-lasso`.
+pub fn run_groups(globals: &Globals, args: &GroupLassoArgs) -> Result<u8> {
+    const NAME: &str = "group-lasso";
+    let default = GroupLassoParams::default();
+    let columns = &args.columns;
+    let params = GroupLassoParams {
+        penalties: penalties(&args.penalty, default.penalties),
+        l1_ratio: args.l1_ratio,
+        intercept: intercept(columns, default.intercept),
+        standardize: columns.standardize.unwrap_or(default.standardize),
+        tolerance: columns.tolerance.unwrap_or(default.tolerance),
+        passes_max: columns.iterations.unwrap_or(default.passes_max),
+    };
+    params.check()?;
+    let option = GroupsOption::of(&args.groups)?;
+    let run = Run { globals, name: NAME, input: &args.input, held_out: &args.held_out, output: &args.output };
+    run.go(|session, files, rows| {
+        let design = Design::from_rows(&rows.training, params.scaling())?;
+        let names = files.input.features().map(|f| f.names(design.columns()));
+        let groups = option.groups(design.columns(), names.as_deref())?;
+        let passes = params.passes_max;
+        let mut observer = |progress: &Progress<'_>| session.iteration(NAME, passes, progress);
+        let fit = params.train_design(&design, &groups, &mut observer)?;
+        let counts = GroupCounts { all: groups.len(), active: fit.path.iter().map(|p| p.groups).collect() };
+        let path: Vec<_> = fit.path.into_iter().map(|p| p.point).collect();
+        let (chosen, regularization_max) = (path.len() - 1, fit.regularization_max);
+        let fit =
+            LassoFit { model: fit.model, path, chosen, regularization_max, search: None, scheduled: None };
+        Ok((fit, Some(counts)))
+    })
+}
+
+fn seed(globals: &Globals) -> u64 {
+    globals.seed.unwrap_or(slackwater_dataflow::Config::default().seed)
+}
+
+/// What all of these commands have.
+struct Run<'a> {
+    globals: &'a Globals,
+    name: &'static str,
+    input: &'a InputArgs,
+    held_out: &'a HeldOutArgs,
+    output: &'a OutputArgs,
+}
+
+impl Run<'_> {
+    fn go(
+        &self,
+        fit: impl Fn(&Session, &Files, &Rows) -> Result<(LassoFit, Option<GroupCounts>)>,
+    ) -> Result<u8> {
+        let start = Instant::now();
+        let target = target(self.output.model.as_ref(), self.name);
+        // What can be wrong without a look at the data comes first, and before anything is started.
+        check_target(&target, self.output.overwrite)?;
+        let files = Files::open(self.input, self.held_out, self.globals)?;
+        files.input.needs_labels();
+        Session::run(self.globals, |session| {
+            let rows = files.rows(session, seed(self.globals))?;
+            let fit = fit(session, &files, &rows);
+            // What was interrupted says so, whatever came of it.
+            session.check()?;
+            let (fit, groups) = fit?;
+            let model = LinearModel::Linear(fit.model.clone());
+            let (evaluation, on) = files.measure(session, &rows, &model)?;
+            let outcome = Outcome {
+                algorithm: self.name,
+                data: files.input.name(),
+                partitions: rows.partitions,
+                model,
+                fit,
+                groups,
+                measured: Measured { evaluation, on, all_metrics: self.output.metrics },
+                bad_rows: 0,
+            };
+            finish(session, outcome, &target, start, |outcome| {
+                outcome.model.save(&target, self.output.overwrite, files.input.features())
+            })
+        })
+    }
+}
+
+fn penalties(args: &PenaltyArgs, default: Penalties) -> Penalties {
+    match (args.reg, args.reg_ratio, args.path) {
         (Some(reg), _, _) => Penalties::Value(reg),
         (_, Some(ratio), _) => Penalties::Ratio(ratio),
         (_, _, Some(count)) => Penalties::Path { count, ratio: args.path_ratio.unwrap_or(PATH_RATIO) },
-        (None, None, None) => default.penalties,
-    };
+        (None, None, None) => default,
+    }
+}
+
+fn intercept(args: &ColumnArgs, default: bool) -> bool {
+    !args.no_intercept && args.intercept.unwrap_or(default)
+}
+
+fn params(args: &LassoArgs, l1_ratio: f64, seed: u64) -> LassoParams {
+    let (default, columns) = (LassoParams::default(), &args.columns);
     LassoParams {
-        penalties,
+        penalties: penalties(&args.penalty, default.penalties),
         l1_ratio,
-        intercept: !args.no_intercept && args.intercept.unwrap_or(default.intercept),
-        standardize: args.standardize.unwrap_or(default.standardize),
-        tolerance: args.tolerance.unwrap_or(default.tolerance),
-        passes_max: args.iterations.unwrap_or(default.passes_max),
+        intercept: intercept(columns, default.intercept),
+        standardize: columns.standardize.unwrap_or(default.standardize),
+        tolerance: columns.tolerance.unwrap_or(default.tolerance),
+        passes_max: columns.iterations.unwrap_or(default.passes_max),
         folds: args.folds.map(|count| Folds { count, rule: args.select.unwrap_or_default() }),
         seed,
         schedule: args.scheduler.and_then(|scheduler| scheduler.0).map(|chooser| {
@@ -68,28 +157,10 @@ fn params(args: &LassoArgs, l1_ratio: f64, seed: u64) -> LassoParams {
     }
 }
 
-fn fit(
-    session: &Session,
-    name: &'static str,
-    args: &LassoArgs,
-    params: &LassoParams,
-    files: &Files,
-    rows: &Rows,
-) -> Result<Outcome> {
-    let passes = params.passes_max;
-    let mut params = params.clone();
-    if let Some(schedule) = &mut params.schedule {
-        schedule.partitions = rows.partitions;
-    }
-    let fit = params.train(&rows.training, &mut |progress| session.iteration(name, passes, progress));
-    // What was interrupted says so, whatever came of it.
-    session.check()?;
-    let fit = fit?;
-    let model = LinearModel::Linear(fit.model.clone());
-    let (evaluation, on) = files.measure(session, rows, &model)?;
-    let measured = Measured { evaluation, on, all_metrics: args.output.metrics };
-    let (data, partitions) = (files.input.name(), rows.partitions);
-    Ok(Outcome { algorithm: name, data, partitions, model, fit, measured, bad_rows: 0 })
+/// Groups of columns, and by penalty how many of them have weights.
+struct GroupCounts {
+    all: usize,
+    active: Vec<usize>,
 }
 
 /// What was done.
@@ -99,6 +170,7 @@ struct Outcome {
     partitions: usize,
     model: LinearModel,
     fit: LassoFit,
+    groups: Option<GroupCounts>,
     measured: Measured,
     bad_rows: u64,
 }
@@ -131,6 +203,7 @@ impl Trained for Outcome {
             "path": fit.path,
             "cross_validation": fit.search,
             "schedule": fit.scheduled,
+            "groups": self.groups.as_ref().map(|g| json!({"all": g.all, "with_weights": g.active})),
             "parameters": self.model.params(),
             "measured_on": self.measured.on.name(),
             "metrics": self.measured.evaluation.to_json(),
@@ -185,6 +258,10 @@ impl Trained for Outcome {
             count(point.nonzeros as u64, "weight"),
             summary.report.stop,
         );
+        if let Some(groups) = &self.groups {
+            let active = groups.active[fit.chosen] as u64;
+            text += &format!("groups     {}, {} with weights\n", count(groups.all as u64, "group"), active);
+        }
         if let Some(scheduled) = &fit.scheduled {
             text += &format!(
                 "schedule   {}, {}, {}; no two correlate more than {} in one step\n",

@@ -27,6 +27,7 @@ pub fn run(globals: &Globals, args: &TrainArgs) -> Result<u8> {
         Algorithm::Linear(algorithm) => linear::run(globals, algorithm),
         Algorithm::Lasso(args) => lasso::run(globals, "lasso", args, 1.0),
         Algorithm::ElasticNet(args) => lasso::run(globals, "elastic-net", &args.common, args.l1_ratio),
+        Algorithm::GroupLasso(args) => lasso::run_groups(globals, args),
         Algorithm::NeuralNetwork(args) => network::run(globals, args),
         Algorithm::KMeans(args) => clusters::run(globals, args),
         Algorithm::MatrixFactorization(args) => ratings::run(globals, args),
