@@ -11,8 +11,9 @@
 //! they are for the others. Printed, as JSON: seconds of each run, objective, gap, weights, passes, products.
 //!
 //! # Measured
-//! Milliseconds at a tenth / a twentieth of the largest penalty, two workers (others: as many threads as they use of two), on a
-//! machine of two cores that was busy with builds, in turns: the same run may take twice as long the next time.
+//! Milliseconds at a tenth / a twentieth of the largest penalty, two workers (others: as many threads as they use of two). The
+//! last two designs on an idle machine of two cores, one after the other; the others while it was busy with builds, where the
+//! same run may take twice as long the next time.
 //!
 //! | design | this | celer 0.7.4 | skglm 0.5 | scikit-learn 1.9.1 |
 //! |---|---|---|---|---|
@@ -20,9 +21,9 @@
 //! | golub, 72 x 7,129 | 1.2 / 2.3 | 11 / 14 | 117 / 84 | 232 / 171 |
 //! | riboflavin, 71 x 4,088 | 2.5 / 1.5 | 28 / 19 | 42 / 31 | 43 / 160 |
 //! | wheat, 599 x 1,279 | 11 / 30 | 40 / 240 | 86 / 177 | 20 / 422 |
-//! | strads, 500 x 1,000 (not in turns) | 57 / 148 | 312 / 630 | 250 / 495 | 446 / 1,104 |
-//! | sparse, 10,000 x 100,000, 10 M values (not in turns) | 92 / 101 | - / 859 | - / 1,209 | - / 619 |
-//! | dense, 2,000 x 200,000 (not in turns) | 1,896 to 3,261 / 3,535 to 5,226 | - / 16,652 | - / 10,328 | not run |
+//! | strads, 500 x 1,000 (not in turns) | 24 / 61 | 312 / 630 | 250 / 495 | 446 / 1,104 |
+//! | sparse, 10,000 x 100,000, 10 M values | - / 54 | - / 306 | - / 410 | - / 206 |
+//! | dense, 2,000 x 200,000 | 438 / 776 | - / 5,534 | - / 3,640 | not run |
 
 use slackwater_dataflow::Context;
 use slackwater_mllib::optimization::silent;
