@@ -116,6 +116,63 @@ fn rotating_blocks_recover_it_too() {
     assert!(error.contains("a smaller step size than 100") && !error.contains("batch"), "{error}");
 }
 
+/// Sum of squared errors, and penalties once a rating.
+fn objective(model: &MatrixFactorizationModel, ratings: &[Rating]) -> f64 {
+    let norm = |factors: Option<&[f32]>| factors.unwrap().iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
+    let of = |r: &Rating| {
+        let error = f64::from(r.rating) - model.predict(r.user, r.item);
+        let biases = model.user_bias(r.user).powi(2) + model.item_bias(r.item).powi(2);
+        let factors = norm(model.user_factors(r.user)) + norm(model.item_factors(r.item));
+        error * error + model.params().regularization * (biases + factors)
+    };
+    ratings.iter().map(of).sum()
+}
+
+/// Coordinate descent recovers what descent does, its objective never rises, and its bits depend on nobody.
+#[test]
+fn coordinate_descent_recovers_it_too() {
+    let (known, unknown) = generated();
+    let descent = || MatrixFactorizationParams {
+        solver: Solver::Ccd,
+        batch: None,
+        epochs: 30,
+        inner_iterations: 2,
+        ..quick()
+    };
+    let one = fit(&descent(), &known, 1);
+    let (seen, unseen) = (rmse(&one, &known), rmse(&one, &unknown));
+    assert!(seen < 0.12 && unseen < 0.2, "{seen} {unseen}");
+    let summary = one.summary();
+    assert!(
+        (summary.rmse - seen).abs() < 1e-9 && (summary.rmse_history[29] - seen).abs() < 1e-5,
+        "{summary:?}"
+    );
+    for workers in [2, 4] {
+        assert!(fit(&descent(), &known, workers) == one, "{workers}");
+    }
+    let positive: Vec<Rating> =
+        known.iter().map(|r| Rating::new(r.user, r.item, r.rating.max(0.0))).collect();
+    let positive_descent = MatrixFactorizationParams { non_negative: true, biases: false, ..descent() };
+    for (params, ratings) in [(descent(), &known), (positive_descent.clone(), &positive)] {
+        let mut last = f64::INFINITY;
+        for epochs in 1..12 {
+            let model = fit(&MatrixFactorizationParams { epochs, ..params.clone() }, ratings, 2);
+            let now = objective(&model, ratings);
+            assert!(now < last, "{epochs} epochs: {now} after {last}");
+            last = now;
+        }
+    }
+    let model = fit(&positive_descent, &positive, 2);
+    let factors = model.items().iter().flat_map(|i| model.item_factors(*i).unwrap());
+    assert!(factors.clone().all(|x| *x >= 0.0) && factors.filter(|x| **x == 0.0).count() > 0);
+    assert!(rmse(&model, &positive) < 0.6);
+    let stopped = fit(&MatrixFactorizationParams { tolerance: Some(0.02), ..descent() }, &known, 2);
+    assert!(stopped.summary().stop == Stop::Objective && stopped.summary().rmse_history.len() < 30);
+    let wanting = MatrixFactorizationParams { step_size: 0.5, ..descent() };
+    let e = wanting.fit(&Context::local(1).unwrap().parallelize(known, 3)).unwrap_err().to_string();
+    assert!(e.contains("step_size") && e.contains("is for the solvers sgd and dsgd"), "{e}");
+}
+
 #[test]
 fn non_negative_factors_are_not_negative() {
     // What is left of each product when its sign is taken off cannot be met: factors are pushed below 0 all the time.
@@ -257,4 +314,12 @@ fn as_good_as_others_on_movielens() {
     }
     let error = rmse(&fit(&MatrixFactorizationParams::non_negative(), &known, 2), &unknown);
     assert!(error < 0.89, "non-negative: {error}");
+    for (biases, most) in [(true, PEER + 0.01), (false, 0.91)] {
+        let params =
+            MatrixFactorizationParams { solver: Solver::Ccd, epochs: 20, biases, ..Default::default() };
+        let model = fit(&params, &known, 2);
+        let error = rmse(&model, &unknown);
+        println!("ccd, biases {biases}: {error:.4}, in training {:.4}", model.summary().rmse);
+        assert!(error < most, "ccd: {error}");
+    }
 }

@@ -137,7 +137,7 @@ impl<S: Record, B: Record> Seat<S, B> {
             assert_eq!(held.number as usize, expected, "blocks rotate in order");
             if sub_epoch == 0 && held.at == 0 {
                 let bytes = postcard::serialize_with_flavor(&held.block, Size::default());
-                clock.model_bytes = bytes.unwrap_or(0) as u64;
+                clock.model_bytes(bytes.unwrap_or(0) as u64);
             }
             if !self.piece(shape, sub_epoch, &strata[sub_epoch], clock, work) {
                 return clock.call_again();

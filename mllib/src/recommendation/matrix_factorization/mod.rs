@@ -37,6 +37,7 @@
 //! data-parallel iterative analytics (the same on a table of bounded staleness).
 
 mod blocks;
+mod ccd;
 mod census;
 mod descent;
 mod model;
