@@ -111,11 +111,11 @@ impl Homes {
 /// First factors.
 #[derive(Clone, Copy)]
 pub(super) struct First {
-    pub rank: usize,
-    pub seed: u64,
+    rank: usize,
+    seed: u64,
     /// What they are around.
-    pub start: f64,
-    pub least: f64,
+    start: f64,
+    least: f64,
 }
 
 impl First {

@@ -19,8 +19,6 @@
 mod seat;
 mod side;
 mod steps;
-#[cfg(test)]
-mod tests;
 
 use super::blocks::Blocks;
 use super::model::MatrixFactorizationModel;
