@@ -36,7 +36,6 @@
 //! Xing 2014, Fugue: slow-worker-agnostic distributed learning for big models on big data; Wei et al. 2015, Managed communication and consistency for fast
 //! data-parallel iterative analytics (the same on a table of bounded staleness).
 
-mod blocks;
 mod census;
 mod descent;
 mod model;
