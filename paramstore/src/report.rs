@@ -47,7 +47,8 @@ pub struct WorkerReport {
     pub waited_us: u64,
     /// Of that, time in the function of [`meanwhile`](crate::Training::meanwhile), in microseconds.
     pub meanwhile_us: u64,
-    /// Bytes of the blocks of a rotating model that its partitions had at the same time, at most, as they are encoded.
+    /// Bytes of the model that its partitions had at the same time, at most: of a rotating one, of its blocks as they are
+    /// encoded; of others, as [`Clock::model_bytes`](crate::Clock::model_bytes) was told.
     pub model_bytes: u64,
     /// Size of the increments and letters that it has sent to workers, of all processes; letters within a process count nothing.
     pub sent_bytes: u64,

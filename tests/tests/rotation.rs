@@ -196,6 +196,7 @@ fn correspond(cx: &Context, consistency: Consistency) -> (Vec<u64>, u64) {
             }
             *state = batch.iter().fold(*state, |s, x| s.wrapping_mul(7).wrapping_add(*x));
             views[0].inc(0, 0, batch.len() as i64);
+            clock.model_bytes(8);
             for (to, value) in [(me + 1, *state), (me + 3, *state / 2), (me + 1, *state / 3)] {
                 clock.send(to % PARTITIONS, (n, value));
             }
@@ -203,6 +204,8 @@ fn correspond(cx: &Context, consistency: Consistency) -> (Vec<u64>, u64) {
     );
     let (report, states) = training.recovery_every(1).run_with_locals().unwrap();
     assert!(report.staleness_max() <= consistency.staleness());
+    // What partitions say that they have of a model adds up over workers.
+    assert_eq!(report.workers.iter().map(|w| w.model_bytes).sum::<u64>(), 8 * PARTITIONS as u64);
     assert_eq!(table.get(0, 0), 2 * (RECORDS * PARTITIONS as u64) as i64);
     (states.collect().unwrap(), report.clocks)
 }

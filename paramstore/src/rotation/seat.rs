@@ -139,7 +139,7 @@ impl<S: Record, B: Record> Seat<S, B> {
             let epoch = clock.epoch();
             if sub_epoch == 0 && held.at == 0 && (epoch == 0 || epoch.is_power_of_two()) {
                 let bytes = postcard::serialize_with_flavor(&held.block, Size::default());
-                clock.model_bytes = bytes.unwrap_or(0) as u64;
+                clock.model_bytes(bytes.unwrap_or(0) as u64);
             }
             if !self.piece(shape, sub_epoch, &strata[sub_epoch], clock, work) {
                 return clock.call_again();

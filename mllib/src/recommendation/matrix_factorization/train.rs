@@ -59,6 +59,7 @@ impl MatrixFactorizationParams {
                 fit.model(of_users, &table.values(), stop)
             }),
             Solver::Dsgd => fit.rotate(snapshots, observer),
+            Solver::Ccd => fit.descend_by_feature(snapshots, observer),
         };
         fit.rows.unpersist();
         result
@@ -101,11 +102,11 @@ fn largest_stratum(blocks: &Arc<Blocks>, rows: &Dataset<Rating>) -> Result<usize
 }
 
 /// Where users live: with the partition that has their ratings.
-struct Homes {
+pub(super) struct Homes {
     /// By user: place among those of the partition.
-    places: Vec<u32>,
+    pub places: Vec<u32>,
     /// By partition: users, ascending.
-    users: Vec<Vec<u32>>,
+    pub users: Vec<Vec<u32>>,
 }
 
 impl Homes {
@@ -123,7 +124,7 @@ impl Homes {
 
 /// First factors.
 #[derive(Clone, Copy)]
-struct First {
+pub(super) struct First {
     rank: usize,
     seed: u64,
     /// What they are around.
@@ -133,7 +134,7 @@ struct First {
 
 impl First {
     /// By row, users before items, and column.
-    fn factor(self, row: usize, column: usize) -> f32 {
+    pub fn factor(self, row: usize, column: usize) -> f32 {
         if column == self.rank {
             return 0.0;
         }
@@ -144,20 +145,20 @@ impl First {
 }
 
 /// One training.
-struct Fit<'a> {
-    params: &'a MatrixFactorizationParams,
-    rows: Dataset<Rating>,
-    census: Census,
-    users: Arc<[u32]>,
-    items: Arc<[u32]>,
-    homes: Arc<Homes>,
+pub(super) struct Fit<'a> {
+    pub params: &'a MatrixFactorizationParams,
+    pub rows: Dataset<Rating>,
+    pub census: Census,
+    pub users: Arc<[u32]>,
+    pub items: Arc<[u32]>,
+    pub homes: Arc<Homes>,
     /// Ratings of each partition in a clock, at most.
-    batch: usize,
+    pub batch: usize,
     history: Vec<f64>,
 }
 
 impl Fit<'_> {
-    fn mean(&self) -> f64 {
+    pub fn mean(&self) -> f64 {
         self.census.sum / self.census.ratings as f64
     }
     fn descent(&self) -> Descent {
@@ -180,10 +181,10 @@ impl Fit<'_> {
             users.flat_map(|user| (0..columns).map(move |c| first.factor(user, c))).collect()
         }
     }
-    fn columns(&self) -> usize {
+    pub fn columns(&self) -> usize {
         self.params.rank + usize::from(self.params.biases)
     }
-    fn first(&self) -> First {
+    pub fn first(&self) -> First {
         let (rank, seed) = (self.params.rank, self.params.seed);
         // Without a mean to start from, products of factors begin near the mean.
         let start = match self.params.biases {
@@ -259,7 +260,7 @@ impl Fit<'_> {
         self.model(seats.map(|seat| seat.into_state()), &of_items, stop)
     }
     /// Runs a training; returns why it ended, and the states of the partitions.
-    fn run<T: Data, V: Value, S: Record>(
+    pub fn run<T: Data, V: Value, S: Record>(
         &mut self,
         training: Training<'_, T, V, S>,
         snapshots: Option<Snapshots>,
@@ -284,6 +285,7 @@ impl Fit<'_> {
         let hint = match self.params.solver {
             Solver::Sgd => format!("a smaller step size than {step}, or a smaller batch than {batch}"),
             Solver::Dsgd => format!("a smaller step size than {step}"),
+            Solver::Ccd => "a larger regularization".to_string(),
         };
         Error::new(ErrorKind::Numerical(format!("{what}\n  hint: {hint}")))
     }
@@ -309,7 +311,7 @@ impl Fit<'_> {
         }
         Ok(factors)
     }
-    fn model(
+    pub fn model(
         &mut self,
         of_users: Dataset<Vec<f32>>,
         of_items: &[f32],
