@@ -221,6 +221,11 @@ impl Fit<'_> {
             });
         self.run(training, snapshots, observer)
     }
+    /// Items in as many blocks as there are partitions, with about as many ratings each.
+    pub(super) fn blocks(&self) -> Blocks {
+        let counts: Vec<u64> = self.census.items.iter().map(|(_, ratings)| *ratings).collect();
+        Blocks::new(&counts, self.rows.num_partitions())
+    }
     /// Factors of users are states, blocks of items rotate.
     fn rotate(
         &mut self,
@@ -229,8 +234,7 @@ impl Fit<'_> {
     ) -> Result<MatrixFactorizationModel> {
         let (params, descent, first_of_users) = (self.params, self.descent(), self.first_of_users());
         let (users, columns, first) = (self.users.len(), self.columns(), self.first());
-        let counts: Vec<u64> = self.census.items.iter().map(|(_, ratings)| *ratings).collect();
-        let blocks = Arc::new(Blocks::new(&counts, self.rows.num_partitions()));
+        let blocks = Arc::new(self.blocks());
         let (places, of_blocks) = (blocks.clone(), blocks.clone());
         self.batch = largest_stratum(&blocks, &self.rows)?;
         let ratings = self.rows.map(move |r| {
