@@ -429,9 +429,10 @@ fn as_good_as_others_on_movielens() {
     }
     let error = rmse(&fit(&MatrixFactorizationParams::non_negative(), &known, 2), &unknown);
     assert!(error < 0.89, "non-negative: {error}");
-    for (biases, most) in [(true, PEER + 0.01), (false, 0.91)] {
-        let params =
-            MatrixFactorizationParams { solver: Solver::Ccd, epochs: 20, biases, ..Default::default() };
+    // It comes nearer to the minimum than the steps of descent do, so that a larger penalty pays.
+    for (biases, most) in [(true, PEER + 0.01), (false, 0.9)] {
+        let base = MatrixFactorizationParams { solver: Solver::Ccd, epochs: 20, ..Default::default() };
+        let params = MatrixFactorizationParams { biases, regularization: 0.15, ..base };
         let model = fit(&params, &known, 2);
         let error = rmse(&model, &unknown);
         println!("ccd, biases {biases}: {error:.4}, in training {:.4}", model.summary().rmse);
