@@ -58,7 +58,6 @@ impl Fit<'_> {
         observer: &mut Observer<'_>,
     ) -> Result<MatrixFactorizationModel> {
         let (params, first, users) = (self.params, self.first(), self.users.len());
-        let partitions = self.rows.num_partitions();
         let blocks = Arc::new(self.blocks());
         let sides = sides(&self.rows, &self.homes, &blocks)?.cache();
         let largest = sides.map(|sides| sides.users.ratings().len().max(sides.items.ratings().len()));
