@@ -142,6 +142,11 @@ pub struct Report {
 }
 
 impl Report {
+    /// By process, each of which has so many workers: bytes of the blocks of a rotating model that it had at the same time, at
+    /// most, as they are encoded.
+    pub fn model_bytes(&self, workers: usize) -> Vec<u64> {
+        self.workers.chunks(workers.max(1)).map(|of| of.iter().map(|w| w.model_bytes).sum()).collect()
+    }
     pub(crate) fn add_worker(&mut self, report: &WorkerReport) {
         if self.workers.len() <= report.worker {
             self.workers.resize(report.worker + 1, WorkerReport::default());

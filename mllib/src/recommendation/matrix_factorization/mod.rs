@@ -44,7 +44,6 @@
 //! Scalable coordinate descent approaches to parallel matrix factorization for recommender systems (`ccd`); Wei et al. 2015, Managed communication and consistency for fast
 //! data-parallel iterative analytics (the same on a table of bounded staleness).
 
-mod blocks;
 mod ccd;
 mod census;
 mod descent;

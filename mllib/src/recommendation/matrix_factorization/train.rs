@@ -1,11 +1,11 @@
 //! Training: from ratings to factors, on a table or in blocks, and from factors to a model.
 
-use super::blocks::Blocks;
 use super::census::Census;
 use super::descent::Descent;
 use super::model::Side;
 use super::params::Solver;
 use super::{Attributes, MatrixFactorizationModel, MatrixFactorizationParams, MatrixFactorizationSummary};
+use crate::blocks::Blocks;
 use crate::evaluation::RegressionMetrics;
 use crate::optimization::{Observer, Stop, TableTraining, silent};
 use crate::random::{shuffle, unit_of};
@@ -85,6 +85,20 @@ impl MatrixFactorizationParams {
             rows.into_iter()
         })
     }
+}
+
+/// The most ratings that a partition has of a block.
+fn largest_stratum(blocks: &Arc<Blocks>, rows: &Dataset<Rating>) -> Result<usize> {
+    let blocks = blocks.clone();
+    let largest = rows.map_partitions(move |rows| {
+        let blocks = blocks.clone();
+        once_with(move || {
+            let mut counts = vec![0u64; blocks.items.len()];
+            rows.for_each(|r| counts[blocks.places[r.item as usize].0 as usize] += 1);
+            counts.into_iter().max().unwrap_or(0)
+        })
+    });
+    Ok(largest.reduce(|a, b| a.max(b))?.unwrap_or(0) as usize)
 }
 
 /// Where users live: with the partition that has their ratings.
@@ -207,6 +221,11 @@ impl Fit<'_> {
             });
         self.run(training, snapshots, observer)
     }
+    /// Items in as many blocks as there are partitions, with about as many ratings each.
+    pub(super) fn blocks(&self) -> Blocks {
+        let counts: Vec<u64> = self.census.items.iter().map(|(_, ratings)| *ratings).collect();
+        Blocks::new(&counts, self.rows.num_partitions())
+    }
     /// Factors of users are states, blocks of items rotate.
     fn rotate(
         &mut self,
@@ -215,9 +234,9 @@ impl Fit<'_> {
     ) -> Result<MatrixFactorizationModel> {
         let (params, descent, first_of_users) = (self.params, self.descent(), self.first_of_users());
         let (users, columns, first) = (self.users.len(), self.columns(), self.first());
-        let blocks = Arc::new(Blocks::new(&self.census.items, self.rows.num_partitions()));
+        let blocks = Arc::new(self.blocks());
         let (places, of_blocks) = (blocks.clone(), blocks.clone());
-        self.batch = blocks.largest(&self.rows)?;
+        self.batch = largest_stratum(&blocks, &self.rows)?;
         let ratings = self.rows.map(move |r| {
             let (block, place) = places.places[r.item as usize];
             (block, Rating::new(r.user, place, r.rating))

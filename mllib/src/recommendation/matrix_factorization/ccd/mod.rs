@@ -20,9 +20,9 @@ mod seat;
 mod side;
 mod steps;
 
-use super::blocks::Blocks;
 use super::model::MatrixFactorizationModel;
 use super::train::{Fit, Homes};
+use crate::blocks::Blocks;
 use crate::optimization::Observer;
 use seat::{Descent, Letter, Seat, Sides};
 use side::{Entry, Side};
@@ -58,8 +58,7 @@ impl Fit<'_> {
         observer: &mut Observer<'_>,
     ) -> Result<MatrixFactorizationModel> {
         let (params, first, users) = (self.params, self.first(), self.users.len());
-        let partitions = self.rows.num_partitions();
-        let blocks = Arc::new(Blocks::new(&self.census.items, partitions));
+        let blocks = Arc::new(self.blocks());
         let sides = sides(&self.rows, &self.homes, &blocks)?.cache();
         let largest = sides.map(|sides| sides.users.ratings().len().max(sides.items.ratings().len()));
         self.batch = largest.reduce(usize::max)?.unwrap_or(0);
