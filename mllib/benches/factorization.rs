@@ -1,11 +1,14 @@
-//! Matrix factorisation: descent over rotating blocks beside descent on a table, and what Fugue does about a slow worker.
+//! Matrix factorisation: the solvers side by side, and what Fugue does about a slow worker.
 //!
 //! ```text
-//! cargo bench -p slackwater-mllib --bench factorization -- [solvers] [slow]
+//! cargo bench -p slackwater-mllib --bench factorization -- [solvers] [slow] [file]
 //! ```
 //!
 //! Ratings are made up: 20 000 users, 4 000 items, rank 8 and noise, few items with many of the ratings; one in ten is held
-//! out. `solvers` trains on two workers of one process, alternately, with the same steps. `slow` needs control groups of
+//! out. `solvers` trains on two workers of one process, alternately: descent on a table and over rotating blocks with the same
+//! steps, and coordinate descent. `file` trains on the ratings of the file `RATINGS` and measures on those of `TEST`, lines of
+//! `user item rating`, with `SOLVER`, `RANK` factors, `REGULARIZATION`, `INNER` iterations, `STEP`, `DECAY`, and each number of
+//! epochs in `EPOCHS`, on `WORKERS` workers; printed are the RMSE on `TEST` and the time from ratings in memory to the model. `slow` needs control groups of
 //! version 1 that it may write: four processes of one worker, three with 45 % of a processor and one with a share of that,
 //! `ROUNDS` runs (3 unless said) with other first factors each, alternately without and with Fugue. Printed are medians over rounds of the
 //! time until the RMSE of an epoch, each rating before it is learnt from once more, is below a bound, and the deviation
@@ -13,7 +16,7 @@
 
 use slackwater_dataflow::block::Rating;
 use slackwater_dataflow::cluster::{Secret, Supervisor};
-use slackwater_dataflow::{Context, Dataset, Error, Result, rng};
+use slackwater_dataflow::{Config, Context, Dataset, Error, Result, rng};
 use slackwater_mllib::evaluation::RegressionMetrics;
 use slackwater_mllib::optimization::Progress;
 use slackwater_mllib::recommendation::{MatrixFactorizationModel, MatrixFactorizationParams, Solver};
@@ -51,6 +54,9 @@ fn main() -> Result<()> {
     if is_wanted("slow") {
         slow()?;
     }
+    if wanted.iter().any(|w| w == "file") {
+        file()?;
+    }
     Ok(())
 }
 
@@ -77,6 +83,10 @@ fn ratings(cx: &Context, partitions: usize) -> (Dataset<Rating>, Dataset<Rating>
 }
 
 fn params(solver: Solver, fugue: usize, seed: u64, epochs: usize) -> MatrixFactorizationParams {
+    let default = MatrixFactorizationParams::default();
+    if solver == Solver::Ccd {
+        return MatrixFactorizationParams { rank: 16, epochs, solver, regularization: 0.07, seed, ..default };
+    }
     MatrixFactorizationParams {
         rank: 16,
         epochs,
@@ -86,7 +96,7 @@ fn params(solver: Solver, fugue: usize, seed: u64, epochs: usize) -> MatrixFacto
         decay: 0.95,
         regularization: 0.03,
         seed,
-        ..Default::default()
+        ..default
     }
 }
 
@@ -121,7 +131,7 @@ fn solvers() -> Result<()> {
     let cx = Context::local(2)?;
     let (known, unknown) = ratings(&cx, 4);
     known.count()?;
-    let mut all = [(Solver::Sgd, vec![], 0.0), (Solver::Dsgd, vec![], 0.0)];
+    let mut all = [Solver::Sgd, Solver::Dsgd, Solver::Ccd].map(|solver| (solver, vec![], 0.0));
     for round in 0..5 {
         for (solver, times, error) in &mut all {
             let (path, model) = fit(&params(*solver, 0, round, EPOCHS), &known)?;
@@ -130,13 +140,68 @@ fn solvers() -> Result<()> {
             *error = held_out(&model, &unknown)?;
         }
     }
-    let [sgd, dsgd] = all.map(|(solver, times, error)| {
+    let [sgd, dsgd, ccd] = all.map(|(solver, times, error)| {
         let epoch = median(times);
         let each = epoch * 1e9 / (0.9 * RATINGS as f64);
         println!("  {:4} {epoch:.3} s an epoch, {each:.0} ns a rating, held out {error:.4}", solver.name());
         epoch
     });
-    println!("  dsgd / sgd {:.2}", dsgd / sgd);
+    println!("  dsgd / sgd {:.2}, ccd / sgd {:.2}", dsgd / sgd, ccd / sgd);
+    Ok(())
+}
+
+fn variable<T: std::str::FromStr>(name: &str, default: T) -> T {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+fn read(cx: &Context, name: &str) -> Result<Dataset<Rating>> {
+    let path = variable(name, String::new());
+    let text = fs::read_to_string(&path).map_err(|e| Error::io(&path, "read", &e))?;
+    let rating = |line: &str| {
+        let mut fields = line.split_ascii_whitespace();
+        let (user, item) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+        Some(Rating::new(user, item, fields.next()?.parse().ok()?))
+    };
+    let ratings: Option<Vec<Rating>> = text.lines().map(rating).collect();
+    let ratings = ratings.ok_or_else(|| Error::usage(format!("{path} is not ratings")))?;
+    Ok(cx.parallelize(ratings, variable("PARTITIONS", 8)))
+}
+
+fn file() -> Result<()> {
+    let config = Config::local(variable("WORKERS", 2));
+    let cx = Context::new(Config { default_partitions: variable("PARTITIONS", 8), ..config })?;
+    let (known, unknown) = (read(&cx, "RATINGS")?, read(&cx, "TEST")?);
+    let solver = variable("SOLVER", Solver::Ccd);
+    let epochs = variable("EPOCHS", "10".to_string());
+    for epochs in epochs.split(',').filter_map(|n| n.parse().ok()) {
+        let default = MatrixFactorizationParams::default();
+        let params = MatrixFactorizationParams {
+            rank: variable("RANK", 32),
+            solver,
+            epochs,
+            inner_iterations: variable("INNER", 1),
+            regularization: variable("REGULARIZATION", 0.05),
+            step_size: variable("STEP", default.step_size),
+            decay: variable("DECAY", default.decay),
+            ..default
+        };
+        let start = Instant::now();
+        let mut times = vec![];
+        let model = params.fit_observed(&known, None, &mut |_: &Progress<'_>| {
+            times.push(start.elapsed().as_secs_f64());
+            ControlFlow::Continue(())
+        })?;
+        let (all, first, last) = (start.elapsed().as_secs_f64(), times[0], times[times.len() - 1]);
+        println!(
+            "  {} {epochs} epochs: {all:.2} s, of which {:.2} before the second epoch, and {:.3} an epoch; training {:.4}, \
+             test {:.4}",
+            solver.name(),
+            first,
+            (last - first) / (epochs - 1).max(1) as f64,
+            model.summary().rmse,
+            held_out(&model, &unknown)?
+        );
+    }
     Ok(())
 }
 

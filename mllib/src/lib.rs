@@ -16,6 +16,7 @@
 //! the products of matrices of what is trained on tables of whole rows ([`linalg::gemm`]): their bits are those of one kind of
 //! processor. k-means takes such products only to choose, and decides in `f64` what they leave open.
 
+mod blocks;
 pub mod classification;
 pub mod clustering;
 pub mod decomposition;

@@ -6,9 +6,10 @@ use common::data_text;
 use slackwater_dataflow::block::Document;
 use slackwater_dataflow::rng::{self, below, unit_f64};
 use slackwater_dataflow::{Context, Dataset};
-use slackwater_mllib::clustering::lda::{CountRows, Sampler};
+use slackwater_mllib::clustering::lda::{CountRows, DocumentTopics, LdaFit, Sampler, Solver};
 use slackwater_mllib::clustering::{LdaModel, LdaParams};
-use slackwater_paramstore::Consistency;
+use slackwater_paramstore::{Consistency, Snapshots};
+use std::ops::ControlFlow;
 
 /// Documents of 60 words about one or two of five topics, each of which has words of its own.
 fn documents(n: u32, seed: u64) -> Vec<Document> {
@@ -32,6 +33,14 @@ fn dataset(cx: &Context, n: u32, seed: u64, partitions: usize) -> Dataset<Docume
 }
 
 const TOPICS: usize = 8;
+/// Where counts are, and how topics are drawn.
+const WAYS: [(Solver, Sampler); 5] = [
+    (Solver::Table, Sampler::Dense),
+    (Solver::Table, Sampler::Sparse),
+    (Solver::Table, Sampler::Alias),
+    (Solver::Rotation, Sampler::Dense),
+    (Solver::Rotation, Sampler::Sparse),
+];
 
 fn params() -> LdaParams {
     // More topics than there are: one that is about two things at first finds room for each.
@@ -53,20 +62,20 @@ fn every_sampler_finds_the_topics() {
     let cx = Context::local(2).unwrap();
     let (train, test) = (dataset(&cx, 400, 1, 3), dataset(&cx, 100, 2, 2));
     let mut found = vec![];
-    for sampler in [Sampler::Dense, Sampler::Sparse, Sampler::Alias] {
-        let model = LdaParams { sampler: Some(sampler), ..params() }.fit(&train).unwrap();
+    for (solver, sampler) in WAYS {
+        let model = LdaParams { solver, sampler: Some(sampler), ..params() }.fit(&train).unwrap();
         let (summary, perplexity) = (model.summary(), model.perplexity(&test).unwrap());
         assert_eq!((summary.documents, summary.tokens, summary.epochs), (400, 24000, 60));
         assert_eq!(summary.log_likelihood_history.iter().map(|h| h.0).collect::<Vec<_>>(), [20, 40, 60]);
         assert_eq!((perplexity.documents, perplexity.unknown), (100, 0));
-        assert!(purity(&model) > 0.9, "{}: {}", sampler.name(), purity(&model));
+        assert!(purity(&model) > 0.9, "{solver:?} {sampler:?}: {}", purity(&model));
         let tokens: f64 = (0..TOPICS).map(|k| model.total(k)).sum();
         assert_eq!(tokens, 24000.0);
         found.push((summary.log_likelihood, perplexity.perplexity()));
     }
-    // They draw from the same distribution: what they come to is alike.
+    // They draw from the same distribution: what they come to is alike. Where two topics stay one it is a little less likely.
     for (likelihood, perplexity) in &found[1..] {
-        assert!((likelihood / found[0].0 - 1.0).abs() < 2e-2, "{found:?}");
+        assert!((likelihood / found[0].0 - 1.0).abs() < 4e-2, "{found:?}");
         assert!((perplexity / found[0].1 - 1.0).abs() < 2e-2, "{found:?}");
     }
     // A hundred words alike would be 100; those who know the topics of a document get far lower.
@@ -103,7 +112,7 @@ fn samplers_draw_from_the_posterior() {
     let want = [exact(0, 1), exact(2, 3)];
     let cx = Context::local(1).unwrap();
     // Many copies of the two documents would share counts: seeds are many instead.
-    for sampler in [Sampler::Dense, Sampler::Sparse, Sampler::Alias] {
+    for (solver, sampler) in WAYS {
         let (mut same, runs) = ([0.0; 2], 1500u64);
         for seed in 0..runs {
             let documents = vec![Document::new(0, [(0, 2), (1, 1)]), Document::new(1, [(1, 1), (2, 2)])];
@@ -113,6 +122,7 @@ fn samplers_draw_from_the_posterior() {
                 beta,
                 epochs: 12,
                 evaluate_every: 12,
+                solver,
                 sampler: Some(sampler),
                 seed,
                 ..LdaParams::default()
@@ -129,23 +139,24 @@ fn samplers_draw_from_the_posterior() {
         }
         for (same, want) in same.iter().zip(want) {
             // Four standard deviations of 1500 draws.
-            assert!((same - want).abs() < 0.052, "{}: {same} for {want}", sampler.name());
+            assert!((same - want).abs() < 0.052, "{solver:?} {sampler:?}: {same} for {want}");
         }
     }
 }
 
 #[test]
 fn the_same_bits_for_any_number_of_workers() {
-    for sampler in [Sampler::Dense, Sampler::Sparse, Sampler::Alias] {
+    for (solver, sampler) in WAYS {
         let fit = |workers, rows| {
             let cx = Context::local(workers).unwrap();
-            let params = LdaParams { sampler: Some(sampler), rows, batch: Some(30), epochs: 5, ..params() };
+            let params =
+                LdaParams { solver, sampler: Some(sampler), rows, batch: Some(30), epochs: 5, ..params() };
             params.fit(&dataset(&cx, 300, 3, 4)).unwrap()
         };
         let one = fit(1, CountRows::Dense);
         for (workers, rows) in [(1, CountRows::Sparse), (2, CountRows::Dense), (4, CountRows::Sparse)] {
             let other = fit(workers, rows);
-            assert!((0..100).all(|w| one.counts(w) == other.counts(w)), "{} {workers}", sampler.name());
+            assert!((0..100).all(|w| one.counts(w) == other.counts(w)), "{solver:?} {sampler:?} {workers}");
             assert_eq!(one.summary().log_likelihood_history, other.summary().log_likelihood_history);
         }
     }
@@ -169,27 +180,86 @@ fn stale_counts_do() {
     }
 }
 
+fn observed(params: &LdaParams, documents: &Dataset<Document>, snapshots: Option<Snapshots>) -> LdaFit {
+    params.fit_observed(documents, None, snapshots, &mut |_| ControlFlow::Continue(())).unwrap()
+}
+
 #[test]
 fn topics_of_documents() {
     let cx = Context::local(2).unwrap();
     let train = dataset(&cx, 200, 5, 3);
-    let fit = LdaParams { topics: 5, ..params() }
-        .fit_observed(&train, None, None, &mut |_| std::ops::ControlFlow::Continue(()))
-        .unwrap();
-    let found = fit.documents.collect().unwrap();
-    assert_eq!(found.iter().map(|d| d.id).collect::<Vec<_>>(), (0..200).collect::<Vec<_>>());
-    assert!(found.iter().all(|d| d.counts.iter().sum::<u32>() == 60));
-    // What is inferred for a document that was learnt from is near what training has found.
-    for (document, found) in documents(200, 5).iter().zip(&found).take(20) {
-        let theta = fit.model.infer(document);
-        assert!((theta.iter().sum::<f64>() - 1.0).abs() < 1e-9);
-        for (theta, n) in theta.iter().zip(&found.counts) {
-            assert!((theta - f64::from(*n) / 60.0).abs() < 0.25, "{theta} {n}");
+    for (solver, sampler) in WAYS {
+        let params = LdaParams { topics: 5, solver, sampler: Some(sampler), ..params() };
+        let fit = observed(&params, &train, None);
+        let found = fit.documents.collect().unwrap();
+        assert_eq!(found.iter().map(|d| d.id).collect::<Vec<_>>(), (0..200).collect::<Vec<_>>());
+        assert!(found.iter().all(|d| d.counts.iter().sum::<u32>() == 60));
+        // Words and documents have the same tokens by topic.
+        for k in 0..5 {
+            let of_documents: u32 = found.iter().map(|d| d.counts[k]).sum();
+            assert_eq!(f64::from(of_documents), fit.model.total(k), "{solver:?} {sampler:?}");
         }
+        // What is inferred for a document that was learnt from is near what training has found.
+        for (document, found) in documents(200, 5).iter().zip(&found).take(20) {
+            let theta = fit.model.infer(document);
+            assert!((theta.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+            for (theta, n) in theta.iter().zip(&found.counts) {
+                assert!((theta - f64::from(*n) / 60.0).abs() < 0.25, "{theta} {n}");
+            }
+        }
+        // Words that it does not know say nothing.
+        let unknown = fit.model.infer(&Document::new(0, [(1_000_000, 5)]));
+        assert!(unknown.iter().all(|t| (t - 0.2).abs() < 1e-12));
     }
-    // Words that it does not know say nothing.
-    let unknown = fit.model.infer(&Document::new(0, [(1_000_000, 5)]));
-    assert!(unknown.iter().all(|t| (t - 0.2).abs() < 1e-12));
+}
+
+/// What is kept of documents and blocks in a snapshot is all that there is.
+#[test]
+fn a_rotation_that_is_resumed_changes_no_bit() {
+    let cx = Context::local(2).unwrap();
+    let train = dataset(&cx, 120, 7, 3);
+    for (sampler, rows) in [(Sampler::Dense, CountRows::Dense), (Sampler::Sparse, CountRows::Sparse)] {
+        let whole = LdaParams {
+            solver: Solver::Rotation,
+            sampler: Some(sampler),
+            rows,
+            batch: Some(25),
+            burn_in: Some(4),
+            epochs: 12,
+            evaluate_every: 3,
+            ..params()
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let at = || Snapshots::new(dir.path()).every(1);
+        observed(&LdaParams { epochs: 6, ..whole.clone() }, &train, Some(at()));
+        let topics = |fit: &LdaFit| -> Vec<DocumentTopics> { fit.documents.collect().unwrap() };
+        let (want, got) = (observed(&whole, &train, None), observed(&whole, &train, Some(at().resume(true))));
+        assert_eq!(topics(&got), topics(&want));
+        assert!((0..100).all(|w| got.model.counts(w) == want.model.counts(w)), "{sampler:?}");
+        // Evaluations before are not repeated.
+        let history = &want.model.summary().log_likelihood_history;
+        assert_eq!(got.model.summary().log_likelihood_history, history[2..]);
+    }
+}
+
+/// A topic has more tokens of a word than fit beside it.
+#[test]
+fn packed_rows_have_any_count() {
+    let cx = Context::local(1).unwrap();
+    let often = (0..3).map(|id| Document::new(id, [(0, 100_000), (1, 3)]));
+    let documents = cx.parallelize(often.collect::<Vec<_>>(), 1);
+    let params = LdaParams {
+        topics: 1,
+        solver: Solver::Rotation,
+        rows: CountRows::Sparse,
+        epochs: 2,
+        evaluate_every: 1,
+        ..LdaParams::default()
+    };
+    let model = params.fit(&documents).unwrap();
+    assert_eq!((model.counts(0), model.counts(1)), (&[300_000.0][..], &[9.0][..]));
+    let dense = LdaParams { rows: CountRows::Dense, ..params }.fit(&documents).unwrap();
+    assert_eq!(model.summary().log_likelihood_history, dense.summary().log_likelihood_history);
 }
 
 #[test]
@@ -213,14 +283,22 @@ fn params_error(cx: &Context) -> slackwater_dataflow::Error {
 #[test]
 fn counts_are_the_mean_after_the_burn_in() {
     let cx = Context::local(1).unwrap();
-    let train = dataset(&cx, 50, 1, 1);
-    let fit =
-        |burn_in, epochs| LdaParams { burn_in, epochs, evaluate_every: 1, ..params() }.fit(&train).unwrap();
-    let (mean, third, fourth) = (fit(Some(2), 4), fit(None, 3), fit(None, 4));
-    for word in 0..100 {
-        for (mean, (a, b)) in mean.counts(word).iter().zip(third.counts(word).iter().zip(fourth.counts(word)))
-        {
-            assert_eq!(*mean, (a + b) / 2.0);
+    let train = dataset(&cx, 50, 1, 2);
+    for (solver, rows) in [
+        (Solver::Table, CountRows::Auto),
+        (Solver::Rotation, CountRows::Dense),
+        (Solver::Rotation, CountRows::Sparse),
+    ] {
+        let fit = |burn_in, epochs| {
+            let params = LdaParams { solver, rows, burn_in, epochs, evaluate_every: 1, ..params() };
+            params.fit(&train).unwrap()
+        };
+        let (mean, third, fourth) = (fit(Some(2), 4), fit(None, 3), fit(None, 4));
+        for word in 0..100 {
+            let counts = third.counts(word).iter().zip(fourth.counts(word));
+            for (mean, (a, b)) in mean.counts(word).iter().zip(counts) {
+                assert_eq!(*mean, (a + b) / 2.0, "{solver:?}");
+            }
         }
     }
 }
@@ -238,9 +316,11 @@ fn the_likelihood_of_lda_on_reuters() {
     });
     let documents = Context::local(2).unwrap().parallelize(documents.collect::<Vec<_>>(), 4);
     let params = LdaParams { topics: 20, epochs: 300, evaluate_every: 100, ..LdaParams::default() };
-    let model = params.fit(&documents).unwrap();
-    let summary = model.summary();
-    assert_eq!((summary.documents, summary.tokens, model.words()), (395, 84010, 4258));
-    let relative = summary.log_likelihood / -662_290.0 - 1.0;
-    assert!(relative.abs() < 0.005, "{relative}: {summary:?}");
+    for solver in [Solver::Table, Solver::Rotation] {
+        let model = LdaParams { solver, ..params.clone() }.fit(&documents).unwrap();
+        let summary = model.summary();
+        assert_eq!((summary.documents, summary.tokens, model.words()), (395, 84010, 4258));
+        let relative = summary.log_likelihood / -662_290.0 - 1.0;
+        assert!(relative.abs() < 0.005, "{solver:?} {relative}: {summary:?}");
+    }
 }

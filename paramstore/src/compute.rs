@@ -46,7 +46,7 @@ struct Lane<T> {
     post: Option<Box<Post>>,
     /// There may be something to do while the worker waits.
     has_more: bool,
-    /// Bytes of a rotating model that it has.
+    /// Bytes of a model that it has.
     model_bytes: u64,
 }
 

@@ -54,6 +54,11 @@ impl<T: Data> Epochs<T> {
         self.seed = Some(seed);
         self
     }
+    /// Cuts no minibatches: an epoch has so many clocks, and each gets all records of its partitions.
+    pub fn clocks(mut self, clocks: u64) -> Self {
+        self.clocks = Some(clocks.max(1));
+        self
+    }
     /// Partitions may send each other letters of this type: [`Clock::send`], [`Clock::mail`]. Every clock then begins when all
     /// clocks before it are applied, whatever the consistency of the tables; there need not be any.
     pub fn mail<M: Record>(mut self) -> Self {

@@ -47,7 +47,8 @@ pub struct WorkerReport {
     pub waited_us: u64,
     /// Of that, time in the function of [`meanwhile`](crate::Training::meanwhile), in microseconds.
     pub meanwhile_us: u64,
-    /// Bytes of the blocks of a rotating model that its partitions had at the same time, at most, as they are encoded.
+    /// Bytes of the model that its partitions had at the same time, at most: of a rotating one, of its blocks as they are
+    /// encoded; of others, as [`Clock::model_bytes`](crate::Clock::model_bytes) was told.
     pub model_bytes: u64,
     /// Size of the increments and letters that it has sent to workers, of all processes; letters within a process count nothing.
     pub sent_bytes: u64,
@@ -141,6 +142,11 @@ pub struct Report {
 }
 
 impl Report {
+    /// By process, each of which has so many workers: bytes of the blocks of a rotating model that it had at the same time, at
+    /// most, as they are encoded.
+    pub fn model_bytes(&self, workers: usize) -> Vec<u64> {
+        self.workers.chunks(workers.max(1)).map(|of| of.iter().map(|w| w.model_bytes).sum()).collect()
+    }
     pub(crate) fn add_worker(&mut self, report: &WorkerReport) {
         if self.workers.len() <= report.worker {
             self.workers.resize(report.worker + 1, WorkerReport::default());

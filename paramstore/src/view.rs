@@ -164,7 +164,7 @@ pub struct Clock {
     pub(crate) is_unfinished: bool,
     /// The clock waits for others: its time for letters has not come.
     pub(crate) is_waiting: bool,
-    /// Bytes of a rotating model.
+    /// Bytes of the model that the partition has.
     pub(crate) model_bytes: u64,
 }
 
@@ -200,6 +200,10 @@ impl Clock {
     /// Adds to the loss of the epoch, which [`Progress`](crate::Progress) tells.
     pub fn loss(&mut self, loss: f64) {
         self.loss += loss;
+    }
+    /// Says how many bytes of a model the partition has in its state, for [`WorkerReport`](crate::WorkerReport).
+    pub fn model_bytes(&mut self, bytes: u64) {
+        self.model_bytes = bytes;
     }
     /// Calls the function once more in this clock, with the same minibatch, after the worker has looked after its other
     /// duties. So a long minibatch can be worked in pieces; where it stands is part of the partition's state.

@@ -121,6 +121,45 @@ proptest! {
     }
 }
 
+/// What all blocks share is in a table: strata see what those before have added, and each partition what it has added itself.
+#[test]
+fn a_table_beside_the_blocks_is_as_of_the_last_sub_epoch() {
+    const D: usize = 5;
+    let parts = parts(D, 300, 5);
+    let add = |block: &mut i64, (at, by): &Change, total: i64| {
+        *block = block.wrapping_mul(3).wrapping_add(*at as i64 + (by * 100.0) as i64 + total);
+        *block % 1000
+    };
+    let (mut blocks, mut total) = (vec![1i64; D], 7i64);
+    for sub_epoch in 0..2 * D {
+        let before = total;
+        for (partition, records) in parts.iter().enumerate() {
+            let (block, mut own) = ((partition + sub_epoch) % D, 0);
+            for (_, record) in records.iter().filter(|(b, _)| *b as usize == block) {
+                own += add(&mut blocks[block], record, before + own);
+            }
+            total += own;
+        }
+    }
+    for cx in contexts() {
+        for piece in [1, 4, 1000] {
+            let table = cx.table("total", TableSpec::<i64>::dense(1, 1)).unwrap();
+            table.put(vec![7]).unwrap();
+            let rotation = cx.from_partitions(parts.clone()).rotate(|_| 1i64).epochs(2).piece(piece);
+            let training = rotation.work_with(&[&table], move |_, block, records, tables, _| {
+                for record in records {
+                    let by = add(block, record, tables[0].get(0, 0));
+                    tables[0].inc(0, 0, by);
+                }
+            });
+            let mut got = training.run_with_locals().unwrap().1.map(|s| s.into_block()).collect().unwrap();
+            got.sort();
+            assert_eq!(got.into_iter().map(|(_, block)| block).collect::<Vec<_>>(), blocks, "{piece}");
+            assert_eq!(table.get(0, 0), total);
+        }
+    }
+}
+
 const BLOCKS: usize = 6;
 const EPOCHS: u64 = 8;
 
@@ -157,6 +196,7 @@ fn correspond(cx: &Context, consistency: Consistency) -> (Vec<u64>, u64) {
             }
             *state = batch.iter().fold(*state, |s, x| s.wrapping_mul(7).wrapping_add(*x));
             views[0].inc(0, 0, batch.len() as i64);
+            clock.model_bytes(8);
             for (to, value) in [(me + 1, *state), (me + 3, *state / 2), (me + 1, *state / 3)] {
                 clock.send(to % PARTITIONS, (n, value));
             }
@@ -164,6 +204,8 @@ fn correspond(cx: &Context, consistency: Consistency) -> (Vec<u64>, u64) {
     );
     let (report, states) = training.recovery_every(1).run_with_locals().unwrap();
     assert!(report.staleness_max() <= consistency.staleness());
+    // What partitions say that they have of a model adds up over workers.
+    assert_eq!(report.workers.iter().map(|w| w.model_bytes).sum::<u64>(), 8 * PARTITIONS as u64);
     assert_eq!(table.get(0, 0), 2 * (RECORDS * PARTITIONS as u64) as i64);
     (states.collect().unwrap(), report.clocks)
 }

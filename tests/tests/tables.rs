@@ -728,9 +728,9 @@ fn child() {
                 .table("cancelled", TableSpec::<f64>::dense(1, 1).consistency(Consistency::Ssp(2)))
                 .unwrap();
             let (started, cancels) = (Arc::new(AtomicBool::new(false)), cx.topology().process == 1);
-            let (starts, cancelling) = (started.clone(), cx.clone());
+            let (starts, begun, cancelling) = (started.clone(), started.clone(), cx.clone());
             let thread = std::thread::spawn(move || {
-                while !started.load(Ordering::Relaxed) {
+                while !begun.load(Ordering::Relaxed) {
                     std::thread::sleep(Duration::from_millis(1));
                 }
                 if cancels {
@@ -742,6 +742,8 @@ fn child() {
                 t.inc(0, 0, 1.0);
             });
             let error = training.run().unwrap_err();
+            // The other process may have cancelled it before this one began.
+            started.store(true, Ordering::Relaxed);
             thread.join().unwrap();
             assert!(matches!(error.kind(), ErrorKind::Cancelled), "{error}");
             cx.range(0..8, 4).epochs(1).update(&table, |_, t, _| t.inc(0, 0, 1.0)).run().unwrap();

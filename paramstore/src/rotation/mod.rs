@@ -17,6 +17,10 @@
 //! sub-epoch is two clocks then: work, and hand over; extra passes are what a worker does while it waits for the second, and
 //! end wherever they are when it may begin, so nobody waits for them.
 //!
+//! # Tables
+//! What all blocks share (such as the totals of a model whose rows are in blocks) can stand in tables beside them: see
+//! [`Rotation::work_with`].
+//!
 //! # Cost
 //! A process has the blocks of its own partitions, and those that have arrived before their time: of `P` processes each has
 //! about `1/P` of the model (`WorkerReport::model_bytes`). A sub-epoch costs one round of all workers (two with Fugue),
@@ -32,7 +36,9 @@ mod seat;
 pub use seat::{Seat, Turn};
 
 use crate::epochs::{EpochsExt, Training};
-use crate::view::Clock;
+use crate::table::Table;
+use crate::value::Value;
+use crate::view::{Clock, TableView};
 use seat::Shape;
 use slackwater_dataflow::{Dataset, Record};
 use std::any::Any;
@@ -138,6 +144,26 @@ impl<R: Record, B: Record, S: Record> Rotation<R, B, S> {
         self,
         work: impl Fn(&mut S, &mut B, &[R], &mut Turn<'_>) + Send + Sync + 'static,
     ) -> Training<'static, Vec<R>, f32, Seat<S, B>> {
+        self.train(&[], move |state, block, records, _, turn| work(state, block, records, turn))
+    }
+    /// [`work`](Rotation::work) with tables beside the blocks. A clock is a sub-epoch: under BSP all that partitions have added in
+    /// one is seen by all in the next, and the result is the same for any number of workers.
+    ///
+    /// # Panics
+    /// With Fugue, whose further passes are between clocks, where there are no tables.
+    pub fn work_with<V: Value>(
+        self,
+        tables: &[&Table<V>],
+        work: impl Fn(&mut S, &mut B, &[R], &mut [TableView<'_, V>], &mut Turn<'_>) + Send + Sync + 'static,
+    ) -> Training<'static, Vec<R>, V, Seat<S, B>> {
+        assert!(self.extra == 0, "the further passes of Fugue have no tables");
+        self.train(tables, work)
+    }
+    fn train<V: Value>(
+        self,
+        tables: &[&Table<V>],
+        work: impl Fn(&mut S, &mut B, &[R], &mut [TableView<'_, V>], &mut Turn<'_>) + Send + Sync + 'static,
+    ) -> Training<'static, Vec<R>, V, Seat<S, B>> {
         let Rotation { strata, init, state, epochs, seed, extra, piece } = self;
         let shape = Shape { piece, extra };
         let work = Arc::new(work);
@@ -149,13 +175,15 @@ impl<R: Record, B: Record, S: Record> Rotation<R, B, S> {
             .local(move |partition, strata: &[Vec<R>]| {
                 Seat::new(state(partition, strata), partition as u32, init(partition))
             })
-            .update_all(&[], move |seat: &mut Seat<S, B>, strata, _, clock| {
-                seat.turn(shape, strata, clock, &*work);
+            .update_all(tables, move |seat: &mut Seat<S, B>, strata, views, clock| {
+                seat.turn(shape, strata, clock, &mut |s, b, records, turn| work(s, b, records, views, turn));
             });
         let mut training = match extra {
             0 => training,
             _ => training.meanwhile(move |seat, strata: &[Vec<R>], clock: &mut Clock| {
-                seat.extra(shape, strata, clock, &*again)
+                seat.extra(shape, strata, clock, &mut |s, b, records, turn| {
+                    again(s, b, records, &mut [], turn)
+                })
             }),
         };
         training.at_end = Some(Arc::new(|local: &mut dyn Any, letters| {

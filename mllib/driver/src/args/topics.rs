@@ -8,7 +8,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use slackwater_loaders::format::bag_of_words::BagFormat;
 use slackwater_loaders::format::libsvm::IndexBase;
-use slackwater_mllib::clustering::lda::{CountRows, Sampler};
+use slackwater_mllib::clustering::lda::{CountRows, Sampler, Solver};
 use slackwater_paramstore::Consistency;
 use std::path::PathBuf;
 
@@ -17,7 +17,8 @@ pub const TOPICS_EXAMPLES: &str = "\
 Examples:
   slackwater train lda --data docword.kos.txt.gz --vocabulary vocab.kos.txt --topics 50 --split 0.9,0.1
   slackwater train lda --data daily_kos/tokens --vocabulary daily_kos/dictionary.txt --alpha 1 --beta 0.1 --watch 5
-  slackwater train lda --data news.ldac --index-base 0 --topics 1000 --sampler alias --consistency ssp:2";
+  slackwater train lda --data news.ldac --index-base 0 --topics 1000 --sampler alias --consistency ssp:2
+  slackwater cluster run -n 4 -- train lda --data news.ldac --topics 1000 --solver rotation";
 
 /// What files of documents look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -51,6 +52,10 @@ pub struct SamplerChoice(pub Option<Sampler>);
 fn sampler() -> impl TypedValueParser<Value = SamplerChoice> {
     PossibleValuesParser::new(["auto", "dense", "sparse", "alias"])
         .map(|name| SamplerChoice(name.parse().ok()))
+}
+
+fn solver() -> impl TypedValueParser<Value = Solver> {
+    PossibleValuesParser::new(["table", "rotation"]).map(|name| name.parse().expect("it is a possible value"))
 }
 
 fn count_rows() -> impl TypedValueParser<Value = CountRows> {
@@ -140,6 +145,15 @@ pub struct TopicsArgs {
     /// Also: --tol.
     #[arg(long, value_name = "X", value_parser = finite, alias = "tol", help_heading = "Algorithm")]
     pub tolerance: Option<f64>,
+
+    /// Where the counts of words are in training: table, rotation
+    ///
+    /// table: in a parameter table, of which every process has a copy. rotation: in as many blocks of words as there are
+    /// partitions; who works on a block has it alone, then it goes to the next. No count is stale, and of P processes each
+    /// has a part in P of them.
+    #[arg(long, value_name = "NAME", default_value = "table", value_parser = solver(), help_heading = "Algorithm")]
+    #[arg(hide_possible_values = true)]
+    pub solver: Solver,
 
     /// How topics are drawn: dense, sparse, alias; auto: dense up to 200 topics, sparse above
     ///

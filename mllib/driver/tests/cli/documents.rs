@@ -1,6 +1,7 @@
 //! Topics from the command line: train, predict, evaluate and inspect, formats, bad input, several processes.
 
-use crate::common::{Place, data};
+use crate::common::{Place, data, files};
+use serde_json::Value;
 
 /// 120 documents about two of four things each; the words of a thing are ten numbers in a row.
 fn cells() -> Vec<(u32, u32, u32)> {
@@ -198,6 +199,54 @@ fn two_processes_find_the_same() {
     assert_eq!(place.read("a.tsv"), place.read("b.tsv"));
     let parts = |m: &str| std::fs::read(place.path(m).join("data/part-00000.parquet")).unwrap();
     assert_eq!(parts("m"), parts("n"));
+}
+
+/// Blocks of words rotate: the same chain, the same bytes wherever it runs and from snapshots, and a process has its share.
+#[test]
+fn words_rotate() {
+    let place = Place::new();
+    place.write("docs.tsv", triples());
+    let train_for = |epochs: &str, launcher: &[&str], more: &[&str]| {
+        let options = ["--solver=rotation", "--partitions=4", "--model=m", "--overwrite", "--json", epochs];
+        let train = [&TRAIN[..4], &options].concat();
+        let done: Value = serde_json::from_str(&place.ok(&[launcher, &train, more].concat())).unwrap();
+        let bytes: Vec<u64> = serde_json::from_value(done["model_bytes"].clone()).unwrap();
+        (done["metrics"].clone(), done["log_likelihood_history"].clone(), files(&place.path("m")), bytes)
+    };
+    let train = |launcher: &[&str], more: &[&str]| train_for("--epochs=40", launcher, more);
+    for more in [&[][..], &["--count-rows=sparse", "--sampler=sparse"]] {
+        let one = train(&["--workers=1"], more);
+        assert!(one.0["perplexity"].as_f64().unwrap() < 25.0, "forty words alike would be 40: {}", one.0);
+        for launcher in [&["--workers=3"][..], &["cluster", "run", "--workers=2", "-n2", "--"]] {
+            let other = train(launcher, more);
+            assert!((&other.0, &other.1, &other.2) == (&one.0, &one.1, &one.2), "{launcher:?} {more:?}");
+            // Blocks have about as many tokens, not bytes.
+            let share = one.3[0] as f64 / other.3.len() as f64;
+            assert!(other.3.iter().all(|b| *b > 0 && (*b as f64) < 1.3 * share), "{:?} {:?}", one.3, other.3);
+        }
+    }
+    let whole = train(&[], &[]);
+    train_for("--epochs=30", &[], &["--snapshots=kept", "--snapshot-every=10", "--workers=1"]);
+    let resumed = train(&[], &["--snapshots=kept", "--snapshot-every=10", "--resume", "--workers=2"]);
+    // Evaluations before are not repeated, so metadata differ.
+    let counts = |all: &[(std::path::PathBuf, Vec<u8>)]| -> Vec<Vec<u8>> {
+        let parquet = all.iter().filter(|(path, _)| path.extension().is_some_and(|e| e == "parquet"));
+        parquet.map(|(_, bytes)| bytes.clone()).collect()
+    };
+    assert!(!counts(&whole.2).is_empty() && counts(&resumed.2) == counts(&whole.2));
+    let evaluated = place.json(&["evaluate", "--model=m", "--data=docs.tsv"]);
+    assert_eq!(evaluated["metrics"], whole.0);
+    place.ok(&["predict", "--model=m", "--data=docs.tsv"]);
+    let text = place.ok(&[&TRAIN[..4], &["--solver=rotation", "--epochs=3", "--model=t"]].concat());
+    assert!(text.contains("1 process with at most"), "{text}");
+    for (more, said) in [
+        (&["--watch"][..], "watch"),
+        (&["--sampler=alias"], "needs all tokens of a document"),
+        (&["--consistency=async"], "nobody else has"),
+    ] {
+        let told = place.fails(2, &[&TRAIN[..], &["--solver=rotation"], more].concat());
+        assert!(told.contains(said), "{told}");
+    }
 }
 
 /// A training that was cut off goes on where it was.

@@ -142,6 +142,40 @@ fn blocks_rotate() {
     }
 }
 
+/// Coordinate descent: the same chain, the same bytes wherever it runs, and from snapshots.
+#[test]
+fn features_one_by_one() {
+    let place = Place::new();
+    place.write("ratings.csv", ratings());
+    let train_for = |epochs: &str, launcher: &[&str], more: &[&str]| {
+        let options = ["--solver=ccd", epochs, "--partitions=5", "--model=m", "--overwrite", "--json"];
+        let all = [launcher, &TRAIN, &options, more].concat();
+        let mut done: serde_json::Value = serde_json::from_str(&place.ok(&all)).unwrap();
+        done.as_object_mut().unwrap().remove("seconds");
+        (done, files(&place.path("m")))
+    };
+    let train = |launcher: &[&str], more: &[&str]| train_for("--epochs=8", launcher, more);
+    for more in [&[][..], &["--non-negative", "--inner-iterations=3"]] {
+        let one = train(&["--workers=1"], more);
+        assert_eq!((&one.0["parameters"]["solver"], &one.0["partitions"]), (&"ccd".into(), &5.into()));
+        assert!(one.0["rmse"].as_f64().unwrap() < 0.4, "{}", one.0);
+        for launcher in [&["--workers=3"][..], &["cluster", "run", "--workers=2", "-n2", "--"]] {
+            assert!(train(launcher, more) == one, "{launcher:?} {more:?}");
+        }
+    }
+    let whole = train(&[], &[]);
+    train_for("--epochs=3", &[], &["--snapshots=kept", "--workers=1"]);
+    assert!(train(&[], &["--snapshots=kept", "--resume", "--workers=2"]) == whole);
+    let evaluated = place.json(&["evaluate", "--model=m", "--data=ratings.csv"]);
+    assert_eq!(evaluated["metrics"]["rmse"], whole.0["metrics"]["rmse"]);
+    place.write("pairs.csv", "1,1\n1,2\n9999,7777\n");
+    assert_eq!(place.ok(&["predict", "--model=m", "--data=pairs.csv"]).lines().count(), 4);
+    // An epoch after which little changes ends it.
+    let (done, _) = train(&[], &["--tolerance=0.2", "--inner-iterations=2"]);
+    assert!(done["stop"] != whole.0["stop"] && done["epochs"].as_u64() < Some(8), "{done}");
+    assert_eq!(done["parameters"]["inner_iterations"], 2);
+}
+
 #[test]
 fn settings_from_a_file_and_the_environment() {
     let place = Place::new();
@@ -201,10 +235,16 @@ fn options_that_mean_nothing_are_refused() {
         (&["--model=n", "--step-size=20"], "must be below 10"),
         (&["--model=n", "--split=1"], "split"),
         (&["--model=n", "--consistency=ssp"], "essp:S"),
-        (&["--model=n", "--solver=als"], "sgd, dsgd"),
+        (&["--model=n", "--solver=als"], "sgd, dsgd, ccd"),
         (&["--model=n", "--fugue=1"], "is for the solver dsgd"),
         (&["--model=n", "--solver=dsgd", "--batch=3"], "is for the solver sgd"),
         (&["--model=n", "--solver=dsgd", "--consistency=async"], "is for the solver sgd"),
+        (&["--model=n", "--solver=ccd", "--consistency=async"], "is for the solver sgd"),
+        (&["--model=n", "--solver=ccd", "--batch=9"], "is for the solver sgd"),
+        (&["--model=n", "--solver=ccd", "--fugue=1"], "is for the solver dsgd"),
+        (&["--model=n", "--solver=ccd", "--step-size=0.1"], "is for the solvers sgd and dsgd"),
+        (&["--model=n", "--solver=ccd", "--decay=0.5"], "is for the solvers sgd and dsgd"),
+        (&["--model=n", "--inner-iterations=2"], "is for the solver ccd"),
     ] {
         let said = place.fails(2, &[&TRAIN[..2], &["--data=ratings.csv"], wrong].concat());
         assert!(said.contains(says), "{wrong:?}: {said}");

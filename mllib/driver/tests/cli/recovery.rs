@@ -75,6 +75,15 @@ fn factorisations() {
     survives(&place, &["train", "mf", "--data=ratings.csv", "--rank=4", "--epochs=150", "--tolerance=0"], 10);
 }
 
+/// Partitions have all of the model and of the residual, and letters are always under way.
+#[test]
+fn factorisations_feature_by_feature() {
+    let place = Place::new();
+    place.write("ratings.csv", ratings());
+    let train = ["train", "mf", "--data=ratings.csv", "--rank=4", "--solver=ccd", "--epochs=150"];
+    survives(&place, &train, 10);
+}
+
 #[test]
 fn topics() {
     let place = Place::new();

@@ -53,11 +53,9 @@ impl Batch {
     pub fn tokens(&self) -> usize {
         self.documents.len()
     }
-    /// Every word and its tokens.
-    pub fn by_word(&self) -> impl Iterator<Item = (usize, std::ops::Range<usize>)> + '_ {
-        let starts = std::iter::once(0).chain(self.ends.iter().map(|end| *end as usize));
-        let ranges = starts.zip(&self.ends).map(|(start, end)| start..*end as usize);
-        self.words.iter().map(|w| *w as usize).zip(ranges)
+    /// Its tokens.
+    pub fn by_word(&self) -> ByWord<'_> {
+        ByWord { words: &self.words, ends: &self.ends, documents: &self.documents }
     }
     /// Tokens by document: where those of each begin (and the last ones end), and which they are.
     pub fn by_document(&self) -> (Vec<u32>, Vec<u32>) {
@@ -74,10 +72,34 @@ impl Batch {
     }
 }
 
+/// Tokens of some documents, word by word.
+#[derive(Clone, Copy)]
+pub(super) struct ByWord<'a> {
+    pub words: &'a [u32],
+    /// By word: where its tokens end.
+    pub ends: &'a [u32],
+    /// By token: the place of its document.
+    pub documents: &'a [u32],
+}
+
+impl<'a> ByWord<'a> {
+    /// Every word and its tokens.
+    pub fn iter(self) -> impl Iterator<Item = (usize, std::ops::Range<usize>)> + 'a {
+        let starts = std::iter::once(0).chain(self.ends.iter().map(|end| *end as usize));
+        let ranges = starts.zip(self.ends).map(|(start, end)| start..*end as usize);
+        self.words.iter().map(|w| *w as usize).zip(ranges)
+    }
+}
+
 /// Documents of a partition in a clock, if nothing is said.
 pub(super) fn batch_of(documents: u64, tokens: u64, partitions: usize) -> usize {
     let of_a_clock = (tokens / (CLOCKS * partitions as u64)).clamp(TOKENS_MIN, TOKENS_MAX);
     (of_a_clock * documents / tokens.max(1)).max(1) as usize
+}
+
+/// Documents that are worked on together, where nobody else waits for what comes of them, if nothing is said.
+pub(super) fn batch_alone(documents: u64, tokens: u64) -> usize {
+    (TOKENS_MAX * documents / tokens.max(1)).max(1) as usize
 }
 
 /// Batches of the documents of a partition. Documents are dropped as their batches are made.
@@ -105,7 +127,7 @@ mod tests {
         let batch = Batch::new(0, &documents);
         assert_eq!((&batch.ids[..], &batch.words[..]), (&[7, 9, 3][..], &[1, 5, 8][..]));
         assert_eq!(batch.documents, [0, 2, 2, 2, 0, 0, 2]);
-        assert_eq!(batch.by_word().collect::<Vec<_>>(), [(1, 0..4), (5, 4..6), (8, 6..7)]);
+        assert_eq!(batch.by_word().iter().collect::<Vec<_>>(), [(1, 0..4), (5, 4..6), (8, 6..7)]);
         let (starts, tokens) = batch.by_document();
         assert_eq!((&starts[..], &tokens[..]), (&[0, 3, 3, 7][..], &[0, 4, 5, 1, 2, 3, 6][..]));
     }
@@ -120,5 +142,6 @@ mod tests {
             [batch_of(10, 10_000_000, 2), batch_of(1 << 20, 1 << 28, 1), batch_of(0, 0, 1)],
             [1, 256, 1]
         );
+        assert_eq!([batch_alone(1000, 100_000), batch_alone(10, 10_000_000), batch_alone(0, 0)], [655, 1, 1]);
     }
 }

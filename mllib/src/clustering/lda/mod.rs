@@ -12,6 +12,10 @@
 //! word, so that a word's row is read once; each token sees what the ones before it in the clock have changed, and other
 //! partitions' changes as old as the consistency allows. In the first epoch tokens without a topic join in.
 //!
+//! Instead of the first table, [`Solver::Rotation`] has as many blocks of words as there are partitions, which go from one to
+//! the next: a partition draws the topics of those of its tokens whose words it has, then hands the block over. So the counts
+//! of words are never stale, however many partitions there are, and only the totals are as of the last sub-epoch.
+//!
 //! Three samplers draw from the same conditional distribution:
 //!
 //! | sampler | how | cost of a token |
@@ -28,12 +32,15 @@
 //! See the table; besides, a clock reads the `K` counts of each of its words, and every changed token sends four numbers.
 //! Two bytes a token stay with the partition, four more with the documents. Every process has both tables, and
 //! each table is there a few times (replica, shards, what is to be sent): 4 bytes a word and topic each, or with
-//! [sparse rows](CountRows) 8 bytes a topic that a word has. The model has `4 K V` bytes.
+//! [sparse rows](CountRows) 8 bytes a topic that a word has. With rotation each of `P` processes has a part in `P` of the words,
+//! once: 4 bytes a word and topic, or 4 bytes a topic that a word has; beside them 4 bytes a document and topic (dense) or 6
+//! a topic that a document has (sparse). The model has `4 K V` bytes.
 //!
 //! # References
 //! Blei, Ng and Jordan 2003, Latent Dirichlet allocation; Griffiths and Steyvers 2004, Finding scientific topics (the sampler
 //! and the joint log likelihood); Newman, Asuncion, Smyth and Welling 2009, Distributed algorithms for topic models
-//! (partitions that sample against old counts); Yao, Mimno and McCallum 2009, Efficient methods for topic model inference on
+//! (partitions that sample against old counts); Zheng et al. 2014, Model-parallel inference for big topic models (blocks of words
+//! that rotate, and totals that are a little old); Yao, Mimno and McCallum 2009, Efficient methods for topic model inference on
 //! streaming document collections, and Yu et al. 2015, A scalable asynchronous distributed algorithm for topic modeling
 //! (the sparse sampler, word by word); Yuan et al. 2015, LightLDA: big topic models on modest computer clusters (the alias
 //! sampler).
@@ -42,9 +49,10 @@ mod batch;
 mod likelihood;
 mod model;
 mod params;
+mod rotation;
 mod sampler;
 mod train;
 
 pub use model::{Attributes, LdaModel, LdaSummary, Perplexity};
-pub use params::{CountRows, LdaParams, Sampler};
+pub use params::{CountRows, LdaParams, Sampler, Solver};
 pub use train::{DocumentTopics, LdaFit, LdaObserver, LdaProgress};

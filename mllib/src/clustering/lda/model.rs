@@ -39,6 +39,9 @@ pub struct LdaSummary {
     /// Seconds that the epochs took.
     #[serde(skip)]
     pub seconds_in_training: f64,
+    /// With rotation, by process: bytes of the blocks of words that it had while training, at most, as they are encoded.
+    #[serde(skip)]
+    pub model_bytes: Vec<u64>,
     /// Why training ended.
     pub stop: Stop,
 }

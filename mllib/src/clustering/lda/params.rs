@@ -38,6 +38,35 @@ impl FromStr for Sampler {
     }
 }
 
+/// Where the counts of words are; see the [module](super).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Solver {
+    /// In a table that every process has a copy of.
+    #[default]
+    Table,
+    /// In blocks of words that rotate over the partitions.
+    Rotation,
+}
+
+impl Solver {
+    /// Name in options and files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Solver::Table => "table",
+            Solver::Rotation => "rotation",
+        }
+    }
+}
+
+impl FromStr for Solver {
+    type Err = String;
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = [Solver::Table, Solver::Rotation].into_iter().find(|s| s.name() == name);
+        found.ok_or_else(|| format!("`{name}` is not one of table, rotation"))
+    }
+}
+
 /// How the counts of words are kept while training.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -107,6 +136,9 @@ pub struct LdaParams {
     pub burn_in: Option<usize>,
     /// Epochs from one evaluation of the log likelihood to the next.
     pub evaluate_every: usize,
+    /// Where the counts of words are while training.
+    #[serde(default)]
+    pub solver: Solver,
     /// How topics are drawn; `None`: dense up to 200 topics, sparse above.
     pub sampler: Option<Sampler>,
     /// How the counts of words are kept; what is found does not depend on it under BSP.
@@ -114,9 +146,10 @@ pub struct LdaParams {
     pub rows: CountRows,
     /// Proposals of the word, and of the document, for every token; of the alias sampler only.
     pub proposals: usize,
-    /// Documents of each partition in a clock; `None`: a sixteenth of them, but 2048 to 65536 tokens.
+    /// Documents of each partition in a clock; `None`: a sixteenth of them, but 2048 to 65536 tokens. With rotation: documents
+    /// that are worked on together; `None`: about 65536 tokens.
     pub batch: Option<usize>,
-    /// How old the counts of other partitions may be.
+    /// How old the counts of other partitions may be. Rotation is BSP.
     pub consistency: Consistency,
     /// Ends the training when the log likelihood changes by less than this share from one evaluation to the next.
     pub tolerance: Option<f64>,
@@ -133,6 +166,7 @@ impl Default for LdaParams {
             epochs: 100,
             burn_in: None,
             evaluate_every: 10,
+            solver: Solver::Table,
             sampler: None,
             rows: CountRows::Auto,
             proposals: 2,
@@ -170,6 +204,13 @@ impl LdaParams {
         least(self.evaluate_every, "evaluate_every")?;
         least(self.proposals, "proposals")?;
         least(self.batch.unwrap_or(1), "batch")?;
+        let rotates = self.solver == Solver::Rotation;
+        require(!rotates || self.sampler() != Sampler::Alias, "sampler", || {
+            "alias is for the solver table: it needs all tokens of a document at once".into()
+        })?;
+        require(!rotates || self.consistency == Consistency::Bsp, "consistency", || {
+            "is for the solver table: rotation works on blocks that nobody else has".into()
+        })?;
         require(self.burn_in.is_none_or(|n| n < self.epochs), "burn_in", || {
             format!("must leave an epoch of the {} to take counts from", self.epochs)
         })?;
@@ -196,6 +237,11 @@ mod tests {
             (LdaParams { batch: Some(0), ..good() }, "batch"),
             (LdaParams { burn_in: Some(100), ..good() }, "burn_in"),
             (LdaParams { tolerance: Some(-1.0), ..good() }, "tolerance"),
+            (LdaParams { solver: Solver::Rotation, sampler: Some(Sampler::Alias), ..good() }, "sampler"),
+            (
+                LdaParams { solver: Solver::Rotation, consistency: Consistency::Async, ..good() },
+                "consistency",
+            ),
         ] {
             let e = bad.check().unwrap_err();
             assert!(e.exit_code() == 2 && e.to_string().contains(name), "{name}: {e}");

@@ -1,8 +1,9 @@
 //! Draws the topics of the tokens of a batch.
 
-use super::batch::Batch;
+use super::batch::{Batch, ByWord};
 use super::likelihood::OfDocuments;
-use super::params::Sampler;
+use super::params::{LdaParams, Sampler};
+use serde::{Deserialize, Serialize};
 use slackwater_dataflow::rng::{Stream, below, unit_f64};
 
 /// Topics that are summed together.
@@ -15,6 +16,16 @@ pub(super) struct Priors {
     pub beta: f32,
     /// Sum of the prior counts of all words in a topic.
     pub beta_sum: f32,
+}
+
+impl Priors {
+    pub fn new(params: &LdaParams, words: usize) -> Self {
+        Priors {
+            alpha: params.alpha as f32,
+            beta: params.beta as f32,
+            beta_sum: (params.beta * words as f64) as f32,
+        }
+    }
 }
 
 /// The shared counts as one word needs them: its own, those of all words, and the weight of every topic.
@@ -70,7 +81,9 @@ pub(super) trait Counts {
     /// Reads the counts of a word.
     fn read(&mut self, word: usize, row: &mut [i32]);
     /// One token of the word more (or less) in a topic.
-    fn add(&mut self, word: usize, topic: usize, delta: i32);
+    fn add(&mut self, _word: usize, _topic: usize, _delta: i32) {}
+    /// What they are after all tokens of a word.
+    fn done(&mut self, _word: usize, _row: &[i32]) {}
 }
 
 /// The counts of the documents of a batch, kept as a sampler needs them.
@@ -112,11 +125,13 @@ pub(super) fn sweep(
     let (k, alpha) = (state.totals.len(), state.priors.alpha);
     match how {
         (Sampler::Dense, _) => {
-            let documents = Dense::new(batch, k, alpha);
+            let documents = Dense::new(batch.ids.len(), k, alpha);
             run(documents, batch, topics, state, counts, of_documents, rng)
         }
         (Sampler::Sparse, _) => {
-            let documents = Sparse::new(batch, k, alpha);
+            let mut lengths = vec![0; batch.ids.len()];
+            batch.documents.iter().for_each(|d| lengths[*d as usize] += 1);
+            let documents = Sparse::new(&lengths, k, alpha);
             run(documents, batch, topics, state, counts, of_documents, rng)
         }
         (Sampler::Alias, proposals) => {
@@ -140,12 +155,27 @@ fn run(
     if !is_first {
         batch.documents.iter().zip(&*topics).for_each(|(d, k)| documents.add(*d as usize, *k as usize));
     }
-    for (word, tokens) in batch.by_word() {
+    draw_all(&mut documents, batch.by_word(), topics, is_first, state, counts, rng);
+    documents.likelihood(of_documents)
+}
+
+/// Draws the topics of some tokens of the documents: `topics` has one a token, which mean nothing the first time.
+fn draw_all(
+    documents: &mut impl Documents,
+    tokens: ByWord<'_>,
+    topics: &mut [u16],
+    is_first: bool,
+    state: &mut WordState,
+    counts: &mut impl Counts,
+    rng: &mut Stream,
+) {
+    let by_word = tokens.iter();
+    for (word, of_word) in by_word {
         counts.read(word, &mut state.row);
         state.turn();
         documents.turn(state);
-        for token in tokens {
-            let d = batch.documents[token] as usize;
+        for token in of_word {
+            let d = tokens.documents[token] as usize;
             let old = (!is_first).then(|| topics[token] as usize);
             if let Some(old) = old {
                 documents.remove(d, old);
@@ -164,8 +194,126 @@ fn run(
                 counts.add(word, new, 1);
             }
         }
+        counts.done(word, &state.row);
     }
-    documents.likelihood(of_documents)
+}
+
+/// The counts of some documents, which stay while words come and go.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(try_from = "Packed", into = "Packed")]
+pub(super) enum Kept {
+    Dense(Dense),
+    Sparse(Sparse),
+}
+
+impl Kept {
+    /// Of documents with so many tokens, before any has a topic. Without alias tables, which need all tokens of a document at
+    /// hand.
+    pub fn new(sampler: Sampler, lengths: &[u32], topics: usize, alpha: f32) -> Self {
+        match sampler {
+            Sampler::Dense => Kept::Dense(Dense::new(lengths.len(), topics, alpha)),
+            Sampler::Sparse | Sampler::Alias => Kept::Sparse(Sparse::new(lengths, topics, alpha)),
+        }
+    }
+    /// As [`sweep`], for those tokens whose words are at hand.
+    pub fn sweep(
+        &mut self,
+        tokens: ByWord<'_>,
+        topics: &mut [u16],
+        is_first: bool,
+        state: &mut WordState,
+        counts: &mut impl Counts,
+        rng: &mut Stream,
+    ) {
+        match self {
+            Kept::Dense(documents) => draw_all(documents, tokens, topics, is_first, state, counts, rng),
+            Kept::Sparse(documents) => draw_all(documents, tokens, topics, is_first, state, counts, rng),
+        }
+    }
+    /// Log likelihood of the topics of all documents.
+    pub fn likelihood(&self, of: &OfDocuments) -> f64 {
+        match self {
+            Kept::Dense(documents) => documents.likelihood(of),
+            Kept::Sparse(documents) => documents.likelihood(of),
+        }
+    }
+    /// The topics that each document has, with their tokens.
+    pub fn rows(&self) -> Vec<Vec<(u16, u32)>> {
+        match self {
+            Kept::Dense(documents) => {
+                let rows = documents.counts.chunks_exact(documents.lanes * LANE);
+                let present = |row: &[f32]| {
+                    let all = row.iter().enumerate().map(|(k, n)| (k as u16, *n as u32));
+                    all.filter(|(_, n)| *n > 0).collect()
+                };
+                rows.map(present).collect()
+            }
+            Kept::Sparse(documents) => (0..documents.used.len())
+                .map(|d| {
+                    let places = documents.starts[d]..documents.starts[d] + documents.used[d] as usize;
+                    places.map(|at| (documents.topics[at], documents.counts[at])).collect()
+                })
+                .collect(),
+        }
+    }
+}
+
+/// [`Kept`] as it is stored.
+#[derive(Serialize, Deserialize)]
+struct Packed {
+    topics: usize,
+    alpha: f32,
+    /// By document, where only the topics are kept that it has: how many it can have.
+    rooms: Option<Vec<u32>>,
+    rows: Vec<Vec<(u16, u32)>>,
+}
+
+impl From<Kept> for Packed {
+    fn from(kept: Kept) -> Self {
+        let rows = kept.rows();
+        match kept {
+            Kept::Dense(d) => Packed { topics: d.topics, alpha: d.alpha, rooms: None, rows },
+            Kept::Sparse(s) => {
+                let rooms = s.starts.windows(2).map(|w| (w[1] - w[0]) as u32).collect();
+                Packed { topics: s.products.len(), alpha: s.alpha, rooms: Some(rooms), rows }
+            }
+        }
+    }
+}
+
+impl TryFrom<Packed> for Kept {
+    type Error = &'static str;
+    fn try_from(packed: Packed) -> Result<Self, &'static str> {
+        let Packed { topics, alpha, rooms, rows } = packed;
+        let has_room = |(d, row): (usize, &Vec<(u16, u32)>)| match &rooms {
+            Some(rooms) => rooms.get(d).is_some_and(|room| row.len() <= topics.min(*room as usize)),
+            None => true,
+        };
+        if !rows.iter().enumerate().all(has_room) || rooms.as_ref().is_some_and(|r| r.len() != rows.len()) {
+            return Err("a document has more topics than tokens");
+        }
+        if rows.iter().flatten().any(|(k, _)| usize::from(*k) >= topics) {
+            return Err("a document has a topic that there is not");
+        }
+        let sampler = if rooms.is_some() { Sampler::Sparse } else { Sampler::Dense };
+        let mut kept = Kept::new(sampler, &rooms.unwrap_or_else(|| vec![0; rows.len()]), topics, alpha);
+        for (d, row) in rows.into_iter().enumerate() {
+            match &mut kept {
+                Kept::Dense(dense) => {
+                    let counts = &mut dense.counts[d * dense.lanes * LANE..];
+                    row.into_iter().for_each(|(k, n)| counts[k as usize] = n as f32);
+                }
+                Kept::Sparse(sparse) => {
+                    let start = sparse.starts[d];
+                    sparse.used[d] = row.len() as u32;
+                    for (i, (k, n)) in row.into_iter().enumerate() {
+                        (sparse.topics[start + i], sparse.counts[start + i]) = (k, n);
+                    }
+                }
+            }
+        }
+        Ok(kept)
+    }
 }
 
 /// Sum of sixteen numbers, the same on every machine.
@@ -207,22 +355,25 @@ fn find_in_lanes(sums: &[f32], values: &[f32], mut point: f32) -> usize {
 }
 
 /// All topics of all documents.
-struct Dense {
+#[derive(Debug, Clone)]
+pub(super) struct Dense {
+    topics: usize,
     lanes: usize,
     alpha: f32,
-    /// By document, in whole lanes: count and prior.
+    /// By document, in whole lanes. Without the prior: sums with it would not come back to what they were.
     counts: Vec<f32>,
     products: Vec<f32>,
     sums: Vec<f32>,
 }
 
 impl Dense {
-    fn new(batch: &Batch, topics: usize, alpha: f32) -> Self {
+    fn new(documents: usize, topics: usize, alpha: f32) -> Self {
         let lanes = topics.div_ceil(LANE);
         Dense {
+            topics,
             lanes,
             alpha,
-            counts: vec![alpha; batch.ids.len() * lanes * LANE],
+            counts: vec![0.0; documents * lanes * LANE],
             products: vec![0.0; lanes * LANE],
             sums: vec![0.0; lanes],
         }
@@ -247,7 +398,7 @@ impl Documents for Dense {
         for (sum, ((counts, weights), products)) in self.sums.iter_mut().zip(lanes) {
             // Weights beyond the last topic are 0.
             for (product, (count, weight)) in products.iter_mut().zip(counts.iter().zip(weights)) {
-                *product = count * weight;
+                *product = (count + self.alpha) * weight;
             }
             *sum = sum_of_lane(products);
             all += *sum;
@@ -255,13 +406,14 @@ impl Documents for Dense {
         find_in_lanes(&self.sums, &self.products, unit_f64(rng) as f32 * all)
     }
     fn likelihood(&self, of: &OfDocuments) -> f64 {
-        let count = |x: &f32| (x - self.alpha).round().max(0.0) as u64;
-        self.counts.chunks_exact(self.lanes * LANE).map(|row| of.of(row.iter().map(count))).sum()
+        let rows = self.counts.chunks_exact(self.lanes * LANE);
+        rows.map(|row| of.of(row.iter().map(|n| *n as u64))).sum()
     }
 }
 
 /// The topics that each document has.
-struct Sparse {
+#[derive(Debug, Clone)]
+pub(super) struct Sparse {
     alpha: f32,
     /// By document: where its topics begin in `topics` and `counts`, which have room for as many as it can have.
     starts: Vec<usize>,
@@ -276,16 +428,17 @@ struct Sparse {
 }
 
 impl Sparse {
-    fn new(batch: &Batch, topics: usize, alpha: f32) -> Self {
-        let mut starts = vec![0usize; batch.ids.len() + 1];
-        batch.documents.iter().for_each(|d| starts[*d as usize + 1] += 1);
-        for d in 1..starts.len() {
-            starts[d] = starts[d].min(topics) + starts[d - 1];
-        }
-        let room = *starts.last().expect("one more than documents");
+    /// Of documents with so many tokens.
+    fn new(lengths: &[u32], topics: usize, alpha: f32) -> Self {
+        let mut room = 0;
+        let mut starts = vec![0];
+        starts.extend(lengths.iter().map(|length| {
+            room += (*length as usize).min(topics);
+            room
+        }));
         Sparse {
             alpha,
-            used: vec![0; batch.ids.len()],
+            used: vec![0; lengths.len()],
             starts,
             topics: vec![0; room],
             counts: vec![0; room],

@@ -1,8 +1,10 @@
 //! Training: from documents to tables, and from tables to a model.
 
-use super::batch::{Batch, batch_of, batches};
+use super::batch::{Batch, batch_alone, batch_of, batches};
 use super::likelihood::{OfDocuments, of_words};
 use super::model::top;
+use super::params::Solver;
+use super::rotation::Rotating;
 use super::sampler::{Counts, Priors, WordState, sweep};
 use super::{Attributes, LdaModel, LdaParams, LdaSummary, Sampler};
 use crate::optimization::Stop;
@@ -10,35 +12,42 @@ use serde::{Deserialize, Serialize};
 use slackwater_dataflow::block::Document;
 use slackwater_dataflow::{Dataset, Error, Result};
 use slackwater_paramstore::{
-    Clock, EpochsExt, Snapshots, Table, TableExt, TableSpec, TableValues, TableView,
+    Clock, EpochsExt, Report, Snapshots, Table, TableExt, TableSpec, TableValues, TableView,
 };
 use std::iter::once_with;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// What is known of some documents.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Census {
     documents: u64,
     tokens: u64,
-    /// One more than the largest word.
-    words: u64,
+    /// By word, up to the largest: its tokens.
+    of_words: Vec<u64>,
 }
 
 impl Census {
     fn of(documents: impl Iterator<Item = Document>) -> Self {
-        documents.fold(Census::default(), |census, document| Census {
-            documents: census.documents + 1,
-            tokens: census.tokens + document.tokens(),
-            words: document.words.iter().fold(census.words, |words, w| words.max(u64::from(*w) + 1)),
-        })
+        let mut census = Census::default();
+        for document in documents {
+            census.documents += 1;
+            census.tokens += document.tokens();
+            for (word, count) in document.iter() {
+                let (word, words) = (word as usize, census.of_words.len());
+                census.of_words.resize(words.max(word + 1), 0);
+                census.of_words[word] += u64::from(count);
+            }
+        }
+        census
     }
     fn merge(self, other: Census) -> Census {
-        Census {
-            documents: self.documents + other.documents,
-            tokens: self.tokens + other.tokens,
-            words: self.words.max(other.words),
-        }
+        let (mut of_words, fewer) = match self.of_words.len() < other.of_words.len() {
+            true => (other.of_words, self.of_words),
+            false => (self.of_words, other.of_words),
+        };
+        of_words.iter_mut().zip(fewer).for_each(|(all, n)| *all += n);
+        Census { documents: self.documents + other.documents, tokens: self.tokens + other.tokens, of_words }
     }
 }
 
@@ -58,13 +67,15 @@ pub struct LdaProgress<'a> {
     pub epochs: usize,
     /// Joint log likelihood of words and topics.
     pub log_likelihood: f64,
-    counts: &'a TableValues<i32>,
+    counts: Option<&'a TableValues<i32>>,
 }
 
 impl LdaProgress<'_> {
-    /// The `n` words of which a topic has the most tokens, and how many; see [`LdaModel::top_words`].
+    /// The `n` words of which a topic has the most tokens, and how many; see [`LdaModel::top_words`]. None while blocks rotate:
+    /// nobody has them all.
     pub fn top_words(&self, topic: usize, n: usize) -> Vec<(u32, f32)> {
-        top((0..self.counts.rows()).map(|word| self.counts.get(word, topic) as f32), n)
+        let Some(counts) = self.counts else { return vec![] };
+        top((0..counts.rows()).map(|word| counts.get(word, topic) as f32), n)
     }
 }
 
@@ -108,28 +119,29 @@ impl LdaParams {
     ) -> Result<LdaFit> {
         self.check()?;
         let census = documents.map_partitions(|documents| once_with(move || Census::of(documents)));
-        let census = census.reduce(Census::merge)?.unwrap_or_default();
+        let mut census = census.reduce(Census::merge)?.unwrap_or_default();
+        let words = census.of_words.len();
         if census.tokens == 0 {
             return Err(Error::input("there are no words to learn from", "a document has words with counts"));
         }
         let words = match &vocabulary {
-            Some(names) if (names.len() as u64) < census.words => {
+            Some(names) if names.len() < words => {
                 return Err(Error::input(
-                    format!("word {} has no name: the vocabulary has {}", census.words - 1, names.len()),
+                    format!("word {} has no name: the vocabulary has {}", words - 1, names.len()),
                     "words are numbered from 0, in the order of the vocabulary",
                 ));
             }
             Some(names) => names.len(),
-            None => census.words as usize,
+            None => words,
         };
-        let batch = self
-            .batch
-            .unwrap_or_else(|| batch_of(census.documents, census.tokens, documents.num_partitions()));
-        let packed = documents.map_partitions(move |documents| batches(documents, batch)).cache();
+        census.of_words.resize(words, 0);
+        let batch = self.batch.unwrap_or_else(|| match self.solver {
+            Solver::Table => batch_of(census.documents, census.tokens, documents.num_partitions()),
+            Solver::Rotation => batch_alone(census.documents, census.tokens),
+        });
+        let packed = documents.map_partitions(move |documents| batches(documents, batch));
         let fit = Fit { params: self, packed, census, words, batch };
-        let result = fit.run(vocabulary, snapshots, observer);
-        fit.packed.unpersist();
-        result
+        fit.run(vocabulary, snapshots, observer)
     }
 }
 
@@ -143,9 +155,12 @@ struct Fit<'a> {
 }
 
 impl Fit<'_> {
+    fn has_sparse_rows(&self) -> bool {
+        self.params.rows.are_sparse(self.words, self.params.topics, self.census.tokens)
+    }
     fn tables(&self) -> Result<(Table<i32>, Table<i32>)> {
         let (cx, topics) = (self.packed.context(), self.params.topics);
-        let spec = match self.params.rows.are_sparse(self.words, topics, self.census.tokens) {
+        let spec = match self.has_sparse_rows() {
             true => TableSpec::sparse(self.words, topics),
             false => TableSpec::dense(self.words, topics),
         };
@@ -159,12 +174,53 @@ impl Fit<'_> {
         snapshots: Option<Snapshots>,
         observer: &mut LdaObserver<'_>,
     ) -> Result<LdaFit> {
+        let mut history =
+            History { params: self.params, observer, evaluations: vec![], stop: Stop::IterationLimit };
+        let assigned = match self.params.solver {
+            Solver::Table => {
+                let packed = self.packed.cache();
+                let assigned = self.on_tables(&packed, snapshots, &mut history);
+                packed.unpersist();
+                assigned
+            }
+            Solver::Rotation => Rotating {
+                params: self.params,
+                packed: &self.packed,
+                tokens: &self.census.of_words,
+                is_sparse: self.has_sparse_rows(),
+            }
+            .run(snapshots, &mut history),
+        };
+        let Assigned { report, counts, documents } = assigned?;
+        let summary = LdaSummary {
+            documents: self.census.documents,
+            tokens: self.census.tokens,
+            partitions: self.packed.num_partitions(),
+            batch: self.batch,
+            epochs: report.epochs as usize,
+            log_likelihood: history.evaluations.last().map_or(f64::NAN, |(_, value)| *value),
+            log_likelihood_history: history.evaluations,
+            seconds_in_training: report.wall_us as f64 * 1e-6,
+            model_bytes: match self.params.solver {
+                Solver::Table => vec![],
+                Solver::Rotation => report.model_bytes(self.packed.context().topology().workers),
+            },
+            stop: history.stop,
+        };
+        let attributes = Attributes { words: self.words, params: self.params.clone(), summary };
+        Ok(LdaFit { model: LdaModel::new(counts, vocabulary, attributes), documents })
+    }
+    fn on_tables(
+        &self,
+        packed: &Dataset<Batch>,
+        snapshots: Option<Snapshots>,
+        history: &mut History<'_, '_>,
+    ) -> Result<Assigned> {
         let (params, topics) = (self.params, self.params.topics);
         let (of_words_table, totals) = self.tables()?;
         let gibbs = Gibbs::new(params, self.words);
-        let mut evaluations = Evaluations::new(params, &of_words_table, observer);
-        let training = self
-            .packed
+        let mut mean = Mean { params, words: &of_words_table, sums: vec![], samples: 0 };
+        let training = packed
             .epochs(params.epochs as u64)
             .batch(1)
             .seed(params.seed)
@@ -173,33 +229,32 @@ impl Fit<'_> {
                 gibbs.run(state, batches, tables, clock)
             })
             .every(params.evaluate_every as u64)
-            .until(|progress| evaluations.take(progress.epochs as usize, -progress.loss()));
+            .until(|progress| {
+                let (epochs, counts) = (progress.epochs as usize, of_words_table.snapshot());
+                mean.take(epochs, &counts);
+                let value = of_words(&counts, params.beta) - progress.loss();
+                history.take(epochs, value, Some(&counts))
+            });
         let (report, states) = match snapshots {
             Some(snapshots) => training.snapshots(snapshots).run_with_locals()?,
             None => training.run_with_locals()?,
         };
-        let counts = evaluations.counts();
-        let Evaluations { history, stop, .. } = evaluations;
-        let summary = LdaSummary {
-            documents: self.census.documents,
-            tokens: self.census.tokens,
-            partitions: self.packed.num_partitions(),
-            batch: self.batch,
-            epochs: report.epochs as usize,
-            log_likelihood: history.last().map_or(f64::NAN, |(_, value)| *value),
-            log_likelihood_history: history,
-            seconds_in_training: report.wall_us as f64 * 1e-6,
-            stop,
-        };
-        let attributes = Attributes { words: self.words, params: params.clone(), summary };
-        let model = LdaModel::new(counts, vocabulary, attributes);
+        let counts = mean.counts();
         let documents = self.packed.zip_partitions(&states, move |batches, states| {
             // A partition has one state, if it has any.
             let state = states.flat_map(|state: Assignments| state.0);
             batches.zip(state).flat_map(move |(batch, z)| topics_of_documents(&batch, &z, topics))
         })?;
-        Ok(LdaFit { model, documents })
+        Ok(Assigned { report, counts, documents })
     }
+}
+
+/// What a training has come to.
+pub(super) struct Assigned {
+    pub report: Report,
+    /// By word and topic.
+    pub counts: Vec<f32>,
+    pub documents: Dataset<DocumentTopics>,
 }
 
 fn topics_of_documents(batch: &Batch, assigned: &[u16], topics: usize) -> Vec<DocumentTopics> {
@@ -212,49 +267,45 @@ fn topics_of_documents(batch: &Batch, assigned: &[u16], topics: usize) -> Vec<Do
 }
 
 /// What is known after some epochs.
-struct Evaluations<'a, 'o> {
+pub(super) struct History<'a, 'o> {
     params: &'a LdaParams,
-    words: &'a Table<i32>,
     observer: &'a mut LdaObserver<'o>,
     /// (epochs, log likelihood).
-    history: Vec<(usize, f64)>,
-    /// Sums of counts after the burn-in, and how many.
-    sums: Vec<f32>,
-    samples: usize,
+    evaluations: Vec<(usize, f64)>,
     stop: Stop,
 }
 
-impl<'a, 'o> Evaluations<'a, 'o> {
-    fn new(params: &'a LdaParams, words: &'a Table<i32>, observer: &'a mut LdaObserver<'o>) -> Self {
-        Evaluations {
-            params,
-            words,
-            observer,
-            history: vec![],
-            sums: vec![],
-            samples: 0,
-            stop: Stop::IterationLimit,
-        }
-    }
+impl History<'_, '_> {
     /// True if training should end.
-    fn take(&mut self, epochs: usize, of_documents: f64) -> bool {
-        let params = self.params;
-        let counts = self.words.snapshot();
-        let value = of_documents + of_words(&counts, params.beta);
-        let change = self.history.last().map(|(_, before)| ((value - before) / before).abs());
-        self.history.push((epochs, value));
-        if params.burn_in.is_some_and(|n| epochs > n) {
-            self.sums.resize(counts.rows() * params.topics, 0.0);
-            add(&counts, &mut self.sums);
-            self.samples += 1;
-        }
-        let note = LdaProgress { epochs, log_likelihood: value, counts: &counts };
+    pub fn take(&mut self, epochs: usize, value: f64, counts: Option<&TableValues<i32>>) -> bool {
+        let change = self.evaluations.last().map(|(_, before)| ((value - before) / before).abs());
+        self.evaluations.push((epochs, value));
+        let note = LdaProgress { epochs, log_likelihood: value, counts };
         if (self.observer)(&note).is_break() {
             self.stop = Stop::Observer;
-        } else if change.zip(params.tolerance).is_some_and(|(change, tolerance)| change < tolerance) {
+        } else if change.zip(self.params.tolerance).is_some_and(|(change, tolerance)| change < tolerance) {
             self.stop = Stop::Objective;
         }
         self.stop != Stop::IterationLimit
+    }
+}
+
+/// The mean of counts in a table.
+struct Mean<'a> {
+    params: &'a LdaParams,
+    words: &'a Table<i32>,
+    /// Sums of counts after the burn-in, and how many.
+    sums: Vec<f32>,
+    samples: usize,
+}
+
+impl Mean<'_> {
+    fn take(&mut self, epochs: usize, counts: &TableValues<i32>) {
+        if self.params.burn_in.is_some_and(|n| epochs > n) {
+            self.sums.resize(counts.rows() * self.params.topics, 0.0);
+            add(counts, &mut self.sums);
+            self.samples += 1;
+        }
     }
     /// The mean of the counts after the burn-in, or the last ones.
     fn counts(&self) -> Vec<f32> {
@@ -286,11 +337,7 @@ struct Gibbs {
 impl Gibbs {
     fn new(params: &LdaParams, words: usize) -> Self {
         Gibbs {
-            priors: Priors {
-                alpha: params.alpha as f32,
-                beta: params.beta as f32,
-                beta_sum: (params.beta * words as f64) as f32,
-            },
+            priors: Priors::new(params, words),
             how: (params.sampler(), params.proposals),
             of_documents: Arc::new(OfDocuments::new(params.topics, params.alpha)),
         }

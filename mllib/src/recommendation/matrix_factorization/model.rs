@@ -21,7 +21,7 @@ pub struct MatrixFactorizationSummary {
     pub partitions: usize,
     /// Ratings of each partition in a clock, at most.
     pub batch: usize,
-    /// By epoch: root mean squared error, each rating before the model learnt from it once more.
+    /// By epoch: root mean squared error, each rating before the model learnt from it once more; with `ccd`, at its end.
     pub rmse_history: Vec<f64>,
     /// Root mean squared error of the model on the ratings that it learnt from.
     pub rmse: f64,

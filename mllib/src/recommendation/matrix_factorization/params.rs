@@ -15,6 +15,8 @@ pub enum Solver {
     Sgd,
     /// Blocks of items that rotate over the partitions.
     Dsgd,
+    /// Coordinate descent, feature by feature.
+    Ccd,
 }
 
 impl Solver {
@@ -23,6 +25,7 @@ impl Solver {
         match self {
             Solver::Sgd => "sgd",
             Solver::Dsgd => "dsgd",
+            Solver::Ccd => "ccd",
         }
     }
 }
@@ -30,8 +33,8 @@ impl Solver {
 impl FromStr for Solver {
     type Err = String;
     fn from_str(name: &str) -> Result<Self, String> {
-        let found = [Solver::Sgd, Solver::Dsgd].into_iter().find(|s| s.name() == name);
-        found.ok_or_else(|| format!("`{name}` is not one of sgd, dsgd"))
+        let found = [Solver::Sgd, Solver::Dsgd, Solver::Ccd].into_iter().find(|s| s.name() == name);
+        found.ok_or_else(|| format!("`{name}` is not one of sgd, dsgd, ccd"))
     }
 }
 
@@ -47,11 +50,14 @@ pub struct MatrixFactorizationParams {
     /// they are.
     #[serde(default)]
     pub fugue: usize,
-    /// Passes over the ratings at most.
+    /// Of `ccd`: how often a feature is moved, of users and of items, before the next.
+    #[serde(default = "one")]
+    pub inner_iterations: usize,
+    /// Passes over the ratings at most; of `ccd`, over all features.
     pub epochs: usize,
-    /// Step of the first epoch.
+    /// Step of the first epoch; `ccd` has none.
     pub step_size: f64,
-    /// Factor of the step from epoch to epoch.
+    /// Factor of the step from epoch to epoch; `ccd` has none.
     pub decay: f64,
     /// Weight of the penalty, once a rating.
     pub regularization: f64,
@@ -70,12 +76,17 @@ pub struct MatrixFactorizationParams {
     pub seed: u64,
 }
 
+fn one() -> usize {
+    1
+}
+
 impl Default for MatrixFactorizationParams {
     fn default() -> Self {
         MatrixFactorizationParams {
             rank: 20,
             solver: Solver::Sgd,
             fugue: 0,
+            inner_iterations: 1,
             epochs: 50,
             step_size: 0.02,
             decay: 0.97,
@@ -113,18 +124,34 @@ impl MatrixFactorizationParams {
         require(penalty >= 0.0 && penalty.is_finite(), "regularization", || {
             format!("must be at least 0, not {penalty}")
         })?;
-        require(step * penalty < 1.0, "step_size", || {
+        let steps = self.solver != Solver::Ccd;
+        require(!steps || step * penalty < 1.0, "step_size", || {
             format!("must be below {} here, so that the penalty alone does not overshoot", 1.0 / penalty)
         })?;
         require(self.tolerance.is_none_or(|t| t >= 0.0), "tolerance", || "must be at least 0".into())?;
-        let rotates = self.solver == Solver::Dsgd;
-        require(rotates || self.fugue == 0, "fugue", || "is for the solver dsgd".into())?;
-        let on_a_table = "is for the solver sgd: dsgd works on blocks that nobody else has";
-        require(!rotates || self.batch.is_none(), "batch", || on_a_table.into())?;
-        require(!rotates || self.consistency == Consistency::Bsp, "consistency", || on_a_table.into())?;
+        self.check_solver()?;
         require(!(self.non_negative && self.biases), "non_negative", || {
             "takes no biases: they would be negative for ratings below the mean".into()
         })
+    }
+    /// Refuses what the solver makes no use of.
+    fn check_solver(&self) -> Result<()> {
+        let default = MatrixFactorizationParams::default();
+        let (rotates, is_ccd) = (self.solver == Solver::Dsgd, self.solver == Solver::Ccd);
+        require(rotates || self.fugue == 0, "fugue", || "is for the solver dsgd".into())?;
+        let on_a_table = match self.solver {
+            Solver::Sgd => "",
+            Solver::Dsgd => "is for the solver sgd: dsgd works on blocks that nobody else has",
+            Solver::Ccd => "is for the solver sgd: ccd moves one feature at a time, of all users or items",
+        };
+        let on_table = on_a_table.is_empty();
+        require(on_table || self.batch.is_none(), "batch", || on_a_table.into())?;
+        require(on_table || self.consistency == Consistency::Bsp, "consistency", || on_a_table.into())?;
+        let of_steps = "is for the solvers sgd and dsgd: ccd goes to the minimum of each value";
+        require(!is_ccd || self.step_size == default.step_size, "step_size", || of_steps.into())?;
+        require(!is_ccd || self.decay == default.decay, "decay", || of_steps.into())?;
+        require(self.inner_iterations >= 1, "inner_iterations", || "must be at least 1".into())?;
+        require(is_ccd || self.inner_iterations == 1, "inner_iterations", || "is for the solver ccd".into())
     }
 }
 
@@ -135,7 +162,9 @@ mod tests {
     #[test]
     fn values_are_checked() {
         let good = MatrixFactorizationParams::default;
+        let ccd = || MatrixFactorizationParams { solver: Solver::Ccd, ..good() };
         good().check().unwrap();
+        MatrixFactorizationParams { inner_iterations: 3, regularization: 60.0, ..ccd() }.check().unwrap();
         MatrixFactorizationParams::non_negative().check().unwrap();
         for (bad, name) in [
             (MatrixFactorizationParams { rank: 0, ..good() }, "rank"),
@@ -153,6 +182,13 @@ mod tests {
                 MatrixFactorizationParams { consistency: Consistency::Async, solver: Solver::Dsgd, ..good() },
                 "consistency",
             ),
+            (MatrixFactorizationParams { inner_iterations: 2, ..good() }, "inner_iterations"),
+            (MatrixFactorizationParams { inner_iterations: 0, ..ccd() }, "inner_iterations"),
+            (MatrixFactorizationParams { step_size: 0.1, ..ccd() }, "step_size"),
+            (MatrixFactorizationParams { decay: 0.9, ..ccd() }, "decay"),
+            (MatrixFactorizationParams { batch: Some(9), ..ccd() }, "batch"),
+            (MatrixFactorizationParams { consistency: Consistency::Ssp(1), ..ccd() }, "consistency"),
+            (MatrixFactorizationParams { fugue: 1, ..ccd() }, "fugue"),
         ] {
             let e = bad.check().unwrap_err();
             assert!(e.exit_code() == 2 && e.to_string().contains(name), "{name}: {e}");

@@ -1,11 +1,11 @@
 //! Training: from ratings to factors, on a table or in blocks, and from factors to a model.
 
-use super::blocks::Blocks;
 use super::census::Census;
 use super::descent::Descent;
 use super::model::Side;
 use super::params::Solver;
 use super::{Attributes, MatrixFactorizationModel, MatrixFactorizationParams, MatrixFactorizationSummary};
+use crate::blocks::Blocks;
 use crate::evaluation::RegressionMetrics;
 use crate::optimization::{Observer, Stop, TableTraining, silent};
 use crate::random::{shuffle, unit_of};
@@ -59,6 +59,7 @@ impl MatrixFactorizationParams {
                 fit.model(of_users, &table.values(), stop)
             }),
             Solver::Dsgd => fit.rotate(snapshots, observer),
+            Solver::Ccd => fit.descend_by_feature(snapshots, observer),
         };
         fit.rows.unpersist();
         result
@@ -86,12 +87,26 @@ impl MatrixFactorizationParams {
     }
 }
 
+/// The most ratings that a partition has of a block.
+fn largest_stratum(blocks: &Arc<Blocks>, rows: &Dataset<Rating>) -> Result<usize> {
+    let blocks = blocks.clone();
+    let largest = rows.map_partitions(move |rows| {
+        let blocks = blocks.clone();
+        once_with(move || {
+            let mut counts = vec![0u64; blocks.items.len()];
+            rows.for_each(|r| counts[blocks.places[r.item as usize].0 as usize] += 1);
+            counts.into_iter().max().unwrap_or(0)
+        })
+    });
+    Ok(largest.reduce(|a, b| a.max(b))?.unwrap_or(0) as usize)
+}
+
 /// Where users live: with the partition that has their ratings.
-struct Homes {
+pub(super) struct Homes {
     /// By user: place among those of the partition.
-    places: Vec<u32>,
+    pub places: Vec<u32>,
     /// By partition: users, ascending.
-    users: Vec<Vec<u32>>,
+    pub users: Vec<Vec<u32>>,
 }
 
 impl Homes {
@@ -109,7 +124,7 @@ impl Homes {
 
 /// First factors.
 #[derive(Clone, Copy)]
-struct First {
+pub(super) struct First {
     rank: usize,
     seed: u64,
     /// What they are around.
@@ -119,7 +134,7 @@ struct First {
 
 impl First {
     /// By row, users before items, and column.
-    fn factor(self, row: usize, column: usize) -> f32 {
+    pub fn factor(self, row: usize, column: usize) -> f32 {
         if column == self.rank {
             return 0.0;
         }
@@ -130,20 +145,20 @@ impl First {
 }
 
 /// One training.
-struct Fit<'a> {
-    params: &'a MatrixFactorizationParams,
-    rows: Dataset<Rating>,
-    census: Census,
-    users: Arc<[u32]>,
-    items: Arc<[u32]>,
-    homes: Arc<Homes>,
+pub(super) struct Fit<'a> {
+    pub params: &'a MatrixFactorizationParams,
+    pub rows: Dataset<Rating>,
+    pub census: Census,
+    pub users: Arc<[u32]>,
+    pub items: Arc<[u32]>,
+    pub homes: Arc<Homes>,
     /// Ratings of each partition in a clock, at most.
-    batch: usize,
+    pub batch: usize,
     history: Vec<f64>,
 }
 
 impl Fit<'_> {
-    fn mean(&self) -> f64 {
+    pub fn mean(&self) -> f64 {
         self.census.sum / self.census.ratings as f64
     }
     fn descent(&self) -> Descent {
@@ -166,10 +181,10 @@ impl Fit<'_> {
             users.flat_map(|user| (0..columns).map(move |c| first.factor(user, c))).collect()
         }
     }
-    fn columns(&self) -> usize {
+    pub fn columns(&self) -> usize {
         self.params.rank + usize::from(self.params.biases)
     }
-    fn first(&self) -> First {
+    pub fn first(&self) -> First {
         let (rank, seed) = (self.params.rank, self.params.seed);
         // Without a mean to start from, products of factors begin near the mean.
         let start = match self.params.biases {
@@ -206,6 +221,11 @@ impl Fit<'_> {
             });
         self.run(training, snapshots, observer)
     }
+    /// Items in as many blocks as there are partitions, with about as many ratings each.
+    pub(super) fn blocks(&self) -> Blocks {
+        let counts: Vec<u64> = self.census.items.iter().map(|(_, ratings)| *ratings).collect();
+        Blocks::new(&counts, self.rows.num_partitions())
+    }
     /// Factors of users are states, blocks of items rotate.
     fn rotate(
         &mut self,
@@ -214,9 +234,9 @@ impl Fit<'_> {
     ) -> Result<MatrixFactorizationModel> {
         let (params, descent, first_of_users) = (self.params, self.descent(), self.first_of_users());
         let (users, columns, first) = (self.users.len(), self.columns(), self.first());
-        let blocks = Arc::new(Blocks::new(&self.census.items, self.rows.num_partitions()));
+        let blocks = Arc::new(self.blocks());
         let (places, of_blocks) = (blocks.clone(), blocks.clone());
-        self.batch = blocks.largest(&self.rows)?;
+        self.batch = largest_stratum(&blocks, &self.rows)?;
         let ratings = self.rows.map(move |r| {
             let (block, place) = places.places[r.item as usize];
             (block, Rating::new(r.user, place, r.rating))
@@ -244,7 +264,7 @@ impl Fit<'_> {
         self.model(seats.map(|seat| seat.into_state()), &of_items, stop)
     }
     /// Runs a training; returns why it ended, and the states of the partitions.
-    fn run<T: Data, V: Value, S: Record>(
+    pub fn run<T: Data, V: Value, S: Record>(
         &mut self,
         training: Training<'_, T, V, S>,
         snapshots: Option<Snapshots>,
@@ -269,6 +289,7 @@ impl Fit<'_> {
         let hint = match self.params.solver {
             Solver::Sgd => format!("a smaller step size than {step}, or a smaller batch than {batch}"),
             Solver::Dsgd => format!("a smaller step size than {step}"),
+            Solver::Ccd => "a larger regularization".to_string(),
         };
         Error::new(ErrorKind::Numerical(format!("{what}\n  hint: {hint}")))
     }
@@ -294,7 +315,7 @@ impl Fit<'_> {
         }
         Ok(factors)
     }
-    fn model(
+    pub fn model(
         &mut self,
         of_users: Dataset<Vec<f32>>,
         of_items: &[f32],

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use slackwater_dataflow::{Error, Result, StorageLevel};
 use slackwater_loaders::sink::{AtomicFile, Existing};
 use slackwater_loaders::store::check_output;
-use slackwater_mllib::clustering::lda::{DocumentTopics, Sampler};
+use slackwater_mllib::clustering::lda::{DocumentTopics, Sampler, Solver};
 use slackwater_mllib::clustering::{LdaModel, LdaParams};
 use slackwater_mllib::optimization::Progress;
 use std::path::Path;
@@ -63,6 +63,7 @@ fn params(args: &TopicsArgs, seed: u64) -> Result<LdaParams> {
         epochs: args.epochs.unwrap_or(default.epochs),
         burn_in: args.burn_in,
         evaluate_every: args.evaluate_every.unwrap_or(default.evaluate_every),
+        solver: args.solver,
         sampler: args.sampler.0,
         rows: args.count_rows,
         proposals: args.proposals.unwrap_or(default.proposals),
@@ -74,6 +75,12 @@ fn params(args: &TopicsArgs, seed: u64) -> Result<LdaParams> {
     params.check()?;
     if args.proposals.is_some() && params.sampler() != Sampler::Alias {
         return Err(Error::config("proposals", "is for `--sampler alias` only"));
+    }
+    if args.watch.is_some() && params.solver == Solver::Rotation {
+        return Err(Error::config(
+            "watch",
+            "is for `--solver table`: nobody has the counts of all words while they rotate",
+        ));
     }
     Ok(params)
 }
@@ -200,6 +207,7 @@ impl Trained for Outcome {
             "log_likelihood": summary.log_likelihood,
             "log_likelihood_history": history.map(|(epochs, value)| json!([epochs, value])).collect::<Vec<_>>(),
             "tokens_per_second": self.tokens_per_second(),
+            "model_bytes": summary.model_bytes,
             "stop": summary.stop.to_string(),
             "converged": summary.stop.is_converged(),
             "parameters": self.model.params(),
@@ -234,6 +242,16 @@ impl Trained for Outcome {
             model.params().sampler().name(),
             figure((self.tokens_per_second() * 1e-4).round() * 1e-2)
         );
-        text + &training + &speed + &self.measured.text(target, seconds)
+        let blocks = match summary.model_bytes.iter().max() {
+            None => String::new(),
+            Some(most) => {
+                let processes = count(summary.model_bytes.len() as u64, "process");
+                format!(
+                    "blocks     {}, {processes} with at most {most} bytes of them each\n",
+                    summary.partitions
+                )
+            }
+        };
+        text + &training + &speed + &blocks + &self.measured.text(target, seconds)
     }
 }

@@ -49,6 +49,7 @@ fn params(args: &MatrixFactorizationArgs, seed: u64) -> MatrixFactorizationParam
         rank: args.rank.unwrap_or(default.rank),
         solver: args.solver.unwrap_or(default.solver),
         fugue: args.fugue.unwrap_or(default.fugue),
+        inner_iterations: args.inner_iterations.unwrap_or(default.inner_iterations),
         epochs: args.epochs.unwrap_or(default.epochs),
         step_size: args.step_size.unwrap_or(default.step_size),
         decay: args.decay.unwrap_or(default.decay),
