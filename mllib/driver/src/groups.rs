@@ -1,5 +1,6 @@
 //! Groups of columns, as an option says them: a size, or a file.
 
+use crate::structures::Columns;
 use slackwater_dataflow::{Error, Result};
 use slackwater_mllib::regression::Groups;
 use std::collections::HashMap;
@@ -23,29 +24,22 @@ impl GroupsOption {
             Err(_) => Ok(GroupsOption::File(PathBuf::from(text))),
         }
     }
-    /// The groups of so many columns, which have these names, if they have any.
-    pub fn groups(&self, columns: usize, names: Option<&[String]>) -> Result<Groups> {
+    /// The groups of these columns.
+    pub fn groups(&self, columns: &Columns<'_>) -> Result<Groups> {
         match self {
-            GroupsOption::Size(size) => Ok(Groups::of_size(columns, *size)),
+            GroupsOption::Size(size) => Ok(Groups::of_size(columns.count(), *size)),
             GroupsOption::File(path) => {
                 let lines = crate::data::vocabulary(path)?;
                 let lines = lines.iter().map(String::as_str);
-                parse(&path.display().to_string(), lines, columns, names)
+                parse(&path.display().to_string(), lines, columns)
             }
         }
     }
 }
 
-fn parse<'a>(
-    file: &str,
-    lines: impl Iterator<Item = &'a str>,
-    columns: usize,
-    names: Option<&[String]>,
-) -> Result<Groups> {
-    let places: HashMap<&str, usize> =
-        names.unwrap_or_default().iter().enumerate().map(|(i, name)| (name.as_str(), i)).collect();
+fn parse<'a>(file: &str, lines: impl Iterator<Item = &'a str>, columns: &Columns<'_>) -> Result<Groups> {
     let mut numbers: HashMap<&str, u32> = HashMap::new();
-    let mut of: Vec<Option<u32>> = vec![None; columns];
+    let mut of: Vec<Option<u32>> = vec![None; columns.count()];
     for (line, text) in (1..).zip(lines) {
         let fault = |at: usize, message: String, hint: &str| {
             Err(Error::input(format!("{file}:{line}:{at}: {message}"), hint.to_string()))
@@ -57,20 +51,11 @@ fn parse<'a>(
             return fault(1, format!("`{text}` has no group"), "a column, a comma or tab, a group");
         };
         let (name, group) = (name.trim(), group.trim());
-        let by_number = || name.parse::<usize>().ok().filter(|n| (1..=columns).contains(n)).map(|n| n - 1);
-        let Some(place) = places.get(name).copied().or_else(|| names.is_none().then(by_number).flatten())
-        else {
+        let Some(place) = columns.place(name) else {
             if line == 1 && name == "column" {
                 continue;
             }
-            let hint = match names {
-                Some(names) => format!(
-                    "columns are {}, ..",
-                    names.iter().take(3).cloned().collect::<Vec<_>>().join(", ")
-                ),
-                None => format!("columns have numbers from 1 to {columns}"),
-            };
-            return fault(1, format!("there is no column `{name}`"), &hint);
+            return fault(1, format!("there is no column `{name}`"), &columns.hint());
         };
         if group.is_empty() {
             return fault(text.len() + 1, format!("column `{name}` has no group"), "name one");
@@ -83,7 +68,7 @@ fn parse<'a>(
     }
     let missing = of.iter().position(Option::is_none);
     if let Some(place) = missing {
-        let name = names.and_then(|n| n.get(place).cloned()).unwrap_or_else(|| (place + 1).to_string());
+        let name = columns.name(place);
         return Err(Error::input(
             format!("{file}: column `{name}` has no group"),
             "give every column one, if need be of its own",
@@ -103,9 +88,11 @@ mod tests {
     #[test]
     fn files_are_read() {
         let of = names(&["a", "b", "c"]);
-        let groups = parse("f", "column,group\na,x\n\nc , y\nb\tx".lines(), 3, Some(&of)).unwrap();
+        let of = Columns::new(3, Some(&of));
+        let numbers = Columns::new(3, None);
+        let groups = parse("f", "column,group\na,x\n\nc , y\nb\tx".lines(), &of).unwrap();
         assert_eq!((groups.columns(0), groups.columns(1)), (&[0, 1][..], &[2][..]));
-        let groups = parse("f", "2,x\n1,y\n3,x".lines(), 3, None).unwrap();
+        let groups = parse("f", "2,x\n1,y\n3,x".lines(), &numbers).unwrap();
         assert_eq!((groups.columns(0), groups.columns(1)), (&[1, 2][..], &[0][..]));
         for (text, message) in [
             ("a,x\nd,x", "f:2:1: there is no column `d`"),
@@ -114,11 +101,11 @@ mod tests {
             ("a,x\na,y", "f:2:1: column `a` has a group already"),
             ("a,x\nb,x", "f: column `c` has no group"),
         ] {
-            let e = parse("f", text.lines(), 3, Some(&of)).unwrap_err();
+            let e = parse("f", text.lines(), &of).unwrap_err();
             assert!(e.to_string().contains(message), "{e}");
             assert_eq!(e.exit_code(), 3);
         }
-        assert!(parse("f", "4,x".lines(), 3, None).is_err());
+        assert!(parse("f", "4,x".lines(), &numbers).is_err());
         assert!(GroupsOption::of("0").is_err());
     }
 }

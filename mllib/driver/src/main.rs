@@ -20,6 +20,7 @@ mod progress;
 mod sample;
 mod session;
 mod stores;
+mod structures;
 mod trainer;
 
 use config::Refusal;

@@ -17,6 +17,7 @@ mod metric;
 mod network;
 mod other;
 mod output;
+mod structured;
 mod table;
 mod table_out;
 mod topics;
@@ -45,6 +46,7 @@ pub use other::{
     ExplainFormat, ExportFormat, InspectArgs, PredictArgs, PredictFormat, ShowArgs,
 };
 pub use output::OutputArgs;
+pub use structured::{FusedLassoArgs, TreeLassoArgs};
 pub use table_out::TableOutArgs;
 pub use topics::TopicsArgs;
 pub use train::{Algorithm, Common, LinearAlgorithm, TrainArgs};

@@ -11,6 +11,7 @@ use super::lasso::{
 use super::metric::{DistanceMetricArgs, METRIC_EXAMPLES};
 use super::network::{NETWORK_EXAMPLES, NeuralNetworkArgs};
 use super::output::OutputArgs;
+use super::structured::{FUSED_LASSO_EXAMPLES, FusedLassoArgs, TREE_LASSO_EXAMPLES, TreeLassoArgs};
 use super::table::{SnapshotArgs, TableArgs};
 use super::topics::{TOPICS_EXAMPLES, TopicsArgs};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -71,6 +72,12 @@ pub enum Algorithm {
     /// The group lasso and the sparse group lasso: weights of whole groups of columns are zero
     #[command(name = "group-lasso", alias = "sparse-group-lasso", after_long_help = GROUP_LASSO_EXAMPLES)]
     GroupLasso(GroupLassoArgs),
+    /// The tree lasso: weights of whole branches of columns are zero
+    #[command(name = "tree-lasso", after_long_help = TREE_LASSO_EXAMPLES)]
+    TreeLasso(TreeLassoArgs),
+    /// The graph-guided fused lasso: columns that belong together have the same weight
+    #[command(name = "fused-lasso", aliases = ["graph-fused-lasso", "gflasso"], after_long_help = FUSED_LASSO_EXAMPLES)]
+    FusedLasso(FusedLassoArgs),
     /// Fully connected neural network, two classes or more
     #[command(name = "neural-network", aliases = ["dnn", "mlp"], after_long_help = NETWORK_EXAMPLES)]
     NeuralNetwork(NeuralNetworkArgs),

@@ -23,6 +23,8 @@ fn help_texts() {
     check("train-lasso", &["help", "train", "lasso"]);
     check("train-elastic-net", &["train", "elastic-net", "--help"]);
     check("train-group-lasso", &["train", "group-lasso", "--help"]);
+    check("train-tree-lasso", &["help", "train", "tree-lasso"]);
+    check("train-fused-lasso", &["help", "train", "fused-lasso"]);
     check("train-neural-network", &["help", "train", "neural-network"]);
     check("generate-classification", &["help", "generate", "classification"]);
     check("generate-regression", &["help", "generate", "regression"]);

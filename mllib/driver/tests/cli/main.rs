@@ -23,4 +23,5 @@ mod recovery;
 mod scale;
 mod settings;
 mod spark;
+mod structured;
 mod tables;

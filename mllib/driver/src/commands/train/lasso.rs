@@ -9,6 +9,7 @@ use crate::groups::GroupsOption;
 use crate::model::{LinearModel, check_target};
 use crate::output::{count, figure, table};
 use crate::session::Session;
+use crate::structures::Columns;
 use serde_json::{Value, json};
 use slackwater_dataflow::Result;
 use slackwater_mllib::optimization::Progress;
@@ -57,11 +58,12 @@ pub fn run_groups(globals: &Globals, args: &GroupLassoArgs) -> Result<u8> {
     run.go(|session, files, rows| {
         let design = Design::from_rows(&rows.training, params.scaling())?;
         let names = files.input.features().map(|f| f.names(design.columns()));
-        let groups = option.groups(design.columns(), names.as_deref())?;
+        let groups = option.groups(&Columns::new(design.columns(), names.as_deref()))?;
         let passes = params.passes_max;
         let mut observer = |progress: &Progress<'_>| session.iteration(NAME, passes, progress);
         let fit = params.train_design(&design, &groups, &mut observer)?;
-        let counts = GroupCounts { all: groups.len(), active: fit.path.iter().map(|p| p.groups).collect() };
+        let active = fit.path.iter().map(|p| p.groups).collect();
+        let counts = Parts { key: "groups", what: "group", all: groups.len(), active };
         let path: Vec<_> = fit.path.into_iter().map(|p| p.point).collect();
         let (chosen, regularization_max) = (path.len() - 1, fit.regularization_max);
         let fit =
@@ -75,18 +77,19 @@ fn seed(globals: &Globals) -> u64 {
 }
 
 /// What all of these commands have.
-struct Run<'a> {
-    globals: &'a Globals,
-    name: &'static str,
-    input: &'a InputArgs,
-    held_out: &'a HeldOutArgs,
-    output: &'a OutputArgs,
+pub(super) struct Run<'a> {
+    pub globals: &'a Globals,
+    pub name: &'static str,
+    pub input: &'a InputArgs,
+    pub held_out: &'a HeldOutArgs,
+    pub output: &'a OutputArgs,
 }
 
 impl Run<'_> {
-    fn go(
+    /// Reads, fits by `fit`, measures and stores.
+    pub(super) fn go(
         &self,
-        fit: impl Fn(&Session, &Files, &Rows) -> Result<(LassoFit, Option<GroupCounts>)>,
+        fit: impl Fn(&Session, &Files, &Rows) -> Result<(LassoFit, Option<Parts>)>,
     ) -> Result<u8> {
         let start = Instant::now();
         let target = target(self.output.model.as_ref(), self.name);
@@ -99,7 +102,7 @@ impl Run<'_> {
             let fit = fit(session, &files, &rows);
             // What was interrupted says so, whatever came of it.
             session.check()?;
-            let (fit, groups) = fit?;
+            let (fit, parts) = fit?;
             let model = LinearModel::Linear(fit.model.clone());
             let (evaluation, on) = files.measure(session, &rows, &model)?;
             let outcome = Outcome {
@@ -108,7 +111,7 @@ impl Run<'_> {
                 partitions: rows.partitions,
                 model,
                 fit,
-                groups,
+                parts,
                 measured: Measured { evaluation, on, all_metrics: self.output.metrics },
                 bad_rows: 0,
             };
@@ -119,7 +122,7 @@ impl Run<'_> {
     }
 }
 
-fn penalties(args: &PenaltyArgs, default: Penalties) -> Penalties {
+pub(super) fn penalties(args: &PenaltyArgs, default: Penalties) -> Penalties {
     match (args.reg, args.reg_ratio, args.path) {
         (Some(reg), _, _) => Penalties::Value(reg),
         (_, Some(ratio), _) => Penalties::Ratio(ratio),
@@ -128,7 +131,7 @@ fn penalties(args: &PenaltyArgs, default: Penalties) -> Penalties {
     }
 }
 
-fn intercept(args: &ColumnArgs, default: bool) -> bool {
+pub(super) fn intercept(args: &ColumnArgs, default: bool) -> bool {
     !args.no_intercept && args.intercept.unwrap_or(default)
 }
 
@@ -157,10 +160,13 @@ fn params(args: &LassoArgs, l1_ratio: f64, seed: u64) -> LassoParams {
     }
 }
 
-/// Groups of columns, and by penalty how many of them have weights.
-struct GroupCounts {
-    all: usize,
-    active: Vec<usize>,
+/// Groups of columns and the like, and by penalty how many of them have weights.
+pub(super) struct Parts {
+    /// What they are in JSON, all of them, and what one is.
+    pub key: &'static str,
+    pub what: &'static str,
+    pub all: usize,
+    pub active: Vec<usize>,
 }
 
 /// What was done.
@@ -170,7 +176,7 @@ struct Outcome {
     partitions: usize,
     model: LinearModel,
     fit: LassoFit,
-    groups: Option<GroupCounts>,
+    parts: Option<Parts>,
     measured: Measured,
     bad_rows: u64,
 }
@@ -182,7 +188,7 @@ impl Trained for Outcome {
     fn to_json(&self, target: &Path, seconds: f64) -> Value {
         let (fit, summary) = (&self.fit, self.model.summary());
         let point = &fit.path[fit.chosen];
-        json!({
+        let mut told = json!({
             "command": "train",
             "algorithm": self.algorithm,
             "data": self.data,
@@ -203,14 +209,17 @@ impl Trained for Outcome {
             "path": fit.path,
             "cross_validation": fit.search,
             "schedule": fit.scheduled,
-            "groups": self.groups.as_ref().map(|g| json!({"all": g.all, "with_weights": g.active})),
             "parameters": self.model.params(),
             "measured_on": self.measured.on.name(),
             "metrics": self.measured.evaluation.to_json(),
             "bad_rows": self.bad_rows,
             "model": target,
             "seconds": seconds,
-        })
+        });
+        if let Some(parts) = &self.parts {
+            told[parts.key] = json!({"all": parts.all, "with_weights": parts.active});
+        }
+        told
     }
 
     fn text(&self, target: &Path, seconds: f64) -> String {
@@ -258,9 +267,10 @@ impl Trained for Outcome {
             count(point.nonzeros as u64, "weight"),
             summary.report.stop,
         );
-        if let Some(groups) = &self.groups {
-            let active = groups.active[fit.chosen] as u64;
-            text += &format!("groups     {}, {} with weights\n", count(groups.all as u64, "group"), active);
+        if let Some(parts) = &self.parts {
+            let active = parts.active[fit.chosen];
+            let all = count(parts.all as u64, parts.what);
+            text += &format!("{:<10} {all}, {active} with weights\n", parts.key);
         }
         if let Some(scheduled) = &fit.scheduled {
             text += &format!(

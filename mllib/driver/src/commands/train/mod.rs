@@ -10,6 +10,7 @@ mod metric;
 mod network;
 mod ratings;
 mod rows;
+mod structured;
 
 pub use network::widths;
 
@@ -28,6 +29,8 @@ pub fn run(globals: &Globals, args: &TrainArgs) -> Result<u8> {
         Algorithm::Lasso(args) => lasso::run(globals, "lasso", args, 1.0),
         Algorithm::ElasticNet(args) => lasso::run(globals, "elastic-net", &args.common, args.l1_ratio),
         Algorithm::GroupLasso(args) => lasso::run_groups(globals, args),
+        Algorithm::TreeLasso(args) => structured::run_tree(globals, args),
+        Algorithm::FusedLasso(args) => structured::run_fused(globals, args),
         Algorithm::NeuralNetwork(args) => network::run(globals, args),
         Algorithm::KMeans(args) => clusters::run(globals, args),
         Algorithm::MatrixFactorization(args) => ratings::run(globals, args),
