@@ -56,13 +56,9 @@ fn minimize(data: &Data, terms: &Terms, penalty: f64) -> Vec<f64> {
         })
         .collect();
     let rho = 0.2;
-    let mut system = vec![vec![0.0; p]; p];
-    for i in 0..p {
-        for j in 0..p {
-            let product = data.columns[i].iter().zip(&data.columns[j]).map(|(a, b)| a * b);
-            system[i][j] = product.sum::<f64>() / n;
-        }
-    }
+    let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>() / n;
+    let mut system: Vec<Vec<f64>> =
+        data.columns.iter().map(|a| data.columns.iter().map(|b| product(a, b)).collect()).collect();
     for row in &rows {
         for (i, a) in row {
             row.iter().for_each(|(j, b)| system[*i][*j] += rho * a * b);
@@ -144,7 +140,7 @@ fn tree(columns: usize) -> (Structure, Terms) {
     let node = |parent, weight| Node { parent, weight };
     let nodes = [node(None, Some(0.5)), node(Some(0), Some(1.3)), node(Some(0), None), node(Some(2), None)];
     let of = |j: usize| (1..4).rev().find(|v| sets[*v].contains(&j)).unwrap_or(0);
-    let single = |j: usize| if j % 2 == 0 { 0.4 } else { 0.0 };
+    let single = |j: usize| if j.is_multiple_of(2) { 0.4 } else { 0.0 };
     let leaves: Vec<Leaf> = all.iter().map(|j| Leaf { node: of(*j), weight: single(*j) }).collect();
     let sums = all.iter().map(|j| (single(*j), vec![(*j, 1.0)])).collect();
     let terms = Terms { norms: weights.into_iter().zip(sets).collect(), sums };
