@@ -234,7 +234,7 @@ fn words_rotate() {
         parquet.map(|(_, bytes)| bytes.clone()).collect()
     };
     assert!(!counts(&whole.2).is_empty() && counts(&resumed.2) == counts(&whole.2));
-    let evaluated = place.json(&["evaluate", "--model=m", "--data=docs.tsv"]);
+    let evaluated = place.json(&["evaluate", "--model=m", "--data=docs.tsv", "--partitions=4"]);
     assert_eq!(evaluated["metrics"], whole.0);
     place.ok(&["predict", "--model=m", "--data=docs.tsv"]);
     let text = place.ok(&[&TRAIN[..4], &["--solver=rotation", "--epochs=3", "--model=t"]].concat());
