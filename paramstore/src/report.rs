@@ -142,8 +142,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// By process, each of which has so many workers: bytes of the blocks of a rotating model that it had at the same time, at
-    /// most, as they are encoded.
+    /// By process, each of which has so many workers: bytes of the model that it had; see [`WorkerReport::model_bytes`].
     pub fn model_bytes(&self, workers: usize) -> Vec<u64> {
         self.workers.chunks(workers.max(1)).map(|of| of.iter().map(|w| w.model_bytes).sum()).collect()
     }

@@ -5,7 +5,6 @@
 //! working set is solved to a part of it.
 
 use crate::optimization::{Observer, Progress, Stop};
-use crate::regression::lasso::solver::{Limits, Solved};
 use slackwater_dataflow::Result;
 
 /// The problem of a working set is solved to this part of the gap,
@@ -14,6 +13,30 @@ const INNER_GAP: f64 = 0.1;
 const INNER_TOLERANCE: f64 = 0.3;
 /// Passes that may go by without the objective becoming less.
 const IDLE_PASSES_MAX: usize = 3;
+
+/// How a problem was solved.
+#[derive(Debug, Clone)]
+pub(super) struct Solved {
+    /// The objective, divided by the number of rows, after every pass.
+    pub history: Vec<f64>,
+    /// The duality gap, divided by the number of rows.
+    pub gap: f64,
+    pub passes: usize,
+    pub epochs: usize,
+    /// Products with columns.
+    pub products: u64,
+    pub stop: Stop,
+}
+
+/// When to stop.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// The gap, times the number of rows.
+    pub gap: f64,
+    pub passes: usize,
+    /// Spare nothing: for tests.
+    pub plain: bool,
+}
 
 /// What a pass found, all of it times the number of rows.
 pub(super) struct Passed<P> {

@@ -34,7 +34,7 @@
 //! each table is there a few times (replica, shards, what is to be sent): 4 bytes a word and topic each, or with
 //! [sparse rows](CountRows) 8 bytes a topic that a word has. With rotation each of `P` processes has a part in `P` of the words,
 //! once: 4 bytes a word and topic, or 4 bytes a topic that a word has; beside them 4 bytes a document and topic (dense) or 6
-//! a topic that a document has (sparse). The model has `4 K V` bytes.
+//! a topic that a document can have (sparse). The model has `4 K V` bytes.
 //!
 //! # References
 //! Blei, Ng and Jordan 2003, Latent Dirichlet allocation; Griffiths and Steyvers 2004, Finding scientific topics (the sampler

@@ -169,8 +169,7 @@ fn draw_all(
     counts: &mut impl Counts,
     rng: &mut Stream,
 ) {
-    let by_word = tokens.iter();
-    for (word, of_word) in by_word {
+    for (word, of_word) in tokens.iter() {
         counts.read(word, &mut state.row);
         state.turn();
         documents.turn(state);

@@ -15,27 +15,23 @@
 use super::groups::Groups;
 use super::penalty::GroupPenalty;
 use crate::linalg::{dense, widest};
-use crate::optimization::{Observer, Progress, Stop};
+use crate::optimization::Observer;
 use crate::regression::lasso::design::Design;
 use crate::regression::lasso::inner::{DIFFERENCES, anderson};
-use crate::regression::lasso::solver::{Limits, Solved};
 use crate::regression::lasso::working::{Residual, Working, square};
+use crate::regression::working_sets::{Limits, Passed, Solved, WorkingSets, minimize};
 use slackwater_dataflow::Result;
 use std::sync::Arc;
 
 /// Columns of a working set at least, if there are so many.
 const COLUMNS_MIN: usize = 100;
-/// The problem of a working set is solved to this part of the gap,
-const INNER_GAP: f64 = 0.1;
-/// but not beyond this part of what is asked for.
-const INNER_TOLERANCE: f64 = 0.3;
 /// Epochs of one working set at most.
 const EPOCHS_MAX: usize = 5_000;
 /// Epochs between two looks at the gap of a working set.
 const EPOCHS_OF_A_ROUND: usize = 10;
 /// Proximal steps of one visit of a group at most.
 const STEPS_MAX: usize = 10;
-/// Passes, or rounds, that may go by without the objective becoming less.
+/// Rounds that may go by without the objective becoming less.
 const IDLE_MAX: usize = 3;
 /// Multiplications that find the largest eigenvalue, and what is added to it since it is found from below.
 const POWERS: usize = 60;
@@ -150,57 +146,8 @@ impl<'a> GroupSolver<'a> {
     /// # Errors
     /// What the engine reports.
     pub fn solve(&mut self, mix: Mix, limits: Limits, observer: &mut Observer<'_>) -> Result<Solved> {
-        let n = self.design.rows() as f64;
-        let mut solved = Solved {
-            history: vec![],
-            gap: f64::INFINITY,
-            passes: 0,
-            epochs: 0,
-            products: 0,
-            stop: Stop::IterationLimit,
-        };
-        let (mut best_dual, mut idle, mut room) = (f64::NEG_INFINITY, 0, COLUMNS_MIN);
-        loop {
-            self.residual = self.working.residual(self.design.targets(), &self.weights);
-            let objective = self.objective(mix, &self.weights, &self.residual);
-            let products = self.products(&self.residual.values)?;
-            let all = (0..self.groups.len()).map(|g| (g, self.of_group(&products, g)));
-            let (value, scale) = self.dual(mix, all);
-            best_dual = best_dual.max(value);
-            let before = solved.history.last().map_or(f64::INFINITY, |f| f * n);
-            solved.passes += 1;
-            solved.products += products.len() as u64;
-            solved.gap = (objective - best_dual) / n;
-            solved.history.push(objective / n);
-            let progress = Progress {
-                iteration: solved.passes,
-                objective: objective / n,
-                gradient_norm: solved.gap,
-                weights: &self.weights,
-            };
-            if observer(&progress).is_break() {
-                solved.stop = Stop::Observer;
-                break;
-            }
-            if objective - best_dual <= limits.gap {
-                solved.stop = Stop::Optimality;
-                break;
-            }
-            if objective >= before {
-                (idle, room) = (idle + 1, 2 * room);
-            }
-            if idle > IDLE_MAX {
-                solved.stop = Stop::NoProgress;
-                break;
-            }
-            if solved.passes >= limits.passes {
-                break;
-            }
-            let set = self.working_set(mix, &products, scale, room)?;
-            let gap_max = (INNER_GAP * (objective - best_dual)).max(INNER_TOLERANCE * limits.gap);
-            solved.epochs += self.minimize(mix, &set, gap_max);
-        }
-        Ok(solved)
+        let rows = self.design.rows();
+        minimize(&mut Solving { solver: self, mix }, rows, limits, observer)
     }
     fn is_active(&self, group: usize) -> bool {
         let slots = self.groups.columns(group).iter().filter_map(|j| self.working.slot(*j as usize));
@@ -329,6 +276,35 @@ impl<'a> GroupSolver<'a> {
                 }
             }
         });
+    }
+}
+
+/// One problem while it is solved.
+struct Solving<'s, 'a> {
+    solver: &'s mut GroupSolver<'a>,
+    mix: Mix,
+}
+
+impl WorkingSets for Solving<'_, '_> {
+    /// The products of all columns, and the multiple of the residual that is feasible.
+    type Pass = (Vec<f64>, f64);
+
+    fn pass(&mut self) -> Result<Passed<(Vec<f64>, f64)>> {
+        let Solving { solver, mix } = self;
+        solver.residual = solver.working.residual(solver.design.targets(), &solver.weights);
+        let objective = solver.objective(*mix, &solver.weights, &solver.residual);
+        let products = solver.products(&solver.residual.values)?;
+        let all = (0..solver.groups.len()).map(|g| (g, solver.of_group(&products, g)));
+        let (dual, scale) = solver.dual(*mix, all);
+        Ok(Passed { objective, dual, products: products.len(), of_columns: (products, scale) })
+    }
+    fn improve(&mut self, pass: Passed<(Vec<f64>, f64)>, growth: usize, gap_max: f64) -> Result<usize> {
+        let (products, scale) = pass.of_columns;
+        let set = self.solver.working_set(self.mix, &products, scale, COLUMNS_MIN.saturating_mul(growth))?;
+        Ok(self.solver.minimize(self.mix, &set, gap_max))
+    }
+    fn weights(&self) -> &[f64] {
+        &self.solver.weights
     }
 }
 

@@ -20,7 +20,8 @@ use super::inner::{Inner, State};
 use super::problem::{DualPoint, Problem};
 use super::working::{Residual, Working, square};
 use crate::linalg::{dense, widest};
-use crate::optimization::{Observer, Progress, Stop};
+use crate::optimization::Observer;
+use crate::regression::working_sets::{Limits, Passed, Solved, WorkingSets, minimize};
 use slackwater_dataflow::Result;
 use std::sync::Arc;
 
@@ -28,42 +29,12 @@ use std::sync::Arc;
 const WORKING_SET_MIN: usize = 100;
 /// The first working set has this part of all columns (but not more than half as many as there are rows).
 const FIRST_SHARE: f64 = 0.005;
-/// The problem of a working set is solved to this part of the gap,
-const INNER_GAP: f64 = 0.1;
-/// but not beyond this part of what is asked for.
-const INNER_TOLERANCE: f64 = 0.3;
 /// Epochs of one working set at most.
 const EPOCHS_MAX: usize = 5_000;
 /// Residuals that products are kept of.
 const VERSIONS_MAX: usize = 24;
 /// What rounding may add to a bound, relative to norms.
 const ROUNDING: f64 = 1e-12;
-/// Passes that may go by without the objective becoming less.
-const IDLE_PASSES_MAX: usize = 3;
-
-/// How a problem was solved.
-#[derive(Debug, Clone)]
-pub(in crate::regression) struct Solved {
-    /// The objective, divided by the number of rows, after every pass.
-    pub history: Vec<f64>,
-    /// The duality gap, divided by the number of rows.
-    pub gap: f64,
-    pub passes: usize,
-    pub epochs: usize,
-    /// Products with columns.
-    pub products: u64,
-    pub stop: Stop,
-}
-
-/// When to stop.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::regression) struct Limits {
-    /// The gap, times the number of rows.
-    pub gap: f64,
-    pub passes: usize,
-    /// Spare nothing: for tests.
-    pub plain: bool,
-}
 
 /// Solves problems of one design, each from where the one before ended.
 pub(super) struct Solver<'a> {
@@ -148,65 +119,11 @@ impl<'a> Solver<'a> {
     /// # Errors
     /// What the engine reports.
     pub fn solve(&mut self, problem: Problem, limits: Limits, observer: &mut Observer<'_>) -> Result<Solved> {
-        let (n, p) = (self.design.rows() as f64, self.design.columns());
+        let (rows, p) = (self.design.rows(), self.design.columns());
         self.alive = self.norms.iter().map(|norm| *norm > 0.0).collect();
-        let mut solved = Solved {
-            history: vec![],
-            gap: f64::INFINITY,
-            passes: 0,
-            epochs: 0,
-            products: 0,
-            stop: Stop::IterationLimit,
-        };
-        let share = ((FIRST_SHARE * p as f64) as usize).min(self.design.rows() / 2);
-        let mut least = share.max(WORKING_SET_MIN);
-        let (mut best_dual, mut idle) = (f64::NEG_INFINITY, 0);
-        loop {
-            self.state.residual = self.working.residual(self.design.targets(), &self.state.weights);
-            let objective = problem.objective(square(&self.state.residual.values), &self.state.weights);
-            let pass = self.pass(&problem, limits.plain)?;
-            best_dual = best_dual.max(pass.point.value);
-            let before = solved.history.last().map_or(f64::INFINITY, |f| f * n);
-            solved.passes += 1;
-            solved.products += pass.computed as u64;
-            solved.gap = (objective - best_dual) / n;
-            solved.history.push(objective / n);
-            let progress = Progress {
-                iteration: solved.passes,
-                objective: objective / n,
-                gradient_norm: solved.gap,
-                weights: &self.state.weights,
-            };
-            if observer(&progress).is_break() {
-                solved.stop = Stop::Observer;
-                break;
-            }
-            if objective - best_dual <= limits.gap {
-                solved.stop = Stop::Optimality;
-                break;
-            }
-            if objective >= before {
-                (idle, least) = (idle + 1, 2 * least);
-            }
-            if idle > IDLE_PASSES_MAX {
-                solved.stop = Stop::NoProgress;
-                break;
-            }
-            if solved.passes >= limits.passes {
-                break;
-            }
-            let gap = objective - pass.point.value;
-            if !limits.plain {
-                self.screen(&problem, &pass, gap);
-            }
-            let slots = self.working_set(&problem, &pass, least)?;
-            let mut inner =
-                Inner { problem, targets: self.design.targets(), working: &mut self.working, epochs: 0 };
-            let gap_max = (INNER_GAP * (objective - best_dual)).max(INNER_TOLERANCE * limits.gap);
-            inner.minimize(&mut self.state, &slots, gap_max, EPOCHS_MAX);
-            solved.epochs += inner.epochs;
-        }
-        Ok(solved)
+        let share = ((FIRST_SHARE * p as f64) as usize).min(rows / 2);
+        let least = share.max(WORKING_SET_MIN);
+        minimize(&mut Solving { solver: self, problem, plain: limits.plain, least }, rows, limits, observer)
     }
     fn weight(&self, column: usize) -> f64 {
         self.working.slot(column).map_or(0.0, |slot| self.state.weights[slot])
@@ -313,6 +230,44 @@ impl<'a> Solver<'a> {
         self.working.fetch(self.design, &columns)?;
         self.state.weights.resize(self.working.len(), 0.0);
         Ok(columns.iter().filter_map(|j| self.working.slot(*j)).map(|slot| slot as u32).collect())
+    }
+}
+
+/// One problem while it is solved.
+struct Solving<'s, 'a> {
+    solver: &'s mut Solver<'a>,
+    problem: Problem,
+    /// Spare nothing.
+    plain: bool,
+    /// Columns of a working set at least.
+    least: usize,
+}
+
+impl WorkingSets for Solving<'_, '_> {
+    type Pass = Pass;
+
+    fn pass(&mut self) -> Result<Passed<Pass>> {
+        let Solving { solver, problem, .. } = self;
+        let state = &mut solver.state;
+        state.residual = solver.working.residual(solver.design.targets(), &state.weights);
+        let objective = problem.objective(square(&state.residual.values), &state.weights);
+        let pass = solver.pass(problem, self.plain)?;
+        Ok(Passed { objective, dual: pass.point.value, products: pass.computed, of_columns: pass })
+    }
+    fn improve(&mut self, passed: Passed<Pass>, growth: usize, gap_max: f64) -> Result<usize> {
+        let Solving { solver, problem, .. } = self;
+        let pass = &passed.of_columns;
+        if !self.plain {
+            solver.screen(problem, pass, passed.objective - passed.dual);
+        }
+        let slots = solver.working_set(problem, pass, self.least.saturating_mul(growth))?;
+        let (targets, working) = (solver.design.targets(), &mut solver.working);
+        let mut inner = Inner { problem: *problem, targets, working, epochs: 0 };
+        inner.minimize(&mut solver.state, &slots, gap_max, EPOCHS_MAX);
+        Ok(inner.epochs)
+    }
+    fn weights(&self) -> &[f64] {
+        &self.solver.state.weights
     }
 }
 

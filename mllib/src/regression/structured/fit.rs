@@ -6,8 +6,8 @@ use crate::linalg::dense;
 use crate::objective::DatasetRows;
 use crate::optimization::{Observer, Stop, silent};
 use crate::regression::LinearRegressionModel;
-use crate::regression::lasso::solver::Limits;
 use crate::regression::lasso::{Design, PathPoint};
+use crate::regression::working_sets::Limits;
 use serde::{Deserialize, Serialize};
 use slackwater_dataflow::{Error, Result};
 

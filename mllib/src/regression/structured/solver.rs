@@ -11,9 +11,8 @@ use super::penalty::Penalty;
 use crate::linalg::dense;
 use crate::optimization::Observer;
 use crate::regression::lasso::design::Design;
-use crate::regression::lasso::solver::{Limits, Solved};
 use crate::regression::lasso::working::{Residual, Working, square};
-use crate::regression::working_sets::{Passed, WorkingSets, minimize};
+use crate::regression::working_sets::{Limits, Passed, Solved, WorkingSets, minimize};
 use slackwater_dataflow::Result;
 use std::sync::Arc;
 
