@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 /// Which block an item is in.
+#[derive(Debug)]
 pub(crate) struct Blocks {
     /// By item: block, and place in it.
     pub places: Vec<(u32, u32)>,

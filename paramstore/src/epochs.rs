@@ -137,6 +137,17 @@ impl<T: Data, S: Record> LocalEpochs<T, S> {
 /// Gives the state of a partition, when the training has ended, the letters that were under way to it: (sender, letter).
 pub(crate) type AtEnd = dyn Fn(&mut dyn Any, Vec<(usize, Body)>) + Send + Sync;
 
+/// What is asked of a training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// What is in the tables.
+    Tables,
+    /// The states of partitions as well, in all processes.
+    States,
+    /// They are in the processes that have them.
+    StatesInPlace,
+}
+
 type Until<'u> = Box<dyn FnMut(&Progress<'_>) -> bool + 'u>;
 
 /// A training, ready to run.
@@ -248,7 +259,7 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
     /// computing the dataset fails with; the message of a panic of `update`. Tables then keep the values that they had
     /// before the run, or with [`until`](Training::until) those at the end of the last epoch that went well.
     pub fn run(mut self) -> Result<Report> {
-        self.train()
+        Ok(self.train(Outcome::Tables)?.0)
     }
     /// As [`Training::run`]; also returns the states of the partitions, one record a partition.
     ///
@@ -256,8 +267,21 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
     /// As [`Training::run`].
     #[track_caller]
     pub fn run_with_locals(mut self) -> Result<(Report, Dataset<S>)> {
-        let report = self.train()?;
+        let (report, _) = self.train(Outcome::States)?;
         let states = self.take_locals(report.clocks);
+        Ok((report, states))
+    }
+    /// As [`run_with_locals`](Training::run_with_locals), but states stay where they are: each process of a cluster has those of
+    /// its partitions, and a copy of those of the process before it, as bytes, until the dataset is dropped. So no process needs
+    /// memory for all of them. A partition is decoded each time it is computed, in the process that computes it: operations in
+    /// which a partition reads another partition of this dataset (`union`, `coalesce`) fail in a cluster.
+    ///
+    /// # Errors
+    /// As [`Training::run`]. Jobs on the dataset fail if two neighbouring processes are lost at once.
+    #[track_caller]
+    pub fn run_with_locals_in_place(mut self) -> Result<(Report, Dataset<S>)> {
+        let (report, key) = self.train(Outcome::StatesInPlace)?;
+        let states = self.locals_in_place(report.clocks, key);
         Ok((report, states))
     }
 }

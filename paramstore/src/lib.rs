@@ -38,6 +38,7 @@ mod delta_log;
 mod epochs;
 #[doc(hidden)]
 pub mod fuzzing;
+mod in_place;
 mod local;
 mod mail;
 mod partial;

@@ -9,7 +9,8 @@
 //! The state in memory counts only in the generation that has made it: in any other some process does not have it, and all
 //! go back to the point that they all have.
 
-use crate::epochs::Training;
+use crate::epochs::{Outcome, Training};
+use crate::in_place::InPlace;
 use crate::local::{Local, Locals};
 use crate::partial::{Answer, Basis, Remains, agree};
 use crate::recovery::{
@@ -32,6 +33,7 @@ use slackwater_dataflow::{
 use std::any::TypeId;
 use std::collections::BTreeMap;
 use std::iter::once_with;
+use std::marker::PhantomData;
 use std::sync::{Arc, Mutex};
 
 /// A recovery point is kept when as much time as this has passed since the last, in microseconds, and at least
@@ -83,6 +85,15 @@ enum Last<T: Data, V: Value> {
     Values(Vec<Values<V>>),
 }
 
+impl<T: Data, V: Value> Last<T, V> {
+    fn values(&self) -> Vec<Values<V>> {
+        match self {
+            Last::Run(run) => run.ended().to_vec(),
+            Last::Values(values) => values.clone(),
+        }
+    }
+}
+
 /// What a run starts from.
 struct Base<V> {
     place: Place,
@@ -105,8 +116,8 @@ fn wrong(e: impl std::fmt::Display) -> Error {
 }
 
 impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
-    /// Trains.
-    pub(crate) fn train(&mut self) -> Result<Report> {
+    /// Trains; also returns the number of the training, by which states are found that stay in place.
+    pub(crate) fn train(&mut self, outcome: Outcome) -> Result<(Report, u64)> {
         let (start, cx) = (Instant::now(), self.epochs.dataset.context().clone());
         self.check()?;
         let sizes = self.epochs.dataset.map_partitions(|records| once_with(move || records.count() as u64));
@@ -128,13 +139,21 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
             epoch_us: 0,
             clocks_per_epoch,
         };
-        let result = self.follow(&cx, &mut course, &shape);
-        cx.stop_keeping(course.key);
+        let result = self.follow(&cx, &mut course, &shape, outcome);
+        if outcome != Outcome::StatesInPlace || result.is_err() {
+            cx.stop_keeping(course.key);
+        }
         let mut report = result?;
         report.wall_us = start.elapsed().as_micros() as u64;
-        Ok(report)
+        Ok((report, course.key))
     }
-    fn follow(&mut self, cx: &Context, course: &mut Course, shape: &Manifest) -> Result<Report> {
+    fn follow(
+        &mut self,
+        cx: &Context,
+        course: &mut Course,
+        shape: &Manifest,
+        outcome: Outcome,
+    ) -> Result<Report> {
         let mut report = Report::default();
         self.begin(cx, course, shape, &mut report)?;
         while report.epochs < self.epochs.epochs && !report.stopped {
@@ -160,7 +179,7 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
             }
         }
         if cx.is_member() {
-            self.end(cx, course, shape, &report)?;
+            self.end(cx, course, shape, &report, outcome)?;
         }
         Ok(report)
     }
@@ -305,16 +324,8 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
     ) -> Result<Option<Base<V>>> {
         let generation = others.generation();
         if course.made_in == ALONE || course.made_in == generation {
-            let place = Place {
-                clock: report.clocks,
-                epoch: report.epochs,
-                losses: report.losses.clone(),
-                first_clock: course.first.0,
-                first_epoch: course.first.1,
-                has_locals: true,
-            };
             return Ok(Some(Base {
-                place,
+                place: course.place(report),
                 values: self.tables.iter().map(Table::current).collect(),
                 locals: self.locals.clone(),
                 rule_states: self.rule_states.clone(),
@@ -537,9 +548,17 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
         }
     }
     /// Makes the result of the training one that later processes can take: the tables go into the log, and states of
-    /// partitions to all processes.
-    fn end(&mut self, cx: &Context, course: &mut Course, shape: &Manifest, report: &Report) -> Result<()> {
+    /// partitions to all processes, or into a last recovery point.
+    fn end(
+        &mut self,
+        cx: &Context,
+        course: &mut Course,
+        shape: &Manifest,
+        report: &Report,
+        outcome: Outcome,
+    ) -> Result<()> {
         let dataset = self.epochs.dataset.clone();
+        let in_place = outcome == Outcome::StatesInPlace;
         // Not the tables themselves: workers let go of this a moment after the job has ended.
         let last: Arc<Mutex<Last<T, V>>> = Arc::new(Mutex::new(Last::Values(vec![])));
         let remembers = last.clone();
@@ -560,27 +579,37 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
                     true => Last::Run(run.clone()),
                     false => Last::Values(self.tables.iter().map(Table::current).collect()),
                 };
-                let build = run.clone();
+                let (build, tells, ended) = (run.clone(), run.clone(), last.clone());
+                let place = course.place(report);
+                let key = course.key;
                 Ok(Some(Attempt {
                     build: Box::new(move |worker, bridge| {
                         if goes_back {
                             build.build(worker, bridge);
                         }
                     }),
-                    told: Box::new(move || postcard::to_stdvec(&write_locals(&run)).unwrap_or_default()),
-                    ..Attempt::default()
+                    told: Box::new(move || match outcome {
+                        Outcome::States => postcard::to_stdvec(&write_locals(&tells)).unwrap_or_default(),
+                        _ => vec![],
+                    }),
+                    is_due: Box::new(move |_| in_place),
+                    point: Box::new(move |_| {
+                        let values = ended.lock().unwrap_or_else(|e| e.into_inner()).values();
+                        let shared = Standing { place: place.clone(), values }.share();
+                        let parts = write_locals(&run);
+                        (key, Point { shared, common: vec![write_states(&run)], parts })
+                    }),
                 }))
             },
             remember,
         )?;
-        let values = match (took_part, &*last.lock().unwrap_or_else(|e| e.into_inner())) {
-            (true, Last::Run(run)) => run.ended().to_vec(),
-            (true, Last::Values(values)) => values.clone(),
-            (false, _) => read_values(&remembered.unwrap_or_default(), &self.tables)?,
+        let values = match took_part {
+            true => last.lock().unwrap_or_else(|e| e.into_inner()).values(),
+            false => read_values(&remembered.unwrap_or_default(), &self.tables)?,
         };
         self.tables.iter().zip(values).for_each(|(table, values)| table.set(values));
         let mut locals: BTreeMap<usize, Local> = BTreeMap::new();
-        for bytes in told {
+        for bytes in told.into_iter().filter(|_| outcome == Outcome::States) {
             let of_process: BTreeMap<usize, Arc<Vec<u8>>> = postcard::from_bytes(&bytes).map_err(wrong)?;
             for (partition, bytes) in of_process {
                 locals.insert(partition, self.decode_local(report.clocks, partition, &bytes)?);
@@ -588,6 +617,24 @@ impl<T: Data, V: Value, S: Record> Training<'_, T, V, S> {
         }
         *self.locals.lock().unwrap_or_else(|e| e.into_inner()) = locals;
         Ok(())
+    }
+    /// As [`take_locals`](Self::take_locals), of a training that has left them in place.
+    #[track_caller]
+    pub(crate) fn locals_in_place(&mut self, clocks: u64, key: u64) -> Dataset<S> {
+        let context = self.epochs.dataset.context().clone();
+        if !context.is_member() {
+            return self.take_locals(clocks);
+        }
+        context.clone().read(InPlace {
+            context,
+            key,
+            partitions: self.epochs.dataset.num_partitions(),
+            clocks,
+            decode: self.local.decode,
+            mail: self.mailbox.as_ref().map(|mailbox| mailbox.kind),
+            at_end: self.at_end.clone(),
+            state: PhantomData,
+        })
     }
     /// States of the partitions after a training of so many clocks, one record a partition.
     #[track_caller]
@@ -646,6 +693,17 @@ fn is_due(points: Option<u64>, since_epochs: u64, since_us: u64, told: &[Told]) 
 }
 
 impl Course {
+    /// Where the training stands by what it reports.
+    fn place(&self, report: &Report) -> Place {
+        Place {
+            clock: report.clocks,
+            epoch: report.epochs,
+            losses: report.losses.clone(),
+            first_clock: self.first.0,
+            first_epoch: self.first.1,
+            has_locals: true,
+        }
+    }
     /// What there is to go on from when the last segment has ended.
     fn remains<T: Data, V: Value>(&self, states: &RuleStates<V>) -> Remains<T, V> {
         Remains { whole: self.made_with, states: states.clone(), run: None }

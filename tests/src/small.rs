@@ -21,7 +21,7 @@ pub type Found = (String, f64);
 pub type Program = fn(&Context, &Path) -> Result<Found>;
 
 /// All programs, by name; those that end with other bits every time, and those that may lose states.
-pub const PROGRAMS: [(&str, Program); 12] = [
+pub const PROGRAMS: [(&str, Program); 13] = [
     ("shuffle", shuffle),
     ("loop", iterate),
     ("sort", sort),
@@ -34,6 +34,7 @@ pub const PROGRAMS: [(&str, Program); 12] = [
     ("rotation", rotation),
     ("ssp", ssp),
     ("partial", partial),
+    ("in place", in_place),
 ];
 
 /// True if a program need not end with the same bits every time.
@@ -43,7 +44,7 @@ pub fn is_loose(name: &str) -> bool {
 
 /// True if the program may fail with this error when processes are lost, as the rules of what it uses say.
 pub fn may_fail(name: &str, error: &Error) -> bool {
-    let is_training = ["bsp", "snapshots", "ssp", "rotation"].contains(&name);
+    let is_training = ["bsp", "snapshots", "ssp", "rotation", "in place"].contains(&name);
     let text = error.to_string();
     let allowed = ["is lost, here and in its copy", "is read between segments of a training"];
     is_training && allowed.iter().any(|a| text.contains(a))
@@ -241,6 +242,24 @@ fn rotation(cx: &Context, _: &Path) -> Result<Found> {
     let seats: Vec<_> = seats.map(|seat| (seat.state().to_bits(), seat.into_block())).collect()?;
     let losses: Vec<u64> = report.losses.iter().map(|l| l.to_bits()).collect();
     Ok((format!("{seats:?} {losses:?}"), report.losses.last().copied().unwrap_or(f64::NAN)))
+}
+
+/// States that stay where they are after a training, read by some jobs.
+fn in_place(cx: &Context, _: &Path) -> Result<Found> {
+    let data = cx.range(0..90, 5);
+    let training = data.epochs(3).clocks(2).mail::<f64>().local(|partition, _| partition as f64);
+    let training = training.update_all::<f64>(&[], |state, records, _, clock| {
+        let letters: f64 = clock.mail::<f64>().into_iter().map(|(from, x)| x * (from + 1) as f64).sum();
+        *state = records.iter().fold(0.5 * *state + letters, |s, x| 0.9 * s + *x as f64);
+        clock.loss(*state);
+        clock.send((clock.partition() + 2) % 5, *state * 0.1);
+    });
+    let (report, states) = training.recovery_every(2).run_with_locals_in_place()?;
+    let all: Vec<u64> = states.map(|s| s.to_bits()).collect()?;
+    let sums = states.map(|s| (s.to_bits() % 3, s)).reduce_by_key_with(2, |a, b| *a += b).collect()?;
+    let losses: Vec<u64> = report.losses.iter().map(|l| l.to_bits()).collect();
+    drop(states);
+    found((all, sums, cx.range(0..7, 3).count()?, losses))
 }
 
 /// Recovery points by time, which is the simulation's; sparse rows, no states.

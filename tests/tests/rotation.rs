@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use slackwater_dataflow::rng::{below, stream};
 use slackwater_dataflow::{Context, Dataset};
 use slackwater_paramstore::{
-    Consistency, EpochsExt, Report, RotateExt, Rotation, Snapshots, TableExt, TableSpec, Training, Turn,
+    Consistency, EpochsExt, Report, RotateExt, Rotation, Seat, Snapshots, TableExt, TableSpec, Training, Turn,
 };
 use slackwater_tests::cluster::{self, Setup};
 use slackwater_tests::contexts;
@@ -78,16 +78,20 @@ fn work() -> impl Fn(&mut f64, &mut Vec<f64>, &[Change], &mut Turn<'_>) + Send +
 }
 
 fn outcome<T: slackwater_dataflow::Data>(
-    training: Training<'_, T, f32, slackwater_paramstore::Seat<f64, Vec<f64>>>,
+    training: Training<'_, T, f32, Seat<f64, Vec<f64>>>,
 ) -> (Outcome, Report) {
     let (report, seats) = training.run_with_locals().unwrap();
+    (outcome_of(&seats, &report), report)
+}
+
+fn outcome_of(seats: &Dataset<Seat<f64, Vec<f64>>>, report: &Report) -> Outcome {
     let seats = seats.collect().unwrap();
     let states = seats.iter().map(|seat| *seat.state()).collect();
     let mut blocks: Vec<(u32, Vec<f64>)> = seats.into_iter().map(|seat| seat.into_block()).collect();
     blocks.sort_by_key(|block| block.0);
     assert!(blocks.iter().enumerate().all(|(i, block)| i == block.0 as usize), "each block is there once");
     let blocks = blocks.into_iter().map(|block| block.1).collect();
-    ((states, blocks, report.losses.clone()), report)
+    (states, blocks, report.losses.clone())
 }
 
 fn bits((states, blocks, losses): &Outcome) -> String {
@@ -210,6 +214,29 @@ fn correspond(cx: &Context, consistency: Consistency) -> (Vec<u64>, u64) {
     (states.collect().unwrap(), report.clocks)
 }
 
+/// What a rotation has left in place is read again and again, and then dropped.
+fn rotate_in_place(cx: &Context) -> String {
+    let data = cx.from_partitions(fixed());
+    let training = rotation(&data, EPOCHS).piece(7).work(work()).recovery_every(3);
+    let (report, seats) = training.run_with_locals_in_place().unwrap();
+    cluster::note("trained");
+    let answer = bits(&outcome_of(&seats, &report));
+    for _ in 0..READINGS {
+        std::thread::sleep(PAUSE);
+        assert_eq!(bits(&outcome_of(&seats, &report)), answer);
+    }
+    drop(seats);
+    cluster::note("dropped");
+    for _ in 0..READINGS {
+        std::thread::sleep(PAUSE);
+        assert_eq!(cx.range(0..9, 3).count().unwrap(), 9);
+    }
+    answer
+}
+
+const READINGS: usize = 10;
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// What a child process runs, if this process is one.
 #[test]
 fn child() {
@@ -221,6 +248,7 @@ fn child() {
             let bytes = rotate(&cx).1.workers.iter().map(|w| w.model_bytes).collect::<Vec<_>>();
             cluster::answer(&format!("{bytes:?}"));
         }
+        "in place" => cluster::answer(&rotate_in_place(&cx)),
         "mail" => cluster::answer(&format!("{:?}", correspond(&cx, Consistency::Ssp(3)).0)),
         _ => panic!("unknown task {task}"),
     }
@@ -253,6 +281,29 @@ fn a_kill_while_blocks_rotate_changes_no_bit() {
         assert!(c.replaced() > 0, "{fault}: nobody was killed");
         assert!(answers.iter().all(|a| *a == want), "{fault}: {answers:?}\n{}", c.logs());
     }
+}
+
+/// States that stay where they are outlive the process that has them, and are where partitions are when there are more processes.
+#[test]
+fn what_stays_in_place_is_there_after_a_kill() {
+    let want = bits(&naive(&fixed(), EPOCHS));
+    let all_are = |c: &mut cluster::Cluster, what: &str| {
+        let answers = c.finish();
+        assert!(answers.iter().all(|a| *a == want), "{what}: {answers:?}\n{}", c.logs());
+    };
+    let one = rotate_in_place(&contexts()[1]);
+    assert_eq!(one, want);
+    for (slot, note) in [(0, "trained"), (1, "trained"), (2, "trained"), (1, "dropped")] {
+        let mut c = Setup::new("in place", 3, 2).start();
+        c.await_note(slot, note);
+        c.kill(slot);
+        all_are(&mut c, &format!("{slot} {note}"));
+        assert!(c.replaced() > 0);
+    }
+    let mut c = Setup::new("in place", 2, 1).start();
+    c.await_note(0, "trained");
+    c.grow();
+    all_are(&mut c, "one more");
 }
 
 /// Of P processes each has one part in P of the model.

@@ -59,11 +59,15 @@ struct Slots {
 
 /// The points of a process, by the number of the computation.
 #[derive(Default)]
-pub(crate) struct Kept(Mutex<BTreeMap<u64, Slots>>);
+pub(crate) struct Kept {
+    slots: Mutex<BTreeMap<u64, Slots>>,
+    /// Computations of which this process needs nothing more, whatever others may send.
+    forgotten: Mutex<BTreeSet<u64>>,
+}
 
 impl Kept {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Slots>> {
-        self.0.lock().unwrap_or_else(|e| e.into_inner())
+        self.slots.lock().unwrap_or_else(|e| e.into_inner())
     }
     /// The last point of a computation.
     pub fn get(&self, key: u64) -> Option<Point> {
@@ -85,9 +89,13 @@ impl Kept {
             }
         }
     }
-    /// The computation has ended, and its result is in the log.
+    /// The computation has ended, and its result is in the log, or nobody reads it any more.
     pub fn forget(&self, key: u64) {
+        self.forgotten.lock().unwrap_or_else(|e| e.into_inner()).insert(key);
         self.lock().remove(&key);
+    }
+    fn is_forgotten(&self, key: u64) -> bool {
+        self.forgotten.lock().unwrap_or_else(|e| e.into_inner()).contains(&key)
     }
     fn list(&self) -> Vec<Listed> {
         let of = |(key, slots): (&u64, &Slots)| {
@@ -138,6 +146,8 @@ pub(crate) fn hand_over(worker: &mut Worker, engine: &Engine) -> Result<()> {
     let mut kept = engine.kept.lock();
     for piece in pieces {
         match piece {
+            // Some process has not come to where it forgets it, or this one has forgotten it in the meantime.
+            Piece::Whole { key, .. } if engine.kept.is_forgotten(key) => {}
             Piece::Whole { key, job, shared, common } => {
                 let shared = Shared::Written(Arc::new(shared));
                 let point = Point { shared, common, parts: BTreeMap::new() };

@@ -10,6 +10,7 @@
 //! * [`vector`] keeps rows of numbers, dense or sparse, in one column, as Spark does.
 
 mod block;
+mod dictionary;
 mod eval_errors;
 pub mod expr;
 pub mod features;

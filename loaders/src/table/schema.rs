@@ -1,8 +1,11 @@
 //! Schemas of several files of one table.
 
+use super::dictionary;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int32Type;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_cast::{CastOptions, cast_with_options};
-use arrow_schema::{ArrowError, Field, Schema, SchemaRef};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use slackwater_dataflow::{Error, Result};
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -79,9 +82,16 @@ pub(crate) fn conform(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBa
     }
     let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     let options = CastOptions { safe: false, ..CastOptions::default() };
-    let column = |(array, field): (&ArrayRef, &Arc<Field>)| match array.data_type() == field.data_type() {
-        true => Ok(array.clone()),
-        false => cast_with_options(array, field.data_type(), &options),
+    let column = |(array, field): (&ArrayRef, &Arc<Field>)| {
+        if array.data_type() == field.data_type() {
+            return Ok(array.clone());
+        }
+        match (field.data_type(), array.as_dictionary_opt::<Int32Type>()) {
+            (DataType::Utf8, Some(numbers)) if numbers.values().data_type() == &DataType::Utf8 => {
+                Ok(Arc::new(dictionary::unpack(numbers)?) as ArrayRef)
+            }
+            _ => cast_with_options(array, field.data_type(), &options),
+        }
     };
     let columns = batch.columns().iter().zip(schema.fields()).map(column).collect::<Result<_, _>>()?;
     RecordBatch::try_new_with_options(schema.clone(), columns, &rows)

@@ -3,16 +3,19 @@
 use super::metadata::{DataFile, FORMAT, FORMAT_VERSION, Metadata};
 use super::{Overwrite, Persist, values};
 use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
 use arrow_select::concat::concat_batches;
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Compression;
+use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use slackwater_dataflow::{Error, Result};
 use std::fs;
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Component, Path, PathBuf};
 
@@ -38,36 +41,145 @@ pub fn save_with<M: Persist>(
     overwrite: Overwrite,
     features: Option<serde_json::Value>,
 ) -> Result<()> {
-    let path = path.as_ref();
-    check_target(path, overwrite)?;
-    let table = model.table();
-    let data = parquet_bytes(&table)?;
-    let schema = table.schema();
-    let metadata = Metadata {
-        format: FORMAT.to_string(),
-        format_version: FORMAT_VERSION,
-        library_version: env!("CARGO_PKG_VERSION").to_string(),
-        algorithm: M::ALGORITHM.to_string(),
-        attributes: model.attributes(),
-        features,
-        data: DataFile {
-            path: DATA.to_string(),
-            rows: table.num_rows() as u64,
-            bytes: data.len() as u64,
-            crc32: crc32fast::hash(&data),
-            schema: schema.fields().iter().map(|f| (f.name().clone(), f.data_type().to_string())).collect(),
-        },
-    };
-    let mut json = serde_json::to_vec_pretty(&metadata)
-        .map_err(|e| Error::usage(format!("the model's attributes cannot be written as JSON: {e}")))?;
-    json.push(b'\n');
-    let temporary = beside(path, "tmp");
-    let written = write_all(&temporary, &data, &json).and_then(|()| put_in_place(&temporary, path));
-    if written.is_err() {
-        // The error that matters is the first one.
-        let _ = fs::remove_dir_all(&temporary);
+    let mut parts = model.tables();
+    let first = parts.next().ok_or_else(|| Error::usage("a model without a table"))?;
+    let mut file = ModelFile::create(path, overwrite, first.schema())?;
+    file.append(&first)?;
+    drop(first);
+    parts.try_for_each(|part| file.append(&part))?;
+    file.finish(M::ALGORITHM, model.attributes(), features)
+}
+
+/// A model that is written part by part; nothing is at its place before [`finish`](ModelFile::finish).
+pub(crate) struct ModelFile {
+    target: PathBuf,
+    temporary: Temporary,
+    writer: ArrowWriter<Counted>,
+    schema: SchemaRef,
+    rows: u64,
+}
+
+impl ModelFile {
+    /// Begins a model whose numbers are in a table of this schema.
+    ///
+    /// # Errors
+    /// Usage, if there is something at `path` that may not be replaced; I/O.
+    pub fn create(path: impl AsRef<Path>, overwrite: Overwrite, schema: SchemaRef) -> Result<Self> {
+        let target = path.as_ref().to_path_buf();
+        check_target(&target, overwrite)?;
+        let temporary = Temporary(beside(&target, "tmp"));
+        let file = temporary.0.join(DATA);
+        let parent = file.parent().expect("the data has a directory of its own");
+        fs::create_dir_all(parent).map_err(|e| Error::io(parent, "create", &e))?;
+        let out = fs::File::create(&file).map_err(|e| Error::io(&file, "create", &e))?;
+        let out = Counted { out: BufWriter::new(out), crc32: crc32fast::Hasher::new(), bytes: 0 };
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::SNAPPY)
+            .set_created_by(concat!("slackwater ", env!("CARGO_PKG_VERSION")).to_string())
+            .build();
+        let writer = ArrowWriter::try_new(out, schema.clone(), Some(properties)).map_err(cannot_encode)?;
+        Ok(ModelFile { target, temporary, writer, schema, rows: 0 })
     }
-    written
+    /// The next rows of the table.
+    ///
+    /// # Errors
+    /// I/O; usage, if they have another schema.
+    pub fn append(&mut self, part: &RecordBatch) -> Result<()> {
+        self.rows += part.num_rows() as u64;
+        self.writer.write(part).map_err(|e| self.temporary.failed(e))
+    }
+    /// Completes the model and puts it in its place.
+    ///
+    /// # Errors
+    /// Usage, if the attributes cannot be written as JSON; I/O.
+    pub fn finish<A: Serialize>(
+        self,
+        algorithm: &str,
+        attributes: &A,
+        features: Option<serde_json::Value>,
+    ) -> Result<()> {
+        let ModelFile { target, temporary, writer, schema, rows } = self;
+        let Counted { out, crc32, bytes } = writer.into_inner().map_err(|e| temporary.failed(e))?;
+        let data = temporary.0.join(DATA);
+        let io = |e: std::io::Error| Error::io(&data, "write", &e);
+        out.into_inner().map_err(|e| io(e.into_error()))?.sync_all().map_err(io)?;
+        let metadata = Metadata {
+            format: FORMAT.to_string(),
+            format_version: FORMAT_VERSION,
+            library_version: env!("CARGO_PKG_VERSION").to_string(),
+            algorithm: algorithm.to_string(),
+            attributes,
+            features,
+            data: DataFile {
+                path: DATA.to_string(),
+                rows,
+                bytes,
+                crc32: crc32.finalize(),
+                schema: schema
+                    .fields()
+                    .iter()
+                    .map(|f| (f.name().clone(), f.data_type().to_string()))
+                    .collect(),
+            },
+        };
+        let mut json = serde_json::to_vec_pretty(&metadata)
+            .map_err(|e| Error::usage(format!("the model's attributes cannot be written as JSON: {e}")))?;
+        json.push(b'\n');
+        let file = temporary.0.join(METADATA);
+        let write = || {
+            let mut out = fs::File::create(&file)?;
+            out.write_all(&json)?;
+            out.sync_all()
+        };
+        write().map_err(|e| Error::io(&file, "write", &e))?;
+        put_in_place(&temporary.0, &target)
+    }
+}
+
+/// A directory that is removed unless it was renamed.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    /// The error of a writer of files in it.
+    fn failed(&self, e: ParquetError) -> Error {
+        match e {
+            ParquetError::External(e) => match e.downcast::<std::io::Error>() {
+                Ok(e) => Error::io(&self.0.join(DATA), "write", &e),
+                Err(e) => cannot_encode(ParquetError::External(e)),
+            },
+            e => cannot_encode(e),
+        }
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // The error that matters was the first one.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn cannot_encode(e: ParquetError) -> Error {
+    Error::usage(format!("cannot encode the model: {e}"))
+}
+
+/// A file, and what has been written to it.
+struct Counted {
+    out: BufWriter<fs::File>,
+    crc32: crc32fast::Hasher,
+    bytes: u64,
+}
+
+impl Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.crc32.update(&bytes[..written]);
+        self.bytes += written as u64;
+        Ok(written)
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush()
+    }
 }
 
 /// Reads a model of a known kind.
@@ -166,21 +278,6 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     path.with_file_name(name)
 }
 
-fn write_all(directory: &Path, data: &[u8], json: &[u8]) -> Result<()> {
-    let file = directory.join(DATA);
-    let parent = file.parent().expect("the data has a directory of its own");
-    fs::create_dir_all(parent).map_err(|e| Error::io(parent, "create", &e))?;
-    for (file, bytes) in [(file, data), (directory.join(METADATA), json)] {
-        let write = || {
-            let mut out = fs::File::create(&file)?;
-            out.write_all(bytes)?;
-            out.sync_all()
-        };
-        write().map_err(|e| Error::io(&file, "write", &e))?;
-    }
-    Ok(())
-}
-
 /// Renames; a model that is replaced is moved aside first, since a directory cannot be renamed onto a full one.
 fn put_in_place(temporary: &Path, path: &Path) -> Result<()> {
     let rename = |from: &Path, to: &Path| fs::rename(from, to).map_err(|e| Error::io(to, "rename to", &e));
@@ -194,19 +291,6 @@ fn put_in_place(temporary: &Path, path: &Path) -> Result<()> {
         return Err(e);
     }
     fs::remove_dir_all(&old).map_err(|e| Error::io(&old, "remove", &e))
-}
-
-fn parquet_bytes(table: &RecordBatch) -> Result<Vec<u8>> {
-    let failed = |e: parquet::errors::ParquetError| Error::usage(format!("cannot encode the model: {e}"));
-    let properties = WriterProperties::builder()
-        .set_compression(Compression::SNAPPY)
-        .set_created_by(concat!("slackwater ", env!("CARGO_PKG_VERSION")).to_string())
-        .build();
-    let mut bytes = vec![];
-    let mut writer = ArrowWriter::try_new(&mut bytes, table.schema(), Some(properties)).map_err(failed)?;
-    writer.write(table).map_err(failed)?;
-    writer.close().map_err(failed)?;
-    Ok(bytes)
 }
 
 /// The table of a file, in one batch. The decoder answers nearly every damaged file with an error, and panics on some.

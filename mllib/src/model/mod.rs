@@ -22,6 +22,7 @@ mod files;
 mod matrix;
 mod metadata;
 
+pub(crate) use files::ModelFile;
 pub use files::{inspect, load, save, save_with};
 pub(crate) use matrix::{matrix_of, matrix_table};
 pub use metadata::{DataFile, FORMAT, FORMAT_VERSION, Metadata};
@@ -29,6 +30,7 @@ pub use metadata::{DataFile, FORMAT, FORMAT_VERSION, Metadata};
 use arrow_array::RecordBatch;
 use serde::{Serialize, de::DeserializeOwned};
 use slackwater_dataflow::{Error, Result};
+use std::iter::once_with;
 
 /// What happens if there is a model already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +71,10 @@ pub trait Persist: Sized {
     fn attributes(&self) -> &Self::Attributes;
     /// Its numbers.
     fn table(&self) -> RecordBatch;
+    /// The same in parts, one after another, of a model that is large. At least one.
+    fn tables(&self) -> impl Iterator<Item = RecordBatch> {
+        once_with(|| self.table())
+    }
     /// The model of attributes and table.
     ///
     /// # Errors

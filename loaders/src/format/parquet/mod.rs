@@ -22,6 +22,7 @@
 
 mod bounds;
 mod chunks;
+mod dictionaries;
 mod footer;
 mod keys;
 mod page_header;
@@ -71,6 +72,8 @@ struct Table {
 struct File {
     chunks: Chunks,
     metadata: ArrowReaderMetadata,
+    /// With which texts that have a dictionary are read as its numbers, if there are any.
+    numbered: Option<ArrowReaderMetadata>,
 }
 
 /// Whole row groups, or some rows of one.
@@ -130,7 +133,8 @@ impl ParquetTable {
                 Some(first) => unite(first, files[0].name(), &own, file.name())?,
                 None => own,
             });
-            opened.push(File { chunks: Chunks::new(file), metadata });
+            let numbered = dictionaries::numbered(&metadata);
+            opened.push(File { chunks: Chunks::new(file), metadata, numbered });
         }
         let schema = schema.ok_or_else(|| Error::input("no input files", "name at least one file"))?;
         let pieces = pieces(&opened, min_pieces);
@@ -161,6 +165,8 @@ impl Table {
                 let load = footer::load(&file.chunks, options);
                 metadata = load.map_err(|e| file.chunks.failure().unwrap_or_else(|| failed(&e)))?;
             }
+        } else if let Some(numbered) = &file.numbered {
+            metadata = numbered.clone();
         }
         let selection = self.selection(piece, &groups, &metadata, scan);
         let chunks =

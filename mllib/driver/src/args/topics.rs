@@ -155,6 +155,14 @@ pub struct TopicsArgs {
     #[arg(hide_possible_values = true)]
     pub solver: Solver,
 
+    /// With rotation: write the model from the blocks where they are, and measure nothing
+    ///
+    /// No process then ever has all words: each needs memory for its part of the counts, thrice at the end, and for a piece of
+    /// the model. The model is the same to the byte. Measure it with `evaluate`.
+    #[arg(long, help_heading = "Algorithm")]
+    #[arg(conflicts_with_all = ["test", "split", "word_counts", "metrics"])]
+    pub in_blocks: bool,
+
     /// How topics are drawn: dense, sparse, alias; auto: dense up to 200 topics, sparse above
     ///
     /// dense weighs all topics, sparse those that the document has; both draw from the exact distribution. alias makes

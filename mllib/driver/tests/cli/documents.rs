@@ -236,6 +236,15 @@ fn words_rotate() {
     assert!(!counts(&whole.2).is_empty() && counts(&resumed.2) == counts(&whole.2));
     let evaluated = place.json(&["evaluate", "--model=m", "--data=docs.tsv", "--partitions=4"]);
     assert_eq!(evaluated["metrics"], whole.0);
+    // Also if no process ever has the whole model.
+    for launcher in [&["--workers=2"][..], &["cluster", "run", "--workers=1", "-n3", "--"]] {
+        let in_blocks = train(launcher, &["--in-blocks", "--doc_dir=topics.tsv"]);
+        assert!(in_blocks.0.is_null());
+        assert!(in_blocks.2 == whole.2, "{launcher:?}");
+        assert_eq!(place.read("topics.tsv").lines().count(), 120);
+    }
+    let told = place.fails(2, &[&TRAIN[..], &["--in-blocks"]].concat());
+    assert!(told.contains("is for `--solver rotation`"), "{told}");
     place.ok(&["predict", "--model=m", "--data=docs.tsv"]);
     let text = place.ok(&[&TRAIN[..4], &["--solver=rotation", "--epochs=3", "--model=t"]].concat());
     assert!(text.contains("1 process with at most"), "{text}");

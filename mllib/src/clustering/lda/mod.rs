@@ -34,7 +34,8 @@
 //! each table is there a few times (replica, shards, what is to be sent): 4 bytes a word and topic each, or with
 //! [sparse rows](CountRows) 8 bytes a topic that a word has. With rotation each of `P` processes has a part in `P` of the words,
 //! once: 4 bytes a word and topic, or 4 bytes a topic that a word has; beside them 4 bytes a document and topic (dense) or 6
-//! a topic that a document can have (sparse). The model has `4 K V` bytes.
+//! a topic that a document can have (sparse). The model has `4 K V` bytes; a process has room for it unless it is
+//! [fitted](LdaParams::fit_in_blocks) and [stored](LdaBlocks::save) in blocks.
 //!
 //! # References
 //! Blei, Ng and Jordan 2003, Latent Dirichlet allocation; Griffiths and Steyvers 2004, Finding scientific topics (the sampler
@@ -46,6 +47,7 @@
 //! sampler).
 
 mod batch;
+mod blocks;
 mod likelihood;
 mod model;
 mod params;
@@ -53,6 +55,7 @@ mod rotation;
 mod sampler;
 mod train;
 
+pub use blocks::LdaBlocks;
 pub use model::{Attributes, LdaModel, LdaSummary, Perplexity};
 pub use params::{CountRows, LdaParams, Sampler, Solver};
 pub use train::{DocumentTopics, LdaFit, LdaObserver, LdaProgress};

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use slackwater_dataflow::block::Document;
 use slackwater_dataflow::{Dataset, Error, Result};
 use std::iter::once_with;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Fixed-point iterations for the topics of a document, at most.
@@ -235,6 +236,51 @@ pub(super) fn top(counts: impl Iterator<Item = f32>, n: usize) -> Vec<(u32, f32)
     words
 }
 
+/// Numbers in a part of a stored model, at most.
+const PART_VALUES: usize = 1 << 22;
+
+/// The ranges of words in which a model is stored.
+pub(super) fn parts(words: usize, topics: usize) -> impl Iterator<Item = Range<usize>> {
+    let step = (PART_VALUES / topics.max(1)).max(1);
+    (0..words.max(1)).step_by(step).map(move |from| from..words.min(from + step))
+}
+
+/// A row for each of the words from `first` on, of which there are counts by topic: its number, its name, and its topics with their
+/// counts, those of no tokens left out.
+pub(super) fn counts_table(
+    first: usize,
+    counts: &[f32],
+    topics: usize,
+    vocabulary: Option<&[String]>,
+) -> RecordBatch {
+    let words = first..first + counts.len() / topics;
+    let names = words.clone().map(|w| vocabulary.and_then(|names| names.get(w)).map(String::as_str));
+    let element = |kind| Arc::new(Field::new("item", kind, false));
+    let mut of_topics = ListBuilder::new(UInt32Builder::new()).with_field(element(DataType::UInt32));
+    let mut of_counts = ListBuilder::new(Float32Builder::new()).with_field(element(DataType::Float32));
+    for row in counts.chunks_exact(topics) {
+        for (k, n) in row.iter().enumerate().filter(|(_, n)| **n > 0.0) {
+            of_topics.values().append_value(k as u32);
+            of_counts.values().append_value(*n);
+        }
+        of_topics.append(true);
+        of_counts.append(true);
+    }
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(UInt32Array::from_iter_values(words.map(|w| w as u32))),
+        Arc::new(StringArray::from_iter(names)),
+        Arc::new(of_topics.finish()),
+        Arc::new(of_counts.finish()),
+    ];
+    let fields = vec![
+        Field::new("word", DataType::UInt32, false),
+        Field::new("name", DataType::Utf8, true),
+        Field::new("topics", DataType::List(element(DataType::UInt32)), false),
+        Field::new("counts", DataType::List(element(DataType::Float32)), false),
+    ];
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).expect("a value a row in every column")
+}
+
 impl Persist for LdaModel {
     const ALGORITHM: &'static str = "lda";
     type Attributes = Attributes;
@@ -242,34 +288,15 @@ impl Persist for LdaModel {
     fn attributes(&self) -> &Attributes {
         &self.attributes
     }
-    /// A row for every word: its number, its name, and its topics with their counts, those of no tokens left out.
     fn table(&self) -> RecordBatch {
-        let words = 0..self.words() as u32;
-        let names = words.clone().map(|w| self.name(w));
-        let element = |kind| Arc::new(Field::new("item", kind, false));
-        let mut topics = ListBuilder::new(UInt32Builder::new()).with_field(element(DataType::UInt32));
-        let mut counts = ListBuilder::new(Float32Builder::new()).with_field(element(DataType::Float32));
-        for row in self.counts.chunks_exact(self.topics()) {
-            for (k, n) in row.iter().enumerate().filter(|(_, n)| **n > 0.0) {
-                topics.values().append_value(k as u32);
-                counts.values().append_value(*n);
-            }
-            topics.append(true);
-            counts.append(true);
-        }
-        let columns: Vec<ArrayRef> = vec![
-            Arc::new(UInt32Array::from_iter_values(words)),
-            Arc::new(StringArray::from_iter(names)),
-            Arc::new(topics.finish()),
-            Arc::new(counts.finish()),
-        ];
-        let fields = vec![
-            Field::new("word", DataType::UInt32, false),
-            Field::new("name", DataType::Utf8, true),
-            Field::new("topics", DataType::List(element(DataType::UInt32)), false),
-            Field::new("counts", DataType::List(element(DataType::Float32)), false),
-        ];
-        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).expect("a value a row in every column")
+        counts_table(0, &self.counts, self.topics(), self.vocabulary.as_deref())
+    }
+    fn tables(&self) -> impl Iterator<Item = RecordBatch> {
+        let topics = self.topics();
+        parts(self.words(), topics).map(move |words| {
+            let counts = &self.counts[words.start * topics..words.end * topics];
+            counts_table(words.start, counts, topics, self.vocabulary.as_deref())
+        })
     }
     fn restore(attributes: Attributes, table: &RecordBatch) -> Result<Self> {
         let refuse = |what: &str| Error::input(format!("the counts do not fit: {what}"), "");

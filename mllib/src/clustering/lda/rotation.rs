@@ -6,7 +6,7 @@
 use super::batch::{Batch, ByWord};
 use super::likelihood::{LnGamma, OfDocuments};
 use super::sampler::{Counts, Kept, Priors, WordState};
-use super::train::{Assigned, History};
+use super::train::History;
 use super::{DocumentTopics, LdaParams};
 use crate::blocks::Blocks;
 use serde::{Deserialize, Serialize};
@@ -286,6 +286,13 @@ fn of_totals(totals: &[i32], words: usize, beta: f64) -> f64 {
     totals.iter().map(|n| whole - libm::lgamma(prior + f64::from(*n))).sum()
 }
 
+/// What a rotation has come to.
+pub(super) struct Rotated {
+    pub report: Report,
+    pub seats: Dataset<Seat<OfPartition, Block>>,
+    pub blocks: Arc<Blocks>,
+}
+
 /// A rotation, to be run.
 pub(super) struct Rotating<'a> {
     pub params: &'a LdaParams,
@@ -296,8 +303,8 @@ pub(super) struct Rotating<'a> {
 }
 
 impl Rotating<'_> {
-    /// Draws; returns the counts of words, and the documents' topics.
-    pub fn run(&self, snapshots: Option<Snapshots>, history: &mut History<'_, '_>) -> Result<Assigned> {
+    /// Draws; returns the blocks, and what partitions know of their documents, which both stay where they are.
+    pub fn run(&self, snapshots: Option<Snapshots>, history: &mut History<'_, '_>) -> Result<Rotated> {
         let (params, topics, words) = (self.params, self.params.topics, self.tokens.len());
         let blocks = Arc::new(Blocks::new(self.tokens, self.packed.num_partitions()));
         let cx = self.packed.context();
@@ -307,18 +314,11 @@ impl Rotating<'_> {
             let of_totals = of_totals(&totals.snapshot().row(0), words, params.beta);
             history.take(progress.epochs as usize, of_totals - progress.loss(), None)
         });
-        let (report, seats): (Report, Dataset<Seat<OfPartition, Block>>) = match snapshots {
-            Some(snapshots) => training.snapshots(snapshots).run_with_locals()?,
-            None => training.run_with_locals()?,
+        let (report, seats) = match snapshots {
+            Some(snapshots) => training.snapshots(snapshots).run_with_locals_in_place()?,
+            None => training.run_with_locals_in_place()?,
         };
-        let mut counts = vec![0f32; words * topics];
-        for (number, block) in seats.map(|seat| seat.into_block()).collect()? {
-            for (place, word) in blocks.items[number as usize].iter().enumerate() {
-                block.add_to(place, &mut counts[*word as usize * topics..][..topics]);
-            }
-        }
-        let documents = seats.flat_map(move |seat| seat.into_state().documents(topics));
-        Ok(Assigned { report, counts, documents })
+        Ok(Rotated { report, seats, blocks })
     }
     fn training(
         &self,

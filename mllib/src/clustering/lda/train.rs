@@ -4,9 +4,9 @@ use super::batch::{Batch, batch_alone, batch_of, batches};
 use super::likelihood::{OfDocuments, of_words};
 use super::model::top;
 use super::params::Solver;
-use super::rotation::Rotating;
+use super::rotation::{Rotated, Rotating};
 use super::sampler::{Counts, Priors, WordState, sweep};
-use super::{Attributes, LdaModel, LdaParams, LdaSummary, Sampler};
+use super::{Attributes, LdaBlocks, LdaModel, LdaParams, LdaSummary, Sampler};
 use crate::optimization::Stop;
 use serde::{Deserialize, Serialize};
 use slackwater_dataflow::block::Document;
@@ -117,6 +117,33 @@ impl LdaParams {
         snapshots: Option<Snapshots>,
         observer: &mut LdaObserver<'_>,
     ) -> Result<LdaFit> {
+        let fit = self.prepare(documents, &vocabulary)?;
+        match self.solver {
+            Solver::Table => fit.on_tables(vocabulary, snapshots, observer),
+            Solver::Rotation => {
+                let blocks = fit.in_blocks(vocabulary, snapshots, observer)?;
+                Ok(LdaFit { model: blocks.model()?, documents: blocks.documents() })
+            }
+        }
+    }
+    /// [`fit_observed`](LdaParams::fit_observed) by rotation, after which words stay in blocks where they are: no process needs memory
+    /// for all of them, neither while training nor to [store](LdaBlocks::save) the model.
+    ///
+    /// # Errors
+    /// As `fit_observed`; config, if the solver is another.
+    pub fn fit_in_blocks(
+        &self,
+        documents: &Dataset<Document>,
+        vocabulary: Option<Vec<String>>,
+        snapshots: Option<Snapshots>,
+        observer: &mut LdaObserver<'_>,
+    ) -> Result<LdaBlocks> {
+        if self.solver != Solver::Rotation {
+            return Err(Error::config("solver", "tables are not in blocks: choose `rotation`"));
+        }
+        self.prepare(documents, &vocabulary)?.in_blocks(vocabulary, snapshots, observer)
+    }
+    fn prepare(&self, documents: &Dataset<Document>, vocabulary: &Option<Vec<String>>) -> Result<Fit<'_>> {
         self.check()?;
         let census = documents.map_partitions(|documents| once_with(move || Census::of(documents)));
         let mut census = census.reduce(Census::merge)?.unwrap_or_default();
@@ -124,7 +151,7 @@ impl LdaParams {
         if census.tokens == 0 {
             return Err(Error::input("there are no words to learn from", "a document has words with counts"));
         }
-        let words = match &vocabulary {
+        let words = match vocabulary {
             Some(names) if names.len() < words => {
                 return Err(Error::input(
                     format!("word {} has no name: the vocabulary has {}", words - 1, names.len()),
@@ -140,8 +167,7 @@ impl LdaParams {
             Solver::Rotation => batch_alone(census.documents, census.tokens),
         });
         let packed = documents.map_partitions(move |documents| batches(documents, batch));
-        let fit = Fit { params: self, packed, census, words, batch };
-        fit.run(vocabulary, snapshots, observer)
+        Ok(Fit { params: self, packed, census, words, batch })
     }
 }
 
@@ -168,30 +194,11 @@ impl Fit<'_> {
         let of_words = cx.table("topics of words", spec.consistency(consistency))?;
         Ok((of_words, cx.table("topics", TableSpec::dense(1, topics).consistency(consistency))?))
     }
-    fn run(
-        &self,
-        vocabulary: Option<Vec<String>>,
-        snapshots: Option<Snapshots>,
-        observer: &mut LdaObserver<'_>,
-    ) -> Result<LdaFit> {
-        let mut history =
-            History { params: self.params, observer, evaluations: vec![], stop: Stop::IterationLimit };
-        let assigned = match self.params.solver {
-            Solver::Table => {
-                let packed = self.packed.cache();
-                let assigned = self.on_tables(&packed, snapshots, &mut history);
-                packed.unpersist();
-                assigned
-            }
-            Solver::Rotation => Rotating {
-                params: self.params,
-                packed: &self.packed,
-                tokens: &self.census.of_words,
-                is_sparse: self.has_sparse_rows(),
-            }
-            .run(snapshots, &mut history),
-        };
-        let Assigned { report, counts, documents } = assigned?;
+    fn history<'h, 'o>(&'h self, observer: &'h mut LdaObserver<'o>) -> History<'h, 'o> {
+        History { params: self.params, observer, evaluations: vec![], stop: Stop::IterationLimit }
+    }
+    /// What is stored beside the counts.
+    fn attributes(&self, report: &Report, history: History<'_, '_>) -> Attributes {
         let summary = LdaSummary {
             documents: self.census.documents,
             tokens: self.census.tokens,
@@ -207,10 +214,39 @@ impl Fit<'_> {
             },
             stop: history.stop,
         };
-        let attributes = Attributes { words: self.words, params: self.params.clone(), summary };
-        Ok(LdaFit { model: LdaModel::new(counts, vocabulary, attributes), documents })
+        Attributes { words: self.words, params: self.params.clone(), summary }
+    }
+    fn in_blocks(
+        &self,
+        vocabulary: Option<Vec<String>>,
+        snapshots: Option<Snapshots>,
+        observer: &mut LdaObserver<'_>,
+    ) -> Result<LdaBlocks> {
+        let mut history = self.history(observer);
+        let rotating = Rotating {
+            params: self.params,
+            packed: &self.packed,
+            tokens: &self.census.of_words,
+            is_sparse: self.has_sparse_rows(),
+        };
+        let Rotated { report, seats, blocks } = rotating.run(snapshots, &mut history)?;
+        Ok(LdaBlocks { seats, blocks, vocabulary, attributes: self.attributes(&report, history) })
     }
     fn on_tables(
+        &self,
+        vocabulary: Option<Vec<String>>,
+        snapshots: Option<Snapshots>,
+        observer: &mut LdaObserver<'_>,
+    ) -> Result<LdaFit> {
+        let mut history = self.history(observer);
+        let packed = self.packed.cache();
+        let assigned = self.assign(&packed, snapshots, &mut history);
+        packed.unpersist();
+        let Assigned { report, counts, documents } = assigned?;
+        let model = LdaModel::new(counts, vocabulary, self.attributes(&report, history));
+        Ok(LdaFit { model, documents })
+    }
+    fn assign(
         &self,
         packed: &Dataset<Batch>,
         snapshots: Option<Snapshots>,
@@ -250,11 +286,11 @@ impl Fit<'_> {
 }
 
 /// What a training has come to.
-pub(super) struct Assigned {
-    pub report: Report,
+struct Assigned {
+    report: Report,
     /// By word and topic.
-    pub counts: Vec<f32>,
-    pub documents: Dataset<DocumentTopics>,
+    counts: Vec<f32>,
+    documents: Dataset<DocumentTopics>,
 }
 
 fn topics_of_documents(batch: &Batch, assigned: &[u16], topics: usize) -> Vec<DocumentTopics> {

@@ -1,6 +1,6 @@
 //! `train lda`: read documents, split, sample, measure, store.
 
-use super::{Measured, MeasuredOn, Trained, finish, target};
+use super::{Measured, MeasuredOn, Trained, finish, saved, target};
 use crate::args::{Globals, TopicsArgs};
 use crate::commands::topics::top_words;
 use crate::data::{Documents, check_split, split_records, vocabulary};
@@ -12,9 +12,11 @@ use serde_json::{Value, json};
 use slackwater_dataflow::{Error, Result, StorageLevel};
 use slackwater_loaders::sink::{AtomicFile, Existing};
 use slackwater_loaders::store::check_output;
-use slackwater_mllib::clustering::lda::{DocumentTopics, Sampler, Solver};
+use slackwater_mllib::clustering::lda::{DocumentTopics, LdaProgress, LdaSummary, Sampler, Solver};
 use slackwater_mllib::clustering::{LdaModel, LdaParams};
+use slackwater_mllib::model::Overwrite;
 use slackwater_mllib::optimization::Progress;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
 
@@ -46,10 +48,15 @@ pub fn run(globals: &Globals, args: &TopicsArgs) -> Result<u8> {
     let names = args.vocabulary.as_ref().map(vocabulary).transpose()?;
     Session::run(globals, |session| {
         let job = Job { session, args, params: &params, input: &input, test: test.as_ref() };
-        let (outcome, documents) = job.fit(names.clone())?;
-        finish(session, outcome, &target, start, |outcome| {
-            save_model(&outcome.model, &target, args.output.overwrite, None)?;
-            outcome.save_counts(args, documents.as_deref())
+        if args.in_blocks {
+            let (outcome, documents) = job.fit_in_blocks(names.clone(), &target)?;
+            return finish(session, outcome, &target, start, |_| save_topics(args, documents.as_deref()));
+        }
+        let (outcome, model, documents) = job.fit(names.clone())?;
+        finish(session, outcome, &target, start, |_| {
+            save_model(&model, &target, args.output.overwrite, None)?;
+            save_words(args, &model)?;
+            save_topics(args, documents.as_deref())
         })
     })
 }
@@ -76,6 +83,9 @@ fn params(args: &TopicsArgs, seed: u64) -> Result<LdaParams> {
     if args.proposals.is_some() && params.sampler() != Sampler::Alias {
         return Err(Error::config("proposals", "is for `--sampler alias` only"));
     }
+    if args.in_blocks && params.solver != Solver::Rotation {
+        return Err(Error::config("in-blocks", "is for `--solver rotation`: tables are in no blocks"));
+    }
     if args.watch.is_some() && params.solver == Solver::Rotation {
         return Err(Error::config(
             "watch",
@@ -95,8 +105,37 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
+    fn iteration(&self, progress: &LdaProgress<'_>) -> ControlFlow<()> {
+        let note = Progress {
+            iteration: progress.epochs,
+            objective: progress.log_likelihood,
+            gradient_norm: f64::NAN,
+            weights: &[],
+        };
+        self.session.iteration(NAME, self.params.epochs, &note)
+    }
+    /// Fits, and stores the model from its blocks.
+    fn fit_in_blocks(
+        &self,
+        names: Option<Vec<String>>,
+        target: &Path,
+    ) -> Result<(Outcome, Option<Vec<DocumentTopics>>)> {
+        let Job { session, args, params, input, .. } = self;
+        let documents = input.documents(&session.cx)?;
+        let documents = documents.persist(StorageLevel::MemoryAndDisk).named("parsed documents");
+        let snapshots = args.snapshots.spec();
+        let blocks =
+            params.fit_in_blocks(&documents, names, snapshots, &mut |progress| self.iteration(progress))?;
+        session.check()?;
+        let overwrite = if args.output.overwrite { Overwrite::Replace } else { Overwrite::Refuse };
+        blocks.save(target, overwrite)?;
+        let topics = args.document_counts.as_ref().map(|_| blocks.documents().collect()).transpose()?;
+        let (params, summary) = (blocks.params().clone(), blocks.summary().clone());
+        let words = blocks.words();
+        Ok((Outcome { data: input.name(), words, params, summary, measured: None, bad_rows: 0 }, topics))
+    }
     /// Fits and measures; the documents' topics come with it, if they are to be written.
-    fn fit(&self, names: Option<Vec<String>>) -> Result<(Outcome, Option<Vec<DocumentTopics>>)> {
+    fn fit(&self, names: Option<Vec<String>>) -> Result<(Outcome, LdaModel, Option<Vec<DocumentTopics>>)> {
         let Job { session, args, params, input, test } = self;
         // Training and measuring read it: parsed once.
         let documents = input.documents(&session.cx)?;
@@ -115,13 +154,7 @@ impl Job<'_> {
                     session.output.note(&format!("topic {topic}: {}", top_words(&words, name)));
                 }
             }
-            let note = Progress {
-                iteration: progress.epochs,
-                objective: progress.log_likelihood,
-                gradient_norm: f64::NAN,
-                weights: &[],
-            };
-            session.iteration(NAME, params.epochs, &note)
+            self.iteration(progress)
         })?;
         session.check()?;
         let (measured, on) = match test {
@@ -130,17 +163,23 @@ impl Job<'_> {
             None => (split_records(&documents, weights, 1, params.seed), MeasuredOn::HeldOut),
         };
         let evaluation = Evaluation::of_words(fit.model.perplexity(&measured)?);
-        let measured = Measured { evaluation, on, all_metrics: args.output.metrics };
+        let measured = Some(Measured { evaluation, on, all_metrics: args.output.metrics });
         let topics = args.document_counts.as_ref().map(|_| fit.documents.collect()).transpose()?;
-        Ok((Outcome { data: input.name(), model: fit.model, measured, bad_rows: 0 }, topics))
+        let (params, summary) = (fit.model.params().clone(), fit.model.summary().clone());
+        let words = fit.model.words();
+        let outcome = Outcome { data: input.name(), words, params, summary, measured, bad_rows: 0 };
+        Ok((outcome, fit.model, topics))
     }
 }
 
 /// What was done.
 struct Outcome {
     data: String,
-    model: LdaModel,
-    measured: Measured,
+    words: usize,
+    params: LdaParams,
+    summary: LdaSummary,
+    /// Nothing if the model is only in its blocks.
+    measured: Option<Measured>,
     bad_rows: u64,
 }
 
@@ -164,24 +203,24 @@ fn write(path: &Path, overwrite: bool, lines: impl Iterator<Item = String>) -> R
     file.commit()
 }
 
+fn save_words(args: &TopicsArgs, model: &LdaModel) -> Result<()> {
+    let Some(path) = &args.word_counts else { return Ok(()) };
+    let word = |w: u32| {
+        let name = model.name(w).map_or_else(|| w.to_string(), str::to_string);
+        line(&name, model.counts(w).iter())
+    };
+    write(path, args.output.overwrite, (0..model.words() as u32).map(word))
+}
+
+fn save_topics(args: &TopicsArgs, documents: Option<&[DocumentTopics]>) -> Result<()> {
+    let (Some(path), Some(documents)) = (&args.document_counts, documents) else { return Ok(()) };
+    let document = |d: &DocumentTopics| line(&d.id.to_string(), d.counts.iter());
+    write(path, args.output.overwrite, documents.iter().map(document))
+}
+
 impl Outcome {
-    fn save_counts(&self, args: &TopicsArgs, documents: Option<&[DocumentTopics]>) -> Result<()> {
-        let (model, overwrite) = (&self.model, args.output.overwrite);
-        if let Some(path) = &args.word_counts {
-            let word = |w: u32| {
-                let name = model.name(w).map_or_else(|| w.to_string(), str::to_string);
-                line(&name, model.counts(w).iter())
-            };
-            write(path, overwrite, (0..model.words() as u32).map(word))?;
-        }
-        if let (Some(path), Some(documents)) = (&args.document_counts, documents) {
-            let document = |d: &DocumentTopics| line(&d.id.to_string(), d.counts.iter());
-            write(path, overwrite, documents.iter().map(document))?;
-        }
-        Ok(())
-    }
     fn tokens_per_second(&self) -> f64 {
-        let summary = self.model.summary();
+        let summary = &self.summary;
         summary.tokens as f64 * summary.epochs as f64 / summary.seconds_in_training
     }
 }
@@ -191,7 +230,7 @@ impl Trained for Outcome {
         self.bad_rows = rows;
     }
     fn to_json(&self, target: &Path, seconds: f64) -> Value {
-        let summary = self.model.summary();
+        let summary = &self.summary;
         let history = summary.log_likelihood_history.iter();
         json!({
             "command": "train",
@@ -199,10 +238,10 @@ impl Trained for Outcome {
             "data": self.data,
             "rows": summary.documents,
             "tokens": summary.tokens,
-            "words": self.model.words(),
+            "words": self.words,
             "partitions": summary.partitions,
             "batch": summary.batch,
-            "sampler": self.model.params().sampler().name(),
+            "sampler": self.params.sampler().name(),
             "epochs": summary.epochs,
             "log_likelihood": summary.log_likelihood,
             "log_likelihood_history": history.map(|(epochs, value)| json!([epochs, value])).collect::<Vec<_>>(),
@@ -210,9 +249,9 @@ impl Trained for Outcome {
             "model_bytes": summary.model_bytes,
             "stop": summary.stop.to_string(),
             "converged": summary.stop.is_converged(),
-            "parameters": self.model.params(),
-            "measured_on": self.measured.on.name(),
-            "metrics": self.measured.evaluation.to_json(),
+            "parameters": self.params,
+            "measured_on": self.measured.as_ref().map(|m| m.on.name()),
+            "metrics": self.measured.as_ref().map(|m| m.evaluation.to_json()),
             "bad_rows": self.bad_rows,
             "model": target,
             "seconds": seconds,
@@ -220,17 +259,17 @@ impl Trained for Outcome {
     }
 
     fn text(&self, target: &Path, seconds: f64) -> String {
-        let (summary, model) = (self.model.summary(), &self.model);
+        let summary = &self.summary;
         let text = format!(
             "data       {}: {}, {}, {}\n",
             self.data,
             count(summary.documents, "document"),
             count(summary.tokens, "token"),
-            count(model.words() as u64, "word"),
+            count(self.words as u64, "word"),
         );
         let training = format!(
             "training   {}, {}, {} of {}, log likelihood {}, {}\n",
-            count(model.topics() as u64, "topic"),
+            count(self.params.topics as u64, "topic"),
             count(summary.epochs as u64, "epoch"),
             count(summary.partitions as u64, "partition"),
             count(summary.batch as u64, "document"),
@@ -239,7 +278,7 @@ impl Trained for Outcome {
         );
         let speed = format!(
             "sampler    {}, {} M tokens a second\n",
-            model.params().sampler().name(),
+            self.params.sampler().name(),
             figure((self.tokens_per_second() * 1e-4).round() * 1e-2)
         );
         let blocks = match summary.model_bytes.iter().max() {
@@ -252,6 +291,10 @@ impl Trained for Outcome {
                 )
             }
         };
-        text + &training + &speed + &blocks + &self.measured.text(target, seconds)
+        let last = match &self.measured {
+            Some(measured) => measured.text(target, seconds),
+            None => saved(target, seconds),
+        };
+        text + &training + &speed + &blocks + &last
     }
 }

@@ -112,6 +112,11 @@ impl Measured {
             true => format!("metrics    on the {on}\n{}", self.evaluation.text()),
             false => format!("metrics    {} on the {rows} {on}\n", self.evaluation.headline()),
         };
-        format!("{metrics}model      {}\ntime       {seconds:.3} s", target.display())
+        metrics + &saved(target, seconds)
     }
+}
+
+/// The very last lines of what `train` says.
+fn saved(target: &Path, seconds: f64) -> String {
+    format!("model      {}\ntime       {seconds:.3} s", target.display())
 }
