@@ -3,8 +3,8 @@
 mod common;
 
 use common::{Rows, data_text};
-use slackwater_dataflow::block::{LabeledBlock, Vector};
-use slackwater_dataflow::{Context, Dataset, rng};
+use slackwater_dataflow::block::Vector;
+use slackwater_dataflow::{Context, rng};
 use slackwater_mllib::decomposition::sparse_coding::FirstAtoms;
 use slackwater_mllib::decomposition::{SparseCodingModel, SparseCodingParams};
 use slackwater_mllib::model::{Overwrite, load, save};
@@ -38,19 +38,9 @@ fn planted(n: usize, atoms: usize, columns: usize, seed: u64) -> (Rows, Vec<Vec<
     (rows, truth)
 }
 
-fn partitioned(cx: &Context, rows: &Rows, partitions: usize) -> Dataset<LabeledBlock> {
-    let n = rows.labels.len();
-    let blocks = |p: usize| {
-        let (from, to) = (p * n / partitions, (p + 1) * n / partitions);
-        let cuts = [from, from + (to - from) / 3, to];
-        cuts.windows(2).map(|c| rows.block(c[0], c[1])).collect::<Vec<_>>()
-    };
-    cx.from_partitions((0..partitions).map(blocks).collect())
-}
-
 fn fit(params: &SparseCodingParams, rows: &Rows, partitions: usize, workers: usize) -> SparseCodingModel {
     let cx = Context::local(workers).unwrap();
-    params.fit(&partitioned(&cx, rows, partitions)).unwrap()
+    params.fit(&rows.dataset(&cx, partitions)).unwrap()
 }
 
 fn quick() -> SparseCodingParams {
@@ -266,7 +256,7 @@ fn scales_do_not_matter() {
 fn training_ends_and_fails_as_it_should() {
     let (rows, _) = planted(200, 10, 12, 5);
     let cx = Context::local(2).unwrap();
-    let data = partitioned(&cx, &rows, 2);
+    let data = rows.dataset(&cx, 2);
     let stopped = SparseCodingParams { tolerance: Some(0.01), epochs: 500, ..quick() }.fit(&data).unwrap();
     assert_eq!(stopped.summary().stop, Stop::Objective);
     assert!((2..100).contains(&stopped.summary().objective_history.len()));
@@ -287,7 +277,7 @@ fn training_ends_and_fails_as_it_should() {
     let e = quick().fit(&none).unwrap_err();
     assert!(e.exit_code() == 3 && e.to_string().contains("no rows"), "{e}");
     let zeros = Rows { rows: vec![vec![]; 5], labels: vec![0.0; 5], columns: 4 };
-    let e = quick().fit(&partitioned(&cx, &zeros, 2)).unwrap_err();
+    let e = quick().fit(&zeros.dataset(&cx, 2)).unwrap_err();
     assert!(e.exit_code() == 3 && e.to_string().contains("zeros"), "{e}");
 }
 
@@ -311,7 +301,7 @@ fn models_code_rows_and_survive_files() {
         at += 1;
     });
     let cx = Context::local(2).unwrap();
-    let metrics = model.metrics(&DatasetRows::from_blocks(&partitioned(&cx, &rows, 3))).unwrap();
+    let metrics = model.metrics(&DatasetRows::from_blocks(&rows.dataset(&cx, 3))).unwrap();
     assert_eq!((at, metrics.rows, metrics.codes, metrics.columns), (300, 300, codes_in_all, 12));
     for (got, want) in [
         (metrics.objective, objective),

@@ -4,7 +4,7 @@
 pub mod design;
 
 use slackwater_dataflow::block::{CsrBuilder, LabeledBlock};
-use slackwater_dataflow::rng;
+use slackwater_dataflow::{Context, Dataset, rng};
 use slackwater_mllib::objective::LocalRows;
 use std::io::Read;
 use std::path::PathBuf;
@@ -41,6 +41,16 @@ impl Rows {
             vec![self.block(from, middle), self.block(middle, to)]
         };
         LocalRows::new((0..partitions).map(partition).collect(), threads)
+    }
+    /// As a dataset, contiguous partitions of two blocks each.
+    pub fn dataset(&self, cx: &Context, partitions: usize) -> Dataset<LabeledBlock> {
+        let n = self.labels.len();
+        let blocks = |p: usize| {
+            let (from, to) = (p * n / partitions, (p + 1) * n / partitions);
+            let cuts = [from, from + (to - from) / 3, to];
+            cuts.windows(2).map(|c| self.block(c[0], c[1])).collect::<Vec<_>>()
+        };
+        cx.from_partitions((0..partitions).map(blocks).collect())
     }
     pub fn whole(&self) -> LabeledBlock {
         self.block(0, self.labels.len())

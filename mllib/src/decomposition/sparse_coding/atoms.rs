@@ -13,7 +13,7 @@ const DRAW: u64 = u64::MAX;
 
 /// What atoms may be.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Bounds {
+pub(in crate::decomposition) struct Bounds {
     /// Euclidean length at most.
     pub length: f64,
     pub non_negative: bool,
@@ -46,7 +46,7 @@ fn length(atom: &[f32]) -> f64 {
 }
 
 /// The first atoms, row by row, of full length.
-pub(super) fn first_atoms(
+pub(in crate::decomposition) fn first_atoms(
     params: &SparseCodingParams,
     bounds: Bounds,
     rows: &DatasetRows,

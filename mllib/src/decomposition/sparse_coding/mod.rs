@@ -44,10 +44,10 @@
 //! consistency for fast data-parallel iterative analytics (projected gradients on a parameter server: Bösen's).
 
 mod atoms;
-mod lasso;
 mod model;
 mod params;
 mod train;
 
+pub(super) use atoms::{Bounds, first_atoms};
 pub use model::{Attributes, CodingMetrics, SparseCodingModel, SparseCodingSummary};
 pub use params::{FirstAtoms, SparseCodingParams};

@@ -1,13 +1,14 @@
 //! The learnt dictionary.
 
 use super::SparseCodingParams;
-use super::lasso::Lasso;
+use crate::decomposition::lasso::Lasso;
 use crate::linalg::dense::dot;
 use crate::linear::Features;
 use crate::model::{Persist, matrix_of, matrix_table};
 use crate::objective::DatasetRows;
 use crate::optimization::Stop;
 use arrow_array::RecordBatch;
+use arrow_array::types::Float32Type;
 use serde::{Deserialize, Serialize};
 use slackwater_dataflow::block::{CsrBlock, LabeledBlock};
 use slackwater_dataflow::{Error, Result};
@@ -58,7 +59,7 @@ pub struct CodingMetrics {
 }
 
 impl CodingMetrics {
-    fn merge(mut self, other: CodingMetrics) -> CodingMetrics {
+    pub(in crate::decomposition) fn merge(mut self, other: CodingMetrics) -> CodingMetrics {
         self.rows += other.rows;
         self.columns = self.columns.max(other.columns);
         self.objective += other.objective;
@@ -244,14 +245,14 @@ impl Persist for SparseCodingModel {
     }
     /// A row for every atom.
     fn table(&self) -> RecordBatch {
-        matrix_table(ATOM, &self.dictionary, self.columns())
+        matrix_table::<Float32Type>(ATOM, &self.dictionary, self.columns())
     }
     fn restore(attributes: Attributes, table: &RecordBatch) -> Result<Self> {
         let (atoms, columns) = (attributes.params.atoms, attributes.columns);
         if atoms == 0 || columns == 0 {
             return Err(Error::input("the atoms do not fit: there are none, or they are empty", ""));
         }
-        Ok(SparseCodingModel::new(matrix_of(table, ATOM, atoms, columns)?, attributes))
+        Ok(SparseCodingModel::new(matrix_of::<Float32Type>(table, ATOM, atoms, columns)?, attributes))
     }
 }
 

@@ -1,9 +1,9 @@
 //! Training: from rows to a table and codes, and from the table to a model.
 
 use super::atoms::{Bounds, first_atoms};
-use super::lasso::Lasso;
 use super::model::Attributes;
 use super::{SparseCodingModel, SparseCodingParams, SparseCodingSummary};
+use crate::decomposition::lasso::Lasso;
 use crate::linalg::gemm::{Matrix, Write, gemm};
 use crate::linear::Features;
 use crate::objective::{DatasetRows, RowSlice};

@@ -6,6 +6,7 @@ use crate::linear::Features;
 use crate::model::{Persist, matrix_of, matrix_table};
 use crate::optimization::Stop;
 use arrow_array::RecordBatch;
+use arrow_array::types::Float32Type;
 use serde::{Deserialize, Serialize};
 use slackwater_dataflow::block::CsrBlock;
 use slackwater_dataflow::{Error, Result};
@@ -114,13 +115,16 @@ impl Persist for DistanceMetricModel {
     }
     /// A row for every row of `L`.
     fn table(&self) -> RecordBatch {
-        matrix_table(COMPONENT, &self.map, self.columns())
+        matrix_table::<Float32Type>(COMPONENT, &self.map, self.columns())
     }
     fn restore(attributes: Attributes, table: &RecordBatch) -> Result<Self> {
         let (rank, columns) = (attributes.rank, attributes.columns);
         if rank == 0 || columns == 0 {
             return Err(Error::input("the components do not fit: there are none, or they are empty", ""));
         }
-        Ok(DistanceMetricModel { map: matrix_of(table, COMPONENT, rank, columns)?, attributes })
+        Ok(DistanceMetricModel {
+            map: matrix_of::<Float32Type>(table, COMPONENT, rank, columns)?,
+            attributes,
+        })
     }
 }

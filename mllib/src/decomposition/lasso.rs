@@ -3,12 +3,18 @@
 //! It needs the products of atoms with each other, `G = BB'`, and with the row, `q = Bx`. Of the vector `r = q - Gs`, which
 //! it keeps, a coordinate's best value follows: `s_j <- soft(r_j + G_jj s_j, λ) / G_jj`. A pass costs one operation an atom,
 //! and one an atom more for every code that changes.
+//! Where `G_jj` is 0 nothing depends on a code but its penalty: it stays, or is 0 if `λ` is not.
+//!
+//! A penalty `μ/2 ‖s‖²` is `μ` on the diagonal of `G`: as if `x` had a 0 more for every atom, and atom `j` had `√μ` there.
+
+use crate::linalg::dense::{axpy, dot};
 
 /// Passes at most until codes count as exact: only nearly equal atoms need so many.
 const PASSES_MAX: usize = 100_000;
 /// Codes are exact when the duality gap is below this share of `‖x‖²`,
 const GAP_MAX: f64 = 1e-12;
-/// and no code moves `sB` by more than this share of `‖x‖`: the gap alone knows codes to half of its digits only.
+/// and no code moves `sB` by more than this share of `‖x‖`: the gap alone knows codes to half of its digits only. (Without a
+/// penalty no multiple of the residual is feasible, so that there is no gap.)
 const MOVE_MAX: f64 = 1e-10;
 
 /// The problem, but for the row.
@@ -33,12 +39,14 @@ impl Lasso {
         &self.gram[j * self.atoms..][..self.atoms]
     }
     /// Makes `r` of `q`, for the given codes.
+    #[inline(always)]
     fn subtract(&self, products: &mut [f64], codes: &[f64]) {
         for (j, s) in codes.iter().enumerate().filter(|(_, s)| **s != 0.0) {
-            products.iter_mut().zip(self.row(j)).for_each(|(r, g)| *r -= s * g);
+            axpy(-s, self.row(j), products);
         }
     }
     /// One pass; returns by how much a code has moved `sB` at most, squared.
+    #[inline(always)]
     fn pass(&self, rest: &mut [f64], codes: &mut [f64]) -> f64 {
         let mut moved = 0.0;
         for j in 0..self.atoms {
@@ -46,17 +54,22 @@ impl Lasso {
             let before = codes[j];
             let u = rest[j] + curvature * before;
             let size = if self.non_negative { u - self.lambda } else { u.abs() - self.lambda };
-            let after = if size > 0.0 && curvature > 0.0 { size.copysign(u) / curvature } else { 0.0 };
+            let after = match curvature > 0.0 {
+                true if size > 0.0 => size.copysign(u) / curvature,
+                false if self.lambda == 0.0 => before,
+                _ => 0.0,
+            };
             if after != before {
                 let by = after - before;
-                rest.iter_mut().zip(self.row(j)).for_each(|(r, g)| *r -= by * g);
+                axpy(-by, self.row(j), rest);
                 codes[j] = after;
                 moved = f64::max(moved, by * by * curvature);
             }
         }
         moved
     }
-    /// Goes on from `codes` by some passes. `products` are `q`; what becomes of them is of no use.
+    /// Goes on from `codes` by some passes. `products` are `q`, and become `r`.
+    #[inline(always)]
     pub fn improve(&self, products: &mut [f64], codes: &mut [f64], passes: usize) {
         self.subtract(products, codes);
         for _ in 0..passes {
@@ -71,11 +84,24 @@ impl Lasso {
         let mut rest = products.to_vec();
         for _ in 0..PASSES_MAX {
             let is_still = self.pass(&mut rest, codes) <= MOVE_MAX * MOVE_MAX * square;
-            if is_still && self.gap(products, &rest, square, codes) <= GAP_MAX * square {
+            let has_gap = self.lambda > 0.0;
+            if is_still && (!has_gap || self.gap(products, &rest, square, codes) <= GAP_MAX * square) {
                 break;
             }
         }
         residual(products, &rest, square, codes)
+    }
+    /// Goes on from `codes` until the duality gap is at most `gap`; there must be a penalty. `rest` is room for `r`.
+    #[inline(always)]
+    pub fn approach(&self, products: &[f64], square: f64, gap: f64, codes: &mut [f64], rest: &mut Vec<f64>) {
+        rest.clear();
+        rest.extend_from_slice(products);
+        self.subtract(rest, codes);
+        for _ in 0..PASSES_MAX {
+            if self.pass(rest, codes) == 0.0 || self.gap(products, rest, square, codes) <= gap {
+                break;
+            }
+        }
     }
     /// Objective minus that of a point of the dual problem, `max 1/2 ‖x‖² - 1/2 ‖x - θ‖²` where `|Bθ| <= λ`: the residual,
     /// as far as it has to be shrunk.
@@ -90,10 +116,6 @@ impl Lasso {
         let dual = shrink * along - 0.5 * shrink * shrink * residual;
         primal - dual
     }
-}
-
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    crate::linalg::dense::dot(a, b)
 }
 
 /// `‖x - sB‖²`, at least 0.
