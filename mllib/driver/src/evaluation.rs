@@ -122,8 +122,17 @@ enum Kind {
 }
 
 /// Metrics of which less is better.
-const LESS_IS_BETTER: [&str; 8] =
-    ["log_loss", "rmse", "mse", "mae", "perplexity", "cost", "objective", "relative_error"];
+const LESS_IS_BETTER: [&str; 9] = [
+    "log_loss",
+    "rmse",
+    "mse",
+    "mae",
+    "perplexity",
+    "cost",
+    "objective",
+    "relative_error",
+    "relative_frobenius",
+];
 
 /// Which end of a metric is the good one.
 pub fn direction(metric: &str) -> Direction {

@@ -1,6 +1,6 @@
-//! Which row of which file has a label that cannot be taken.
+//! Which row of which file has a label or a value that cannot be taken.
 //!
-//! Trainers see labels, not files; so when one has refused a label, the files are read once more, up to the first row
+//! Trainers see rows, not files; so when one has refused a label or a value, the files are read once more, up to the first row
 //! that is to blame. It costs a pass, on the way to an error message.
 
 use crate::data::Input;
@@ -38,24 +38,58 @@ impl Accepts {
 
 /// Adds file, line and column to an error about a label; other errors stay as they are.
 pub fn located(error: Error, input: &Input, accepts: Option<&Accepts>) -> Error {
+    let (Some(accepts), None) = (accepts, input.binarize) else { return error };
+    let mut seen = vec![];
+    placed(error, input, "label", |line| {
+        let (start, word) = words(line).next()?;
+        let label = word.parse::<f64>().ok().filter(|label| accepts.refuses(&mut seen, *label))?;
+        Some((start, label))
+    })
+}
+
+/// Adds file, line and column to an error about a value that is below 0; other errors stay as they are.
+pub fn negative_located(error: Error, input: &Input) -> Error {
+    placed(error, input, "value", |line| {
+        words(line).skip(1).find_map(|(start, word)| {
+            let (index, value) = word.split_once(':')?;
+            let value = value.parse::<f64>().ok().filter(|value| *value < 0.0)?;
+            Some((start + index.len() + 1, value))
+        })
+    })
+}
+
+/// The words of a line of LIBSVM, without what is a comment, each with where it begins.
+fn words(line: &str) -> impl Iterator<Item = (usize, &str)> {
+    let row = line.split('#').next().unwrap_or_default();
+    let words = row.split([' ', '\t']).scan(0, |at, word| {
+        let start = *at;
+        *at += word.len() + 1;
+        Some((start, word))
+    });
+    words.filter(|(_, word)| !word.is_empty())
+}
+
+/// Adds the place of the first row in which `look` finds what is to blame: where in the line it is, and the number.
+fn placed(error: Error, input: &Input, what: &str, look: impl FnMut(&str) -> Option<(usize, f64)>) -> Error {
     let ErrorKind::Data(bad) = error.kind() else { return error };
-    if input.is_table() {
+    if input.is_table() || !bad.source.is_empty() {
         return error;
     }
-    let (Some(accepts), true, None) = (accepts, bad.source.is_empty(), input.binarize) else { return error };
-    match find(input, accepts) {
-        Ok(Some((place, label))) => {
+    match find(input, look) {
+        Ok(Some((place, number))) => {
             let expected = bad.message.split_once(": ").map_or(&bad.message[..], |(_, e)| e);
-            let message = format!("label {label}: {expected}");
+            let message = format!("{what} {number}: {expected}");
             BadRecord { message, hint: bad.hint.clone(), ..place }.into()
         }
         _ => error,
     }
 }
 
-/// The first row with a label that is refused, and the label.
-fn find(input: &Input, accepts: &Accepts) -> Result<Option<(BadRecord, f64)>> {
-    let mut seen = vec![];
+/// The first row in which `look` finds something, and what.
+fn find(
+    input: &Input,
+    mut look: impl FnMut(&str) -> Option<(usize, f64)>,
+) -> Result<Option<(BadRecord, f64)>> {
     for file in &input.files {
         let mut reader = TextReader::open(&Split::whole(file.clone()), input.options.limits)?;
         let mut number = 0;
@@ -68,13 +102,9 @@ fn find(input: &Input, accepts: &Accepts) -> Result<Option<(BadRecord, f64)>> {
             })?;
             let Some(line) = line else { break };
             number += skipped + 1;
-            let row = line.split('#').next().unwrap_or_default();
-            let Some(word) = row.split([' ', '\t']).find(|w| !w.is_empty()) else { continue };
-            let Ok(label) = word.parse::<f64>() else { continue };
-            if accepts.refuses(&mut seen, label) {
-                let column = (line.len() - line.trim_start_matches([' ', '\t']).len() + 1) as u64;
-                let place = BadRecord::at(file.name(), number, column, "").bytes(line.as_bytes());
-                return Ok(Some((place, label)));
+            if let Some((at, found)) = look(line) {
+                let place = BadRecord::at(file.name(), number, at as u64 + 1, "").bytes(line.as_bytes());
+                return Ok(Some((place, found)));
             }
         }
     }
@@ -84,6 +114,13 @@ fn find(input: &Input, accepts: &Accepts) -> Result<Option<(BadRecord, f64)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_and_where_they_begin() {
+        let found: Vec<_> = words(" 1\t 2:-3  4:5 # 6:7").collect();
+        assert_eq!(found, [(1, "1"), (4, "2:-3"), (10, "4:5")]);
+        assert!(words("# 1 2:3").next().is_none() && words("").next().is_none());
+    }
 
     #[test]
     fn what_is_refused() {

@@ -40,7 +40,9 @@ pub mod prelude {
         LogisticRegressionParams, NeuralNetworkModel, NeuralNetworkParams, SvmLoss,
     };
     pub use slackwater_mllib::clustering::{KMeansModel, KMeansParams, LdaModel, LdaParams};
-    pub use slackwater_mllib::decomposition::{SparseCodingModel, SparseCodingParams};
+    pub use slackwater_mllib::decomposition::{
+        DictionaryModel, DictionaryParams, NmfModel, NmfParams, SparseCodingModel, SparseCodingParams,
+    };
     pub use slackwater_mllib::evaluation::{BinaryMetrics, MulticlassMetrics, RegressionMetrics};
     pub use slackwater_mllib::feature::{DistanceMetricModel, DistanceMetricParams, StandardScaler};
     pub use slackwater_mllib::linear::{Features, ScoreRows, Solver, TableParams, TrainingParams};

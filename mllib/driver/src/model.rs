@@ -7,7 +7,7 @@ use slackwater_loaders::store::check_output;
 use slackwater_loaders::table::FeatureMap;
 use slackwater_mllib::classification::{LinearSvmModel, LogisticRegressionModel, NeuralNetworkModel};
 use slackwater_mllib::clustering::{KMeansModel, LdaModel};
-use slackwater_mllib::decomposition::SparseCodingModel;
+use slackwater_mllib::decomposition::{DictionaryModel, NmfModel, SparseCodingModel};
 use slackwater_mllib::feature::DistanceMetricModel;
 use slackwater_mllib::linear::TrainingSummary;
 use slackwater_mllib::model::{Metadata, Overwrite, Persist, inspect, load, save_with};
@@ -32,6 +32,10 @@ pub enum Stored {
     Metric(DistanceMetricModel),
     /// A dictionary for rows of features.
     Dictionary(SparseCodingModel),
+    /// Components of which rows of features are sums.
+    Components(NmfModel),
+    /// A dictionary for rows of features that was learnt by turns.
+    Atoms(DictionaryModel),
 }
 
 impl Stored {
@@ -48,6 +52,8 @@ impl Stored {
             LdaModel::ALGORITHM => load(path).map(Stored::Documents),
             DistanceMetricModel::ALGORITHM => load(path).map(Stored::Metric),
             SparseCodingModel::ALGORITHM => load(path).map(Stored::Dictionary),
+            NmfModel::ALGORITHM => load(path).map(Stored::Components),
+            DictionaryModel::ALGORITHM => load(path).map(Stored::Atoms),
             other => Err(Error::input(
                 format!("{}: this program knows no model of kind `{other}`", path.display()),
                 "use the program that made it",

@@ -15,7 +15,7 @@ Examples:
   slackwater train sparse-coding --data mnist.svm --atoms 100 --non-negative-codes --non-negative-atoms --test mnist.t
   slackwater train sparse-coding --data 'parts/*.svm.gz' --partitions 8 --consistency ssp:3 --snapshots kept";
 
-fn first_atoms() -> impl TypedValueParser<Value = FirstAtoms> {
+pub(super) fn first_atoms() -> impl TypedValueParser<Value = FirstAtoms> {
     PossibleValuesParser::new(["rows", "random"]).try_map(|name| name.parse::<FirstAtoms>())
 }
 

@@ -17,6 +17,7 @@ mod metric;
 mod network;
 mod other;
 mod output;
+mod parts;
 mod structured;
 mod table;
 mod table_out;
@@ -46,6 +47,7 @@ pub use other::{
     ExplainFormat, ExportFormat, InspectArgs, PredictArgs, PredictFormat, ShowArgs,
 };
 pub use output::OutputArgs;
+pub use parts::{DictionaryArgs, NmfArgs};
 pub use structured::{FusedLassoArgs, TreeLassoArgs};
 pub use table_out::TableOutArgs;
 pub use topics::TopicsArgs;

@@ -11,6 +11,7 @@ use super::lasso::{
 use super::metric::{DistanceMetricArgs, METRIC_EXAMPLES};
 use super::network::{NETWORK_EXAMPLES, NeuralNetworkArgs};
 use super::output::OutputArgs;
+use super::parts::{DICTIONARY_EXAMPLES, DictionaryArgs, NMF_EXAMPLES, NmfArgs};
 use super::structured::{FUSED_LASSO_EXAMPLES, FusedLassoArgs, TREE_LASSO_EXAMPLES, TreeLassoArgs};
 use super::table::{SnapshotArgs, TableArgs};
 use super::topics::{TOPICS_EXAMPLES, TopicsArgs};
@@ -96,6 +97,12 @@ pub enum Algorithm {
     /// Sparse coding, to find the few atoms that each row is made of
     #[command(name = "sparse-coding", alias = "dictionary-learning", after_long_help = CODING_EXAMPLES)]
     SparseCoding(SparseCodingArgs),
+    /// Non-negative matrix factorisation, to find the parts that rows are sums of
+    #[command(name = "nmf", after_long_help = NMF_EXAMPLES)]
+    Nmf(NmfArgs),
+    /// Dictionary learning by turns, exact: the atoms that each row is made of a few of
+    #[command(name = "dictionary", after_long_help = DICTIONARY_EXAMPLES)]
+    Dictionary(DictionaryArgs),
 }
 
 /// What can be fitted to rows of features.

@@ -4,7 +4,7 @@ use super::mapped::{self, Shown};
 use crate::args::{EvaluateArgs, Globals, InspectArgs};
 use crate::evaluation::Evaluation;
 use crate::output::{count, figure, table};
-use serde_json::json;
+use serde_json::{Value, json};
 use slackwater_dataflow::Result;
 use slackwater_mllib::decomposition::SparseCodingModel;
 use slackwater_mllib::objective::DatasetRows;
@@ -35,20 +35,29 @@ pub fn evaluate(
     mapped::evaluate(globals, args, path, model, |_, rows, _| measure(model, rows))
 }
 
-/// The length of an atom, and its largest values with their indices in the file (from 1).
-struct Atom {
-    length: f64,
-    largest: Vec<(usize, f64)>,
+/// The length of an atom or a component, and its largest values with their indices in the file (from 1).
+pub struct Atom {
+    pub length: f64,
+    pub largest: Vec<(usize, f64)>,
 }
 
 impl Atom {
-    fn new(values: &[f32]) -> Self {
-        let mut largest: Vec<(usize, f64)> = (1..).zip(values.iter().copied().map(f64::from)).collect();
+    pub fn new(values: impl IntoIterator<Item = f64>) -> Self {
+        let mut largest: Vec<(usize, f64)> = (1..).zip(values).collect();
         let length = largest.iter().map(|(_, x)| x * x).sum::<f64>().sqrt();
         largest.retain(|(_, x)| *x != 0.0);
         largest.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()).then(a.0.cmp(&b.0)));
         largest.truncate(COLUMNS_SHOWN);
         Atom { length, largest }
+    }
+    /// Indices and values, as people read them.
+    pub fn text(&self) -> String {
+        let values = self.largest.iter().map(|(i, x)| format!("{i}:{}", figure(*x)));
+        values.collect::<Vec<_>>().join(" ")
+    }
+    /// For programs: pairs of index and value.
+    pub fn to_json(&self) -> Value {
+        self.largest.iter().map(|(i, x)| json!([i, x])).collect()
     }
 }
 
@@ -56,12 +65,11 @@ impl Atom {
 pub fn inspect(globals: &Globals, args: &InspectArgs, path: &Path, model: &SparseCodingModel) -> Result<u8> {
     let summary = model.summary();
     let atoms = model.dictionary().chunks_exact(model.columns());
-    let atoms: Vec<Atom> = atoms.take(args.top).map(Atom::new).collect();
+    let atoms: Vec<Atom> =
+        atoms.take(args.top).map(|atom| Atom::new(atom.iter().copied().map(f64::from))).collect();
     let epochs = count(summary.objective_history.len() as u64, "epoch");
-    let rows = atoms.iter().enumerate().map(|(k, atom)| {
-        let values = atom.largest.iter().map(|(i, x)| format!("{i}:{}", figure(*x))).collect::<Vec<_>>();
-        vec![k.to_string(), figure(atom.length), values.join(" ")]
-    });
+    let rows =
+        atoms.iter().enumerate().map(|(k, atom)| vec![k.to_string(), figure(atom.length), atom.text()]);
     let (rows_learnt, columns) = (summary.rows, model.columns() as u64);
     let shown = Shown {
         lines: vec![
@@ -79,7 +87,7 @@ pub fn inspect(globals: &Globals, args: &InspectArgs, path: &Path, model: &Spars
             "top": atoms.iter().enumerate().map(|(k, atom)| json!({
                 "atom": k,
                 "length": atom.length,
-                "largest": atom.largest.iter().map(|(i, x)| json!([i, x])).collect::<Vec<_>>(),
+                "largest": atom.to_json(),
             })).collect::<Vec<_>>(),
         }),
     };

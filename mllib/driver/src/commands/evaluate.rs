@@ -1,6 +1,6 @@
 //! `evaluate`: all metrics of a model on labelled rows.
 
-use super::{clusters, coding, factorization, metric, topics};
+use super::{clusters, coding, factorization, metric, parts, topics};
 use crate::args::{CurveKind, EvaluateArgs, Globals};
 use crate::data::{Binarize, Input};
 use crate::evaluation::{Evaluation, direction, thinned_curve, thresholds};
@@ -34,6 +34,8 @@ pub fn run(globals: &Globals, args: &EvaluateArgs) -> Result<u8> {
         Stored::Documents(model) => topics::evaluate(globals, args, path, &model),
         Stored::Metric(model) => metric::evaluate(globals, args, path, &model),
         Stored::Dictionary(model) => coding::evaluate(globals, args, path, &model),
+        Stored::Components(model) => parts::evaluate(globals, args, path, &model),
+        Stored::Atoms(model) => parts::evaluate(globals, args, path, &model),
     }
 }
 

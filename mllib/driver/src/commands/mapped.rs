@@ -13,7 +13,7 @@ use crate::session::Session;
 use serde_json::{Value, json};
 use slackwater_dataflow::block::{CsrBlock, LabeledBlock};
 use slackwater_dataflow::{Error, Result};
-use slackwater_mllib::decomposition::SparseCodingModel;
+use slackwater_mllib::decomposition::{DictionaryModel, NmfModel, SparseCodingModel};
 use slackwater_mllib::feature::DistanceMetricModel;
 use slackwater_mllib::objective::DatasetRows;
 use std::path::{Path, PathBuf};
@@ -62,6 +62,36 @@ impl Mapper for SparseCodingModel {
     }
     fn for_each(&self, rows: &CsrBlock, mut f: impl FnMut(Vec<f64>)) {
         SparseCodingModel::for_each(self, rows, |codes| f(codes.to_vec()));
+    }
+}
+
+impl Mapper for NmfModel {
+    const WHAT: &'static str = "a non-negative factorisation";
+    const NUMBER: &'static str = "component";
+    const NEEDS_LABELS: bool = false;
+    fn columns(&self) -> usize {
+        NmfModel::columns(self)
+    }
+    fn numbers(&self) -> usize {
+        self.rank()
+    }
+    fn for_each(&self, rows: &CsrBlock, mut f: impl FnMut(Vec<f64>)) {
+        NmfModel::for_each(self, rows, |codes| f(codes.to_vec()));
+    }
+}
+
+impl Mapper for DictionaryModel {
+    const WHAT: &'static str = "a dictionary";
+    const NUMBER: &'static str = "code";
+    const NEEDS_LABELS: bool = false;
+    fn columns(&self) -> usize {
+        DictionaryModel::columns(self)
+    }
+    fn numbers(&self) -> usize {
+        self.atoms()
+    }
+    fn for_each(&self, rows: &CsrBlock, mut f: impl FnMut(Vec<f64>)) {
+        DictionaryModel::for_each(self, rows, |codes| f(codes.to_vec()));
     }
 }
 

@@ -15,6 +15,7 @@ mod inspect;
 mod mapped;
 mod metric;
 mod network;
+mod parts;
 mod predict;
 mod survey;
 mod table_out;

@@ -42,6 +42,8 @@ pub fn run(globals: &Globals, args: &PredictArgs) -> Result<u8> {
         Stored::Documents(model) => topics::predict(globals, args, path, model, format),
         Stored::Metric(model) => mapped::predict(globals, args, path, model, format),
         Stored::Dictionary(model) => mapped::predict(globals, args, path, model, format),
+        Stored::Components(model) => mapped::predict(globals, args, path, model, format),
+        Stored::Atoms(model) => mapped::predict(globals, args, path, model, format),
     }
 }
 

@@ -35,6 +35,8 @@ fn help_texts() {
     check("train-lda", &["help", "train", "lda"]);
     check("train-distance-metric", &["help", "train", "distance-metric"]);
     check("train-sparse-coding", &["help", "train", "sparse-coding"]);
+    check("train-nmf", &["help", "train", "nmf"]);
+    check("train-dictionary", &["train", "dictionary", "--help"]);
     check("predict", &["help", "predict"]);
     check("evaluate", &["help", "evaluate"]);
     check("inspect", &["help", "inspect"]);

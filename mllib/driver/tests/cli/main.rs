@@ -18,6 +18,7 @@ mod metrics;
 mod networks;
 mod object_store;
 mod output;
+mod parts;
 mod ratings;
 mod recovery;
 mod scale;

@@ -8,6 +8,7 @@ mod lasso;
 mod linear;
 mod metric;
 mod network;
+mod parts;
 mod ratings;
 mod rows;
 mod structured;
@@ -37,6 +38,8 @@ pub fn run(globals: &Globals, args: &TrainArgs) -> Result<u8> {
         Algorithm::Topics(args) => documents::run(globals, args),
         Algorithm::DistanceMetric(args) => metric::run(globals, args),
         Algorithm::SparseCoding(args) => coding::run(globals, args),
+        Algorithm::Nmf(args) => parts::run_nmf(globals, args),
+        Algorithm::Dictionary(args) => parts::run_dictionary(globals, args),
     }
 }
 
