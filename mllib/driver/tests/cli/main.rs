@@ -23,5 +23,6 @@ mod recovery;
 mod scale;
 mod settings;
 mod spark;
+mod sparse_logistic;
 mod structured;
 mod tables;
