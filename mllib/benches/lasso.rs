@@ -1,13 +1,15 @@
-//! The lasso on designs by column: seconds to a duality gap, beside other libraries.
+//! The lasso and sparse logistic regression on designs by column: seconds to a duality gap, beside other libraries.
 //!
 //! ```text
-//! python3 mllib/benches/lasso.py FOLDER      makes the designs, and runs this and the others in turns
-//! cargo bench -p slackwater-mllib --bench lasso -- FOLDER CASE PART WORKERS RUNS
+//! python3 mllib/benches/lasso.py FOLDER               makes the designs, and runs this and the others in turns
+//! python3 mllib/benches/sparse_logistic.py FOLDER     the same for sparse logistic regression
+//! cargo bench -p slackwater-mllib --bench lasso -- FOLDER CASE PART WORKERS RUNS [logistic]
 //! ```
 //!
 //! `FOLDER` has `CASE.y` (targets) and either `CASE.x` (all values, column by column) or `CASE.offsets`, `CASE.rows`,
 //! `CASE.values` (those that are not zero); `f64`, offsets `u64`, rows `u32`, little endian. The penalty is `PART` of the least
-//! that leaves no weights; `PART` may be `path`: 100 penalties down to a hundredth. Columns are in memory when time begins, as
+//! that leaves no weights; `PART` may be `path`: 100 penalties down to a hundredth. With `logistic` rows whose target is positive are
+//! one class, and the others the other one. Columns are in memory when time begins, as
 //! they are for the others. Printed, as JSON: seconds of each run, objective, gap, weights, passes, products.
 //!
 //! # Measured
@@ -26,6 +28,7 @@
 //! | dense, 2,000 x 200,000 | 438 / 776 | - / 5,534 | - / 3,640 | not run |
 
 use slackwater_dataflow::Context;
+use slackwater_mllib::classification::SparseLogisticParams;
 use slackwater_mllib::optimization::silent;
 use slackwater_mllib::regression::lasso::{
     ColumnBlock, Design, IN_PROGRAM_BYTES, LassoParams, Penalties, Scaling,
@@ -69,8 +72,12 @@ fn block(case: &Path, rows: usize, columns: usize, k: usize) -> ColumnBlock {
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
-    let [folder, case, part, workers, runs] = &words[..] else {
-        eprintln!("FOLDER CASE PART WORKERS RUNS, as the head of this file says");
+    let (words, is_logistic) = match &words[..] {
+        [words @ .., last] if last == "logistic" => (words, true),
+        words => (words, false),
+    };
+    let [folder, case, part, workers, runs] = words else {
+        eprintln!("FOLDER CASE PART WORKERS RUNS [logistic], as the head of this file says");
         return;
     };
     let case: PathBuf = Path::new(folder).join(case);
@@ -79,7 +86,10 @@ fn main() {
         true => length(&case.with_extension("x"), 8) / rows,
         false => length(&case.with_extension("offsets"), 8) - 1,
     };
-    let targets = read(&case.with_extension("y"), 0, rows, f64::from_le_bytes);
+    let mut targets = read(&case.with_extension("y"), 0, rows, f64::from_le_bytes);
+    if is_logistic {
+        targets.iter_mut().for_each(|y| *y = f64::from(*y > 0.0));
+    }
     let workers: usize = workers.parse().expect("a number of workers");
     let cx = Context::local(workers).expect("a local context starts");
     let of = case.clone();
@@ -91,24 +101,29 @@ fn main() {
     };
     let params = LassoParams { penalties, intercept: false, standardize: false, ..Default::default() };
     let mut seconds = vec![];
-    let mut last = None;
+    let mut last = vec![];
     for _ in 0..runs.parse().expect("a number of runs") {
         let start = Instant::now();
-        let fit = params.train_design(&design, &mut silent).expect("the problem is sound");
+        let path = match is_logistic {
+            false => params.train_design(&design, &mut silent).expect("the problem is sound").path,
+            true => {
+                let params = SparseLogisticParams::from(params.clone());
+                params.train_design(&design, &mut silent).expect("the problem is sound").path
+            }
+        };
         seconds.push(start.elapsed().as_secs_f64());
-        last = Some(fit);
+        last = path;
     }
-    let fit = last.expect("there is a run");
-    let point = &fit.path[fit.chosen];
-    let passes: usize = fit.path.iter().map(|p| p.passes).sum();
-    let products: u64 = fit.path.iter().map(|p| p.products).sum();
-    let epochs: usize = fit.path.iter().map(|p| p.epochs).sum();
+    let point = last.last().expect("there is a run");
+    let passes: usize = last.iter().map(|p| p.passes).sum();
+    let products: u64 = last.iter().map(|p| p.products).sum();
+    let epochs: usize = last.iter().map(|p| p.epochs).sum();
     println!(
         "{{\"seconds\": {seconds:?}, \"objective\": {:?}, \"gap\": {:?}, \"nonzeros\": {}, \"passes\": {passes}, \"products\": \
          {products}, \"epochs\": {epochs}, \"converged\": {}}}",
         point.objective,
         point.gap,
         point.nonzeros,
-        fit.path.iter().all(|p| p.converged),
+        last.iter().all(|p| p.converged),
     );
 }

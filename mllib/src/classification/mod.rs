@@ -3,7 +3,9 @@
 pub mod linear_svm;
 pub mod logistic_regression;
 pub mod neural_network;
+pub mod sparse_logistic;
 
 pub use linear_svm::{LinearSvmModel, LinearSvmParams, SvmLoss};
 pub use logistic_regression::{Family, LogisticRegressionModel, LogisticRegressionParams};
 pub use neural_network::{Activation, NeuralNetworkModel, NeuralNetworkParams};
+pub use sparse_logistic::{SparseLogisticFit, SparseLogisticParams};

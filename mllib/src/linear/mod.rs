@@ -17,6 +17,6 @@ pub use labels::{Binary, binary_classes, class_labels};
 pub use params::{Solver, TableParams, TrainingParams};
 pub use score::{RowRef, ScoreRows};
 pub(crate) use solve::{Smooth, gradient_descent, standardization_of};
-pub use summary::TrainingSummary;
+pub use summary::{PathPoint, TrainingSummary};
 pub use survey::Survey;
 pub use weights::WeightTable;

@@ -24,7 +24,7 @@ pub enum Solver {
     Normal,
     /// Stochastic gradient descent by minibatches on a parameter table ([`super::minibatch`]).
     Minibatch,
-    /// Working sets of columns ([`crate::regression::lasso`]).
+    /// Working sets of columns ([`crate::regression::lasso`], [`crate::classification::sparse_logistic`]).
     WorkingSet,
     /// Coordinate descent on weights that are chosen many at a time ([`crate::regression::lasso::ScheduleParams`]).
     Scheduled,
@@ -95,7 +95,8 @@ pub struct TrainingParams {
     pub iterations_max: Option<usize>,
     /// When to stop; `None` is the solver's default. `lbfgs`: relative fall of the objective and relative gradient norm
     /// [1e-6]; `newton`: relative gradient norm [1e-3]; `dual`: relative duality gap [1e-3]; `sgd`: relative change of
-    /// weights [1e-3]; `working-set`: duality gap relative to `|y|² / (2n)` [1e-6].
+    /// weights [1e-3]; `working-set`: duality gap relative to the loss without weights
+    /// [1e-6].
     pub tolerance: Option<f64>,
     /// First step of `sgd`.
     pub step_size: f64,

@@ -4,7 +4,7 @@ pub mod group_lasso;
 pub mod lasso;
 pub mod linear;
 pub mod structured;
-mod working_sets;
+pub(crate) mod working_sets;
 
 pub use group_lasso::{GroupLassoFit, GroupLassoParams, Groups};
 pub use lasso::{LassoFit, LassoParams};

@@ -16,7 +16,7 @@ const IDLE_PASSES_MAX: usize = 3;
 
 /// How a problem was solved.
 #[derive(Debug, Clone)]
-pub(super) struct Solved {
+pub(crate) struct Solved {
     /// The objective, divided by the number of rows, after every pass.
     pub history: Vec<f64>,
     /// The duality gap, divided by the number of rows.
@@ -30,7 +30,7 @@ pub(super) struct Solved {
 
 /// When to stop.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     /// The gap, times the number of rows.
     pub gap: f64,
     pub passes: usize,
@@ -39,7 +39,7 @@ pub(super) struct Limits {
 }
 
 /// What a pass found, all of it times the number of rows.
-pub(super) struct Passed<P> {
+pub(crate) struct Passed<P> {
     pub objective: f64,
     /// Of a feasible point of the dual.
     pub dual: f64,
@@ -50,7 +50,7 @@ pub(super) struct Passed<P> {
 }
 
 /// A problem that is solved by working sets.
-pub(super) trait WorkingSets {
+pub(crate) trait WorkingSets {
     /// What a pass finds out about columns.
     type Pass;
     /// Looks at all columns.
@@ -63,7 +63,7 @@ pub(super) trait WorkingSets {
 }
 
 /// Minimises, where `rows` are so many.
-pub(super) fn minimize(
+pub(crate) fn minimize(
     problem: &mut impl WorkingSets,
     rows: usize,
     limits: Limits,

@@ -24,6 +24,15 @@ Examples:
   slackwater train elastic-net --data expression.csv --reg 0.2 --l1-ratio 0.8
   slackwater train elastic-net --data expression.csv --path 50 --path-ratio 0.01 --folds 5";
 
+/// Long help of `train sparse-logistic`.
+pub const SPARSE_LOGISTIC_EXAMPLES: &str = "\
+The problem: mean of log(1 + exp(-y (x'w + b))) + reg * (l1-ratio * sum of absolute weights + (1 - l1-ratio)/2 * sum of squared
+weights), as in glmnet; scikit-learn's C is 1 / (rows * reg). Two classes; the model is that of logistic-regression.
+
+Examples:
+  slackwater train sparse-logistic --data expression.csv --reg-ratio 0.1
+  slackwater train sparse-logistic --data expression.csv --l1-ratio 0.8 --path 50 --folds 5";
+
 fn rule() -> impl TypedValueParser<Value = Rule> {
     PossibleValuesParser::new(["minimum", "min", "one-standard-error", "1se"]).map(|name| {
         match name.as_str() {
@@ -193,6 +202,21 @@ pub struct ElasticNetArgs {
     ///
     /// Also: --l1_ratio, --elasticNetParam. glmnet calls it alpha.
     #[arg(long, value_name = "X", value_parser = finite, default_value = "0.5", help_heading = "Algorithm")]
+    #[arg(aliases = ["l1_ratio", "elastic-net-param", "elasticNetParam"])]
+    pub l1_ratio: f64,
+
+    /// What it has in common with the lasso.
+    #[command(flatten)]
+    pub common: LassoArgs,
+}
+
+/// `train sparse-logistic`.
+#[derive(Debug, Args)]
+pub struct SparseLogisticArgs {
+    /// Share of absolute values in the penalty, above 0 (ridge) to 1
+    ///
+    /// Also: --l1_ratio, --elasticNetParam. glmnet calls it alpha.
+    #[arg(long, value_name = "X", value_parser = finite, default_value = "1", help_heading = "Algorithm")]
     #[arg(aliases = ["l1_ratio", "elastic-net-param", "elasticNetParam"])]
     pub l1_ratio: f64,
 

@@ -7,6 +7,7 @@ use super::factorization::{FACTORIZATION_EXAMPLES, MatrixFactorizationArgs};
 use super::input::{HeldOutArgs, InputArgs};
 use super::lasso::{
     ELASTIC_NET_EXAMPLES, ElasticNetArgs, GROUP_LASSO_EXAMPLES, GroupLassoArgs, LASSO_EXAMPLES, LassoArgs,
+    SPARSE_LOGISTIC_EXAMPLES, SparseLogisticArgs,
 };
 use super::metric::{DistanceMetricArgs, METRIC_EXAMPLES};
 use super::network::{NETWORK_EXAMPLES, NeuralNetworkArgs};
@@ -79,6 +80,10 @@ pub enum Algorithm {
     /// The graph-guided fused lasso: columns that belong together have the same weight
     #[command(name = "fused-lasso", aliases = ["graph-fused-lasso", "gflasso"], after_long_help = FUSED_LASSO_EXAMPLES)]
     FusedLasso(FusedLassoArgs),
+    /// Sparse logistic regression, for many columns and two classes: one penalty, a path, cross-validation
+    #[command(name = "sparse-logistic", alias = "sparse-logistic-regression", after_long_help = SPARSE_LOGISTIC_EXAMPLES)]
+    #[command(mut_arg("tolerance", logistic_tolerance))]
+    SparseLogistic(SparseLogisticArgs),
     /// Fully connected neural network, two classes or more
     #[command(name = "neural-network", aliases = ["dnn", "mlp"], after_long_help = NETWORK_EXAMPLES)]
     NeuralNetwork(NeuralNetworkArgs),
@@ -103,6 +108,15 @@ pub enum Algorithm {
     /// Dictionary learning by turns, exact: the atoms that each row is made of a few of
     #[command(name = "dictionary", after_long_help = DICTIONARY_EXAMPLES)]
     Dictionary(DictionaryArgs),
+}
+
+/// The gap of another loss than the lasso's.
+fn logistic_tolerance(arg: clap::Arg) -> clap::Arg {
+    arg.help("When to stop: the duality gap, relative to the loss without weights [default: 1e-6]").long_help(
+        "When to stop: the duality gap, relative to the loss without weights [default: 1e-6]\n\n\
+         That of the best intercept, where there is one. No objective is lower than that of the model less the gap. Also: \
+         --tol, --thresh.",
+    )
 }
 
 /// What can be fitted to rows of features.

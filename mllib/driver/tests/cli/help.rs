@@ -25,6 +25,7 @@ fn help_texts() {
     check("train-group-lasso", &["train", "group-lasso", "--help"]);
     check("train-tree-lasso", &["help", "train", "tree-lasso"]);
     check("train-fused-lasso", &["help", "train", "fused-lasso"]);
+    check("train-sparse-logistic", &["help", "train", "sparse-logistic"]);
     check("train-neural-network", &["help", "train", "neural-network"]);
     check("generate-classification", &["help", "generate", "classification"]);
     check("generate-regression", &["help", "generate", "regression"]);

@@ -24,5 +24,6 @@ mod recovery;
 mod scale;
 mod settings;
 mod spark;
+mod sparse_logistic;
 mod structured;
 mod tables;

@@ -37,6 +37,7 @@ impl LinearSvmParams {
             columns: survey.columns,
             objective: solution.objective,
             report: solution.report,
+            path: vec![],
         };
         let table = WeightTable::from_solution(solution.weights, survey.columns, 1);
         Ok(LinearSvmModel::new(table, classes, self.clone(), summary))

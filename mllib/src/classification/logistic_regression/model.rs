@@ -33,7 +33,7 @@ fn sigmoid(z: f64) -> f64 {
 }
 
 impl LogisticRegressionModel {
-    pub(super) fn new(
+    pub(in crate::classification) fn new(
         table: WeightTable,
         classes: Vec<f64>,
         params: LogisticRegressionParams,
@@ -131,6 +131,9 @@ impl LogisticRegressionModel {
     /// What training did.
     pub fn summary(&self) -> &TrainingSummary {
         &self.attributes.summary
+    }
+    pub(in crate::classification) fn summary_mut(&mut self) -> &mut TrainingSummary {
+        &mut self.attributes.summary
     }
     /// The text of a LIBLINEAR model file. LIBLINEAR predicts the same classes; for more than two its probabilities are
     /// those of one-versus-rest models and differ.

@@ -86,6 +86,7 @@ impl LogisticRegressionParams {
             columns: survey.columns,
             objective: solution.objective,
             report: solution.report,
+            path: vec![],
         };
         let outputs = if multinomial { classes.len() } else { 1 };
         let table = WeightTable::from_solution(solution.weights, survey.columns, outputs);

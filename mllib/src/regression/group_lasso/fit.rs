@@ -86,16 +86,8 @@ impl GroupLassoParams {
             let solved = solver.solve(mix, limits, observer)?;
             let weights = solver.weights();
             let is_active = |g: &usize| groups.columns(*g).iter().any(|j| weights[*j as usize] != 0.0);
-            let point = PathPoint {
-                regularization: penalty,
-                objective: *solved.history.last().expect("there is a pass"),
-                gap: solved.gap,
-                nonzeros: weights.iter().filter(|w| **w != 0.0).count(),
-                passes: solved.passes,
-                products: solved.products,
-                epochs: solved.epochs,
-                converged: solved.stop.is_converged() && solved.gap * n <= limits.gap,
-            };
+            let nonzeros = weights.iter().filter(|w| **w != 0.0).count();
+            let point = PathPoint::new(penalty, &solved, nonzeros);
             let is_stopped = solved.stop == Stop::Observer;
             let (raw, intercept) = design.to_raw(&weights);
             let lasso = LassoParams { schedule: None, ..lasso.clone() };
@@ -105,7 +97,8 @@ impl GroupLassoParams {
                 break;
             }
         }
-        let model = model.expect("there is at least one penalty");
+        let mut model = model.expect("there is at least one penalty");
+        model.summary_mut().keep_path(path.iter().map(|p| p.point.clone()));
         Ok(GroupLassoFit { model, path, regularization_max: largest })
     }
 }

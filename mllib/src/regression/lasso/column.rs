@@ -55,6 +55,10 @@ pub struct Column<'a> {
 }
 
 impl Column<'_> {
+    /// True if only values that are not zero are stored.
+    pub fn is_sparse(&self) -> bool {
+        matches!(self.values, Values::Sparse(..))
+    }
     /// Numbers that are read to take a product with it.
     pub fn stored(&self) -> usize {
         match self.values {
@@ -103,6 +107,16 @@ impl Column<'_> {
             Values::Dense(x) => to.copy_from_slice(x),
             Values::Sparse(rows, x) => {
                 to.fill(-self.shift);
+                rows.iter().zip(x).for_each(|(i, x)| to[*i as usize] += x);
+            }
+        }
+    }
+    /// The column in full, where the shift is times `unit`, as in [weighted](ColumnBlock::weighted) columns.
+    pub fn write_with(&self, unit: &[f64], to: &mut [f64]) {
+        match self.values {
+            Values::Dense(x) => to.copy_from_slice(x),
+            Values::Sparse(rows, x) => {
+                to.iter_mut().zip(unit).for_each(|(to, u)| *to = -self.shift * u);
                 rows.iter().zip(x).for_each(|(i, x)| to[*i as usize] += x);
             }
         }
@@ -295,6 +309,51 @@ impl ColumnBlock {
         };
         ColumnBlock { first: self.first, rows: range.len(), stored, facts: self.facts.clone() }
     }
+    /// Some columns of as many rows, all of them stored alike, with row `i` times `roots[i]`; less their projection on `roots` if
+    /// they are centred. Of sparse ones it is subtracted by formula: their shift is times `roots`, not times 1.
+    pub fn weighted(columns: &[Column<'_>], roots: &[f64], center: bool) -> ColumnBlock {
+        let rows = roots.len();
+        let total = dense::dot(roots, roots);
+        let mut facts = Vec::with_capacity(columns.len());
+        if !columns.iter().any(|c| matches!(c.values, Values::Sparse(..))) {
+            let mut values = Vec::with_capacity(columns.len() * rows);
+            widest(|| {
+                for column in columns {
+                    let Values::Dense(x) = column.values else { continue };
+                    let at = values.len();
+                    values.extend(x.iter().zip(roots).map(|(x, u)| x * u));
+                    let weighted = &mut values[at..];
+                    if center {
+                        let part = -dense::dot(weighted, roots) / total;
+                        dense::axpy(part, roots, weighted);
+                    }
+                    facts.push(Facts { mean: 0.0, scale: 1.0, square: dense::dot(weighted, weighted) });
+                }
+            });
+            return ColumnBlock { first: 0, rows, stored: Stored::Dense(values), facts };
+        }
+        let (mut offsets, mut row_numbers, mut values) = (vec![0], vec![], vec![]);
+        for column in columns {
+            let Values::Sparse(rows, x) = column.values else { continue };
+            let at = values.len();
+            row_numbers.extend_from_slice(rows);
+            values.extend(rows.iter().zip(x).map(|(i, x)| x * roots[*i as usize]));
+            offsets.push(values.len() as u64);
+            let weighted = rows.iter().zip(&values[at..]);
+            let (mut with_roots, mut weight) = (0.0, 0.0);
+            for (i, x) in weighted.clone() {
+                let root = roots[*i as usize];
+                with_roots += x * root;
+                weight += root * root;
+            }
+            let mean = if center { with_roots / total } else { 0.0 };
+            let about = weighted.map(|(i, x)| x - mean * roots[*i as usize]).map(|x| x * x).sum::<f64>();
+            let square = about + mean * mean * (total - weight).max(0.0);
+            facts.push(Facts { mean, scale: 1.0, square });
+        }
+        let stored = Stored::Sparse { offsets, rows: row_numbers, values };
+        ColumnBlock { first: 0, rows, stored, facts }
+    }
     /// Its columns `which`, in their order.
     pub fn choose(&self, which: &[usize]) -> ColumnBlock {
         let facts = which.iter().map(|k| self.facts[*k]).collect();
@@ -377,6 +436,32 @@ mod tests {
                 cut[2].column(k).write(back);
                 assert_eq!(whole, parts);
                 assert_eq!((cut[1].rows(), cut[2].first(), cut[2].facts()), (0, 7, block.facts()));
+            }
+        }
+    }
+
+    /// Dense and sparse columns become the same weighted ones.
+    #[test]
+    fn weighted_columns() {
+        let x = [0.0, 3.0, 0.0, 0.0, -1.5, 0.0, 0.0, 0.0, 7.0, 0.0, 0.0, 0.0];
+        let roots: Vec<f64> = (0..12).map(|i| 0.1 + f64::from(i * 5 % 7)).collect();
+        for center in [true, false] {
+            let scaling = Scaling { center, standardize: true };
+            let dense = ColumnBlock::dense(0, 12, x.to_vec(), scaling);
+            let sparse = ColumnBlock::sparse(0, 12, vec![0, 3], vec![1, 4, 8], vec![3.0, -1.5, 7.0], scaling);
+            let total: f64 = roots.iter().map(|u| u * u).sum();
+            let mut expected = vec![0.0; 12];
+            dense.column(0).write(&mut expected);
+            let mean = expected.iter().zip(&roots).map(|(x, u)| x * u * u).sum::<f64>() / total;
+            let mean = if center { mean } else { 0.0 };
+            expected.iter_mut().zip(&roots).for_each(|(x, u)| *x = u * (*x - mean));
+            for block in [&dense, &sparse] {
+                let weighted = ColumnBlock::weighted(&[block.column(0)], &roots, center);
+                let mut full = vec![0.0; 12];
+                weighted.column(0).write_with(&roots, &mut full);
+                full.iter().zip(&expected).for_each(|(a, b)| assert!((a - b).abs() < 1e-13, "{a} {b}"));
+                let square: f64 = expected.iter().map(|x| x * x).sum();
+                assert!((weighted.facts()[0].square - square).abs() < 1e-12 * square);
             }
         }
     }

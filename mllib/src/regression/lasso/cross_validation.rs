@@ -4,12 +4,9 @@
 //! For each fold, the columns of the other rows are put together by a shuffle, the path is fitted to them, and one pass
 //! over the fold's rows has the errors of all penalties.
 
-use super::design::Design;
 use super::fit::RawWeights;
-use super::params::{Folds, LassoParams, Rule};
-use super::solver::Solver;
+use super::params::{Folds, Rule};
 use crate::objective::{DatasetRows, Sweep, add_vectors};
-use crate::optimization::Observer;
 use crate::tuning::{Candidate, CrossValidation, Direction};
 use serde::{Deserialize, Serialize};
 use slackwater_dataflow::block::LabeledBlock;
@@ -21,7 +18,7 @@ use std::sync::Arc;
 pub struct Scored {
     /// The penalty.
     pub regularization: f64,
-    /// Mean squared errors, one a fold.
+    /// Mean losses (squared errors, for the lasso), one a fold.
     pub scores: Vec<f64>,
     /// Their mean.
     pub mean: f64,
@@ -36,32 +33,30 @@ pub struct Search {
     pub folds: Folds,
     /// The penalties, from the largest on.
     pub penalties: Vec<Scored>,
-    /// The one with the least mean error.
+    /// The one with the least mean loss.
     pub minimum: usize,
-    /// The largest whose mean error is within a standard error of that.
+    /// The largest whose mean loss is within a standard error of that.
     pub one_standard_error: usize,
     /// The one that the rule chooses.
     pub chosen: usize,
 }
 
-/// Scores the penalties of a path on every fold.
-pub(super) fn search(
-    params: &LassoParams,
+/// Scores the penalties of a path on every fold: `fit` fits them to the other rows, and `loss` is that of a label and what is
+/// predicted for it.
+pub(crate) fn search(
     folds: Folds,
+    seed: u64,
     rows: &DatasetRows,
     penalties: &[f64],
-    observer: &mut Observer<'_>,
+    mut fit: impl FnMut(&DatasetRows) -> Result<Vec<RawWeights>>,
+    loss: impl Fn(f64, f64) -> f64 + Copy + Send + Sync + 'static,
 ) -> Result<Search> {
     let cv = CrossValidation { folds: folds.count, direction: Direction::Smaller };
     let mut errors = Vec::with_capacity(folds.count);
     for fold in 0..folds.count {
-        let (rest, held_out) = cv.split(rows, fold, params.seed);
-        let design = Design::from_rows(&rest, params.scaling())?;
-        let mut models = vec![];
-        let solver = Solver::new(&design)?;
-        params
-            .each(&design, solver, penalties, observer, |_, weights, _| models.push(Sparse::new(weights)))?;
-        let mut of_fold = mean_squared_errors(&held_out, &models, fold)?;
+        let (rest, held_out) = cv.split(rows, fold, seed);
+        let models: Vec<Sparse> = fit(&rest)?.into_iter().map(Sparse::new).collect();
+        let mut of_fold = mean_losses(&held_out, &models, loss, fold)?;
         // What an observer has cut short has no score.
         of_fold.resize(penalties.len(), f64::NAN);
         errors.push(of_fold);
@@ -97,8 +92,13 @@ impl Sparse {
     }
 }
 
-/// The mean squared error of each model on some rows.
-fn mean_squared_errors(rows: &DatasetRows, models: &[Sparse], fold: usize) -> Result<Vec<f64>> {
+/// The mean loss of each model on some rows.
+fn mean_losses(
+    rows: &DatasetRows,
+    models: &[Sparse],
+    loss: impl Fn(f64, f64) -> f64 + Copy + Send + Sync + 'static,
+    fold: usize,
+) -> Result<Vec<f64>> {
     let count = models.len();
     // The weights of a column for all models are together; most columns have none.
     let mut used: Vec<usize> = models.iter().flat_map(|m| m.weights.iter().map(|(j, _)| *j)).collect();
@@ -126,7 +126,7 @@ fn mean_squared_errors(rows: &DatasetRows, models: &[Sparse], fold: usize) -> Re
                         crate::linalg::dense::axpy(*x, of_column, &mut predictions);
                     }
                 }
-                sums.iter_mut().zip(&predictions).for_each(|(s, p)| *s += (y - p) * (y - p));
+                sums.iter_mut().zip(&predictions).for_each(|(s, p)| *s += loss(y, *p));
                 sums[intercepts.len()] += 1.0;
             }
             Ok(sums)

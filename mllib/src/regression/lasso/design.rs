@@ -42,10 +42,11 @@ enum Place {
 pub struct Design {
     place: Place,
     facts: Arc<Vec<Facts>>,
+    labels: Arc<Vec<f64>>,
     targets: Arc<Vec<f64>>,
     /// What was subtracted from the targets.
     target_mean: f64,
-    pub(in crate::regression) scaling: Scaling,
+    pub(crate) scaling: Scaling,
 }
 
 /// What is known of a block.
@@ -78,7 +79,7 @@ struct Piece {
 }
 
 /// Block `i` is partition `i`.
-pub(in crate::regression) struct ByBlock(pub usize);
+pub(crate) struct ByBlock(pub usize);
 
 impl Partitioner<u64> for ByBlock {
     fn partitions(&self) -> usize {
@@ -235,7 +236,7 @@ impl Design {
         let heads = blocks.iter().map(head).collect();
         Self::of(Place::Program(Arc::new(blocks)), heads, targets, scaling)
     }
-    fn of(mut place: Place, mut heads: Vec<Head>, mut targets: Vec<f64>, scaling: Scaling) -> Result<Self> {
+    fn of(mut place: Place, mut heads: Vec<Head>, targets: Vec<f64>, scaling: Scaling) -> Result<Self> {
         let n = targets.len();
         if n == 0 {
             return Err(no_rows());
@@ -263,12 +264,15 @@ impl Design {
             return Err(Error::input("a label is not a finite number", ""));
         }
         let target_mean = if scaling.center { targets.iter().sum::<f64>() / n as f64 } else { 0.0 };
-        targets.iter_mut().for_each(|y| *y -= target_mean);
-        let (facts, targets) = (Arc::new(facts), Arc::new(targets));
-        Ok(Design { place, facts, targets, target_mean, scaling })
+        let labels = Arc::new(targets);
+        let targets = match scaling.center {
+            true => Arc::new(labels.iter().map(|y| y - target_mean).collect()),
+            false => labels.clone(),
+        };
+        Ok(Design { place, facts: Arc::new(facts), labels, targets, target_mean, scaling })
     }
     /// The columns, wherever they are.
-    pub(in crate::regression) fn blocks(&self, cx: &Context) -> Dataset<ColumnBlock> {
+    pub(crate) fn blocks(&self, cx: &Context) -> Dataset<ColumnBlock> {
         match &self.place {
             Place::Program(blocks) => cx.parallelize(blocks.to_vec(), blocks.len().max(1)),
             Place::Workers(blocks) => blocks.clone(),
@@ -290,12 +294,16 @@ impl Design {
     pub fn targets(&self) -> &[f64] {
         &self.targets
     }
+    /// The targets as they came.
+    pub fn labels(&self) -> &[f64] {
+        &self.labels
+    }
+    /// What was subtracted from the targets.
+    pub(crate) fn target_mean(&self) -> f64 {
+        self.target_mean
+    }
     /// Products with `v` of the columns that are wanted, in their order.
-    pub(in crate::regression) fn products(
-        &self,
-        v: &Arc<Vec<f64>>,
-        wanted: &Arc<Vec<bool>>,
-    ) -> Result<Vec<f64>> {
+    pub(crate) fn products(&self, v: &Arc<Vec<f64>>, wanted: &Arc<Vec<bool>>) -> Result<Vec<f64>> {
         let sum: f64 = v.iter().sum();
         match &self.place {
             Place::Program(blocks) => {
@@ -317,7 +325,7 @@ impl Design {
         }
     }
     /// The columns that are wanted, in their order.
-    pub(in crate::regression) fn fetch(&self, wanted: Vec<usize>) -> Result<Vec<ColumnBlock>> {
+    pub(crate) fn fetch(&self, wanted: Vec<usize>) -> Result<Vec<ColumnBlock>> {
         let choose = move |b: &ColumnBlock| {
             let from = wanted.partition_point(|j| *j < b.first());
             let to = wanted.partition_point(|j| *j < b.first() + b.columns());
@@ -332,9 +340,13 @@ impl Design {
     }
     /// Weights of columns as they came, and the intercept, from weights of columns as they are here.
     pub fn to_raw(&self, weights: &[f64]) -> (Vec<f64>, f64) {
+        self.to_raw_with(weights, self.target_mean)
+    }
+    /// [`to_raw`](Design::to_raw), where `intercept` belongs to columns as they are here.
+    pub fn to_raw_with(&self, weights: &[f64], intercept: f64) -> (Vec<f64>, f64) {
         let raw: Vec<f64> = weights.iter().zip(&*self.facts).map(|(w, f)| w * f.scale).collect();
         let shift: f64 = raw.iter().zip(&*self.facts).map(|(w, f)| w * f.mean).sum();
-        (raw, if self.scaling.center { self.target_mean - shift } else { 0.0 })
+        (raw, if self.scaling.center { intercept - shift } else { 0.0 })
     }
 }
 

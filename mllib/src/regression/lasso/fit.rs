@@ -6,34 +6,12 @@ use super::params::LassoParams;
 use super::problem::Problem;
 use super::scheduled::Scheduled;
 use super::solver::Solver;
-use crate::linear::{Solver as SolverName, TrainingParams, TrainingSummary, WeightTable};
+use crate::linear::{PathPoint, Solver as SolverName, TrainingParams, TrainingSummary, WeightTable};
 use crate::objective::{DatasetRows, Scaling as PenaltyScaling};
 use crate::optimization::{Observer, Report, Stop, silent};
 use crate::regression::working_sets::{Limits, Solved};
 use crate::regression::{LinearRegressionModel, LinearRegressionParams};
-use serde::{Deserialize, Serialize};
 use slackwater_dataflow::{Error, Result};
-
-/// How the problem of one penalty was solved.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PathPoint {
-    /// The penalty.
-    pub regularization: f64,
-    /// The objective.
-    pub objective: f64,
-    /// The duality gap: the objective is at most this far above its least value.
-    pub gap: f64,
-    /// Weights that are not zero.
-    pub nonzeros: usize,
-    /// Passes over the columns.
-    pub passes: usize,
-    /// Products of columns with a residual in these passes.
-    pub products: u64,
-    /// Epochs of coordinate descent on working sets.
-    pub epochs: usize,
-    /// True if the gap is as small as was asked for.
-    pub converged: bool,
-}
 
 /// A fitted model, and how it came about.
 #[derive(Debug, Clone)]
@@ -52,8 +30,61 @@ pub struct LassoFit {
     pub scheduled: Option<Scheduled>,
 }
 
+impl PathPoint {
+    /// What came of a penalty.
+    pub(crate) fn new(regularization: f64, solved: &Solved, nonzeros: usize) -> Self {
+        PathPoint {
+            regularization,
+            objective: *solved.history.last().expect("there is a pass"),
+            gap: solved.gap,
+            nonzeros,
+            passes: solved.passes,
+            products: solved.products,
+            epochs: solved.epochs,
+            converged: solved.stop == Stop::Optimality,
+        }
+    }
+}
+
 /// Weights of columns as they came, and the intercept.
-pub(super) type RawWeights = (Vec<f64>, f64);
+pub(crate) type RawWeights = (Vec<f64>, f64);
+
+/// A solver of problems that differ in their penalty, each from where the one before ended.
+pub(crate) trait Fits {
+    /// Number of rows.
+    fn rows(&self) -> usize;
+    /// Minimises.
+    ///
+    /// # Errors
+    /// What the engine reports.
+    fn solve(&mut self, problem: Problem, limits: Limits, observer: &mut Observer<'_>) -> Result<Solved>;
+    /// Number of weights that are not zero.
+    fn nonzeros(&self) -> usize;
+    /// Where it is.
+    fn raw_weights(&self) -> RawWeights;
+}
+
+/// Fits one penalty after the other, and gives each to `f`.
+pub(crate) fn each_penalty(
+    solver: &mut impl Fits,
+    penalties: &[f64],
+    l1_ratio: f64,
+    limits: Limits,
+    observer: &mut Observer<'_>,
+    mut f: impl FnMut(PathPoint, RawWeights, Solved),
+) -> Result<()> {
+    for penalty in penalties {
+        let problem = Problem::new(*penalty, l1_ratio, solver.rows());
+        let solved = solver.solve(problem, limits, observer)?;
+        let point = PathPoint::new(*penalty, &solved, solver.nonzeros());
+        let stopped = solved.stop == Stop::Observer;
+        f(point, solver.raw_weights(), solved);
+        if stopped {
+            break;
+        }
+    }
+    Ok(())
+}
 
 impl LassoParams {
     /// Fits to rows with numbers for labels.
@@ -78,7 +109,8 @@ impl LassoParams {
         };
         let solver = Solver::new(&design)?;
         let penalties = self.values(self.largest(&solver, &design));
-        let search = search(self, folds, rows, &penalties, observer)?;
+        let fit = |rest: &DatasetRows| self.on_rows(rest, &penalties, observer);
+        let search = search(folds, self.seed, rows, &penalties, fit, |y, p| (y - p) * (y - p))?;
         let mut fit = self.along(&design, solver, &penalties[..=search.chosen], observer)?;
         fit.search = Some(search);
         Ok(fit)
@@ -86,7 +118,7 @@ impl LassoParams {
     /// Fits to columns that were made with [`scaling`](LassoParams::scaling).
     ///
     /// # Errors
-    /// As `fit`; config for folds, which need rows.
+    /// As `fit`; config for folds, which need rows, and for a schedule.
     ///
     /// # Panics
     /// If the columns were made with another scaling.
@@ -94,6 +126,9 @@ impl LassoParams {
         self.check()?;
         if self.folds.is_some() {
             return Err(Error::config("folds", "need rows: fit to rows instead of columns"));
+        }
+        if self.schedule.is_some() {
+            return Err(Error::config("schedule", "needs a context: call `train_scheduled`"));
         }
         let solver = Solver::new(design)?;
         let penalties = self.values(self.largest(&solver, design));
@@ -105,62 +140,49 @@ impl LassoParams {
     fn along(
         &self,
         design: &Design,
-        solver: Solver<'_>,
+        mut solver: Solver<'_>,
         penalties: &[f64],
         observer: &mut Observer<'_>,
     ) -> Result<LassoFit> {
+        assert_eq!(design.scaling, self.scaling(), "columns are made as the parameters say");
         let largest = self.largest(&solver, design);
         let mut last = None;
         let mut path = vec![];
-        self.each(design, solver, penalties, observer, |point, weights, solved| {
+        let limits = self.limits(design);
+        each_penalty(&mut solver, penalties, self.l1_ratio, limits, observer, |point, weights, solved| {
             path.push(point);
             last = Some((weights, solved));
         })?;
         let ((weights, intercept), solved) = last.expect("there is at least one penalty");
         let chosen = path.len() - 1;
-        let model = self.model(design, &path[chosen], weights, intercept, solved);
+        let mut model = self.model(design, &path[chosen], weights, intercept, solved);
+        model.summary_mut().keep_path(path.iter().cloned());
         Ok(LassoFit { model, path, chosen, regularization_max: largest, search: None, scheduled: None })
     }
-    /// Fits one penalty after the other with a new solver, and gives each to `f`.
-    pub(super) fn each(
-        &self,
-        design: &Design,
-        mut solver: Solver<'_>,
-        penalties: &[f64],
-        observer: &mut Observer<'_>,
-        mut f: impl FnMut(PathPoint, RawWeights, Solved),
-    ) -> Result<()> {
-        assert_eq!(design.scaling, self.scaling(), "columns are made as the parameters say");
-        let n = design.rows() as f64;
+    /// When a problem of this design is solved.
+    pub(super) fn limits(&self, design: &Design) -> Limits {
         let y = design.targets();
-        let limits = Limits {
+        Limits {
             gap: self.tolerance * 0.5 * crate::linalg::dense::dot(y, y),
             passes: self.passes_max,
             plain: false,
-        };
-        for penalty in penalties {
-            let problem =
-                Problem { alpha: n * penalty * self.l1_ratio, mu: n * penalty * (1.0 - self.l1_ratio) };
-            let solved = solver.solve(problem, limits, observer)?;
-            let point = PathPoint {
-                regularization: *penalty,
-                objective: *solved.history.last().expect("there is a pass"),
-                gap: solved.gap,
-                nonzeros: solver.nonzeros(),
-                passes: solved.passes,
-                products: solved.products,
-                epochs: solved.epochs,
-                converged: solved.stop.is_converged() && solved.gap * n <= limits.gap,
-            };
-            let stopped = solved.stop == Stop::Observer;
-            f(point, design.to_raw(&solver.weights()), solved);
-            if stopped {
-                break;
-            }
         }
-        Ok(())
     }
-    pub(in crate::regression) fn model(
+    /// The weights that a path leads to on some of the rows.
+    fn on_rows(
+        &self,
+        rows: &DatasetRows,
+        penalties: &[f64],
+        observer: &mut Observer<'_>,
+    ) -> Result<Vec<RawWeights>> {
+        let design = Design::from_rows(rows, self.scaling())?;
+        let (mut solver, limits) = (Solver::new(&design)?, self.limits(&design));
+        let mut found = vec![];
+        let keep = |_, weights, _| found.push(weights);
+        each_penalty(&mut solver, penalties, self.l1_ratio, limits, observer, keep)?;
+        Ok(found)
+    }
+    pub(crate) fn model(
         &self,
         design: &Design,
         point: &PathPoint,
@@ -170,9 +192,23 @@ impl LassoParams {
     ) -> LinearRegressionModel {
         let solver = if self.schedule.is_some() { SolverName::Scheduled } else { SolverName::WorkingSet };
         let columns = weights.len();
-        let training = TrainingParams {
+        let training = self.training(solver, point.regularization);
+        let summary = TrainingSummary {
+            solver,
+            rows: design.rows() as u64,
+            columns,
+            objective: point.objective,
+            report: report_of(solved),
+            path: vec![],
+        };
+        let table = WeightTable { columns, outputs: 1, weights, intercepts: vec![intercept] };
+        LinearRegressionModel::new(table, LinearRegressionParams { training }, summary)
+    }
+    /// Parameters of the model that one penalty leads to.
+    pub(crate) fn training(&self, solver: SolverName, regularization: f64) -> TrainingParams {
+        TrainingParams {
             solver: Some(solver),
-            scaling: PenaltyScaling::Mean { regularization: point.regularization },
+            scaling: PenaltyScaling::Mean { regularization },
             l1_ratio: self.l1_ratio,
             intercept: self.intercept,
             standardize: self.standardize,
@@ -180,23 +216,18 @@ impl LassoParams {
             tolerance: Some(self.tolerance),
             seed: self.seed,
             ..Default::default()
-        };
-        let report = Report {
-            iterations: solved.passes,
-            evaluations: solved.passes,
-            other_sweeps: solved.epochs,
-            objective_history: solved.history,
-            gradient_norm: solved.gap,
-            stop: solved.stop,
-        };
-        let summary = TrainingSummary {
-            solver,
-            rows: design.rows() as u64,
-            columns,
-            objective: point.objective,
-            report,
-        };
-        let table = WeightTable { columns, outputs: 1, weights, intercepts: vec![intercept] };
-        LinearRegressionModel::new(table, LinearRegressionParams { training }, summary)
+        }
+    }
+}
+
+/// What a model says of how it was solved.
+pub(crate) fn report_of(solved: Solved) -> Report {
+    Report {
+        iterations: solved.passes,
+        evaluations: solved.passes,
+        other_sweeps: solved.epochs,
+        objective_history: solved.history,
+        gradient_norm: solved.gap,
+        stop: solved.stop,
     }
 }

@@ -18,7 +18,7 @@ use crate::linalg::{cholesky::Cholesky, dense, widest};
 /// Epochs between two looks at the gap.
 const EPOCHS_OF_A_ROUND: usize = 10;
 /// Differences that are extrapolated from.
-pub(in crate::regression) const DIFFERENCES: usize = 5;
+pub(crate) const DIFFERENCES: usize = 5;
 /// Weights that one Newton step takes out of the support at most, beyond a small support.
 const REMOVALS_MAX: usize = 16;
 /// A support is small up to here.
@@ -28,13 +28,13 @@ const IDLE_ROUNDS_MAX: usize = 3;
 
 /// Where a minimisation is: weights by slot, and the residual.
 #[derive(Debug, Clone)]
-pub(super) struct State {
+pub(crate) struct State {
     pub weights: Vec<f64>,
     pub residual: Residual,
 }
 
 /// Minimises over the columns of a working set.
-pub(super) struct Inner<'a> {
+pub(crate) struct Inner<'a> {
     pub problem: Problem,
     pub targets: &'a [f64],
     pub working: &'a mut Working,
@@ -90,14 +90,14 @@ impl Inner<'_> {
     }
     fn objective(&self, state: &State) -> f64 {
         let r = square(&state.residual.values);
-        let (n, shift) = (state.residual.values.len() as f64, state.residual.shift);
+        let (n, shift) = (self.working.unit_square(state.residual.values.len()), state.residual.shift);
         // A centred residual: its vector has the sum `-n shift`.
         let r = r - n * shift * shift;
         self.problem.objective(r, &state.weights)
     }
     /// Duality gap of the set; `gradients` become the products of its columns.
     fn gap(&self, state: &mut State, slots: &[u32], gradients: &mut [f64], objective: f64) -> f64 {
-        state.residual.settle();
+        self.working.settle(&mut state.residual);
         let (working, r, mu) = (&*self.working, &state.residual, self.problem.mu);
         widest(|| {
             for (g, slot) in gradients.iter_mut().zip(slots) {
@@ -144,7 +144,7 @@ impl Inner<'_> {
             }
         });
         // What is added to all is part of what the next products of dense columns need.
-        residual.settle();
+        working.settle(residual);
     }
     fn epochs_with_extrapolation(&mut self, state: &mut State, active: &[u32]) {
         let mut iterates: Vec<Vec<f64>> = vec![];
@@ -218,7 +218,7 @@ impl Inner<'_> {
 }
 
 /// Shares of the iterates after the first, of which the extrapolated one is made; they sum up to 1.
-pub(in crate::regression) fn anderson(iterates: &[Vec<f64>]) -> Option<Vec<f64>> {
+pub(crate) fn anderson(iterates: &[Vec<f64>]) -> Option<Vec<f64>> {
     if iterates.len() <= DIFFERENCES {
         return None;
     }

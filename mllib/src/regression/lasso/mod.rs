@@ -34,20 +34,22 @@
 //! Massias 2021 (extrapolation); Friedman, Hastie and Tibshirani, J. Stat. Soft. 33 (2010) (paths).
 
 mod column;
-mod cross_validation;
-pub(super) mod design;
-mod fit;
-pub(super) mod inner;
+pub(crate) mod columns;
+pub(crate) mod cross_validation;
+pub(crate) mod design;
+pub(crate) mod fit;
+pub(crate) mod inner;
 mod params;
-mod problem;
-mod scheduled;
+pub(crate) mod problem;
+pub(crate) mod scheduled;
 mod shards;
-pub(super) mod solver;
-pub(super) mod working;
+mod solver;
+pub(crate) mod working;
 
+pub use crate::linear::PathPoint;
 pub use column::{Column, ColumnBlock, Facts, Scaling, Values};
 pub use cross_validation::{Scored, Search};
 pub use design::{Design, IN_PROGRAM_BYTES};
-pub use fit::{LassoFit, PathPoint};
+pub use fit::LassoFit;
 pub use params::{Folds, LassoParams, Penalties, Rule};
 pub use scheduled::{Chooser, ScheduleParams, Scheduled};

@@ -101,12 +101,16 @@ impl LassoParams {
     /// # Errors
     /// Config, naming the parameter.
     pub fn check(&self) -> Result<()> {
+        self.check_beside("linear regression")
+    }
+    /// [`check`](LassoParams::check), where `other` is what to use without an absolute penalty.
+    pub(crate) fn check_beside(&self, other: &str) -> Result<()> {
         let within = |name: &str, x: f64| {
             require(x > 0.0 && x <= 1.0, name, || format!("must be above 0 and at most 1, not {x}"))
         };
         match self.penalties {
             Penalties::Value(x) => require(x > 0.0 && x.is_finite(), "regularization", || {
-                format!("must be a positive number, not {x}; without a penalty, use linear regression")
+                format!("must be a positive number, not {x}; without a penalty, use {other}")
             })?,
             Penalties::Ratio(ratio) => within("regularization ratio", ratio)?,
             Penalties::Path { count, ratio } => {
@@ -115,7 +119,7 @@ impl LassoParams {
             }
         }
         require(self.l1_ratio > 0.0 && self.l1_ratio <= 1.0, "l1_ratio", || {
-            format!("must be above 0 and at most 1, not {}; for 0, use linear regression", self.l1_ratio)
+            format!("must be above 0 and at most 1, not {}; for 0, use {other}", self.l1_ratio)
         })?;
         require(self.tolerance >= 0.0, "tolerance", || "must be at least 0".into())?;
         require(self.passes_max >= 1, "iterations_max", || "must be at least 1".into())?;
@@ -136,7 +140,7 @@ impl LassoParams {
         }
     }
     /// The penalties, where `largest` is the least that leaves no weights.
-    pub(in crate::regression) fn values(&self, largest: f64) -> Vec<f64> {
+    pub(crate) fn values(&self, largest: f64) -> Vec<f64> {
         match self.penalties {
             Penalties::Value(x) => vec![x],
             Penalties::Ratio(ratio) => vec![ratio * largest],

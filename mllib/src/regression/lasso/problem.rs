@@ -5,7 +5,7 @@ use crate::linalg::dense;
 
 /// `1/2 |y - X b|² + alpha |b|₁ + mu/2 |b|²`: the problem times the number of rows.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     pub alpha: f64,
     pub mu: f64,
 }
@@ -15,7 +15,7 @@ pub(super) struct Problem {
 /// With `u` the residual of the augmented lasso (rows `sqrt(mu) I` below the design, zeros below the targets), the dual is
 /// `max y'u - 1/2 |u|²` where no `|x_j'u|` exceeds `alpha`.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct DualPoint {
+pub(crate) struct DualPoint {
     /// What the residual is multiplied by.
     pub scale: f64,
     /// The dual objective there.
@@ -23,10 +23,19 @@ pub(super) struct DualPoint {
 }
 
 impl Problem {
+    /// That of a penalty for `rows` rows.
+    pub fn new(penalty: f64, l1_ratio: f64, rows: usize) -> Self {
+        let n = rows as f64;
+        Problem { alpha: n * penalty * l1_ratio, mu: n * penalty * (1.0 - l1_ratio) }
+    }
     /// The objective at weights whose residual has the squared norm `square`.
     pub fn objective(&self, square: f64, weights: &[f64]) -> f64 {
+        0.5 * square + self.penalty(weights)
+    }
+    /// What weights add to the loss.
+    pub fn penalty(&self, weights: &[f64]) -> f64 {
         let ridge = if self.mu > 0.0 { 0.5 * self.mu * dense::dot(weights, weights) } else { 0.0 };
-        0.5 * square + self.alpha * dense::norm1(weights) + ridge
+        self.alpha * dense::norm1(weights) + ridge
     }
 }
 

@@ -3,15 +3,17 @@
 //! machine [working sets](super::solver) are faster by far.
 
 use super::design::Design;
-use super::fit::{LassoFit, PathPoint};
+use super::fit::LassoFit;
 use super::params::LassoParams;
 use super::problem::Problem;
 use super::shards::{Shard, shards};
 use super::solver::Solver;
 use crate::linalg::{dense, widest};
+use crate::linear::PathPoint;
+use crate::objective::{Logistic, Loss as _};
 use crate::optimization::{Observer, Progress, Stop};
 use crate::params::require;
-use crate::regression::working_sets::Solved;
+use crate::regression::working_sets::{Limits, Solved};
 use serde::{Deserialize, Serialize};
 use slackwater_dataflow::{Context, Dataset, Result};
 use slackwater_paramstore::schedule::{Change, Program, Schedule, ScheduleExt, TracePoint};
@@ -89,14 +91,70 @@ impl ScheduleParams {
     }
 }
 
-/// Weights are variables; residuals of rows are the states.
+/// Weights are variables, and so is the intercept of a logistic loss, after them. States are residuals of rows; of a logistic loss
+/// margins, and then residuals.
 struct Descent {
+    loss: RowLoss,
     rows: f64,
     /// Of the problem that is divided by the number of rows.
     l1: f64,
     l2: f64,
     squares: Arc<Vec<f64>>,
     start: Arc<Vec<f64>>,
+}
+
+/// The loss of a row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum RowLoss {
+    /// Half the square of the residual.
+    Squared,
+    /// The logarithm of one plus the exponential of minus the margin.
+    Logistic {
+        /// Targets above it are those of the positive class.
+        cut: f64,
+        /// The last variable is an intercept.
+        intercept: bool,
+    },
+}
+
+impl RowLoss {
+    /// The largest curvature.
+    fn curvature(self) -> f64 {
+        match self {
+            RowLoss::Squared => 1.0,
+            RowLoss::Logistic { .. } => 0.25,
+        }
+    }
+    fn has_intercept(self) -> bool {
+        matches!(self, RowLoss::Logistic { intercept: true, .. })
+    }
+}
+
+impl Descent {
+    fn is_intercept(&self, variable: usize) -> bool {
+        self.loss.has_intercept() && variable + 1 == self.squares.len()
+    }
+    /// Adds to a weight, without what follows for residuals of a logistic loss.
+    fn add(&self, shard: &Shard, variable: usize, by: f64, state: &mut [f64]) {
+        match self.loss {
+            RowLoss::Squared => change(shard, variable, -by, state),
+            RowLoss::Logistic { .. } => {
+                let margins = &mut state[..shard.targets.len()];
+                match self.is_intercept(variable) {
+                    true => margins.iter_mut().for_each(|z| *z += by),
+                    false => change(shard, variable, by, margins),
+                }
+            }
+        }
+    }
+    /// What follows.
+    fn settle(&self, shard: &Shard, state: &mut [f64]) {
+        let RowLoss::Logistic { cut, .. } = self.loss else { return };
+        let (margins, residuals) = state.split_at_mut(shard.targets.len());
+        for ((z, r), y) in margins.iter().zip(residuals).zip(&shard.targets) {
+            *r = -Logistic.at(*z, sign(*y, cut)).first;
+        }
+    }
 }
 
 impl Program for Descent {
@@ -110,40 +168,72 @@ impl Program for Descent {
         values[0] = self.start[variable];
     }
     fn state(&self, _: usize, shard: &[Shard]) -> Vec<f64> {
-        let mut r = shard[0].targets.clone();
+        let shard = &shard[0];
+        let mut state = match self.loss {
+            RowLoss::Squared => shard.targets.clone(),
+            RowLoss::Logistic { .. } => vec![0.0; 2 * shard.targets.len()],
+        };
         for (j, b) in self.start.iter().enumerate().filter(|(_, b)| **b != 0.0) {
-            change(&shard[0], j, -b, &mut r);
+            self.add(shard, j, *b, &mut state);
         }
-        r
+        self.settle(shard, &mut state);
+        state
     }
-    fn push(&self, r: &Vec<f64>, shard: &[Shard], variables: &[u32], parts: &mut [f64]) {
+    fn push(&self, state: &Vec<f64>, shard: &[Shard], variables: &[u32], parts: &mut [f64]) {
+        let r = &state[state.len() - shard[0].targets.len()..];
         let sum: f64 = r.iter().sum();
         widest(|| {
             for (j, part) in variables.iter().zip(parts) {
-                *part += shard[0].column(*j as usize).dot(r, sum);
+                *part += match self.is_intercept(*j as usize) {
+                    true => sum,
+                    false => shard[0].column(*j as usize).dot(r, sum),
+                };
             }
         });
     }
     fn pull(&self, variable: usize, parts: &[f64], values: &mut [f64]) {
-        let curvature = self.squares[variable] / self.rows;
+        let curvature = self.loss.curvature() * self.squares[variable] / self.rows;
         let z = parts[0] / self.rows + curvature * values[0];
-        let beyond = (z.abs() - self.l1).max(0.0);
-        values[0] = if curvature == 0.0 { 0.0 } else { beyond.copysign(z) / (curvature + self.l2) };
+        let (l1, l2) = if self.is_intercept(variable) { (0.0, 0.0) } else { (self.l1, self.l2) };
+        let beyond = (z.abs() - l1).max(0.0);
+        values[0] = if curvature == 0.0 { 0.0 } else { beyond.copysign(z) / (curvature + l2) };
     }
-    fn sync(&self, r: &mut Vec<f64>, shard: &[Shard], changes: &[Change<'_>]) {
+    fn sync(&self, state: &mut Vec<f64>, shard: &[Shard], changes: &[Change<'_>]) {
+        let mut any = false;
         for c in changes.iter().filter(|c| c.now != c.before) {
-            change(&shard[0], c.variable, c.before[0] - c.now[0], r);
+            any = true;
+            self.add(&shard[0], c.variable, c.now[0] - c.before[0], state);
+        }
+        if any {
+            self.settle(&shard[0], state);
         }
     }
-    fn objective(&self, r: &Vec<f64>, _: &[Shard]) -> f64 {
-        dense::dot(r, r) / (2.0 * self.rows)
+    fn objective(&self, state: &Vec<f64>, shard: &[Shard]) -> f64 {
+        match self.loss {
+            RowLoss::Squared => dense::dot(state, state) / (2.0 * self.rows),
+            RowLoss::Logistic { cut, .. } => {
+                let rows = state.iter().zip(&shard[0].targets);
+                rows.map(|(z, y)| Logistic.at(*z, sign(*y, cut)).value).sum::<f64>() / self.rows
+            }
+        }
     }
-    fn penalty(&self, _: usize, values: &[f64]) -> f64 {
-        self.l1 * values[0].abs() + 0.5 * self.l2 * values[0] * values[0]
+    fn penalty(&self, variable: usize, values: &[f64]) -> f64 {
+        match self.is_intercept(variable) {
+            true => 0.0,
+            false => self.l1 * values[0].abs() + 0.5 * self.l2 * values[0] * values[0],
+        }
     }
     fn dependency(&self, _: &Vec<f64>, shard: &[Shard], a: usize, b: usize) -> f64 {
-        shard[0].correlation(a, b, &self.squares)
+        // Columns are centred where there is an intercept: it depends on none of them.
+        match self.is_intercept(a) || self.is_intercept(b) {
+            true => 0.0,
+            false => shard[0].correlation(a, b, &self.squares),
+        }
     }
+}
+
+fn sign(target: f64, cut: f64) -> f64 {
+    if target > cut { 1.0 } else { -1.0 }
 }
 
 /// `r += a x`.
@@ -173,7 +263,7 @@ pub struct Scheduled {
 }
 
 /// A weight that changes by less than this part of the largest possible one counts as one that does not, at first.
-const FIRST_QUIET: f64 = 1e-4;
+pub(crate) const FIRST_QUIET: f64 = 1e-4;
 
 impl LassoParams {
     /// Fits one penalty to columns that were made with [`scaling`](LassoParams::scaling), by scheduled coordinate descent.
@@ -201,35 +291,87 @@ impl LassoParams {
         let penalties = self.values(largest);
         require(penalties.len() == 1, "path", || "a schedule fits one penalty".into())?;
         let own = LassoParams { schedule: Some(*schedule), ..self.clone() };
-        let n = design.rows() as f64;
-        let problem =
-            Problem { alpha: n * penalties[0] * self.l1_ratio, mu: n * penalties[0] * (1.0 - self.l1_ratio) };
-        let limit = self.tolerance * 0.5 * dense::dot(design.targets(), design.targets());
+        let problem = Problem::new(penalties[0], self.l1_ratio, design.rows());
+        let plan = Plan {
+            design,
+            loss: RowLoss::Squared,
+            problem,
+            limits: self.limits(design),
+            schedule,
+            seed: self.seed,
+            quiet: FIRST_QUIET * largest,
+        };
+        let gap_at = |weights: &[f64]| solver.gap_at(&problem, weights);
+        let Descended { solved, scheduled, weights } = plan.descend(cx, gap_at, observer)?;
+        let nonzeros = weights.iter().filter(|w| **w != 0.0).count();
+        let point = PathPoint::new(penalties[0], &solved, nonzeros);
+        let (weights, intercept) = design.to_raw(&weights);
+        let model = own.model(design, &point, weights, intercept, solved);
+        let (path, scheduled) = (vec![point], Some(scheduled));
+        Ok(LassoFit { model, path, chosen: 0, regularization_max: largest, search: None, scheduled })
+    }
+}
+
+/// What is to be solved, and how.
+pub(crate) struct Plan<'a> {
+    pub design: &'a Design,
+    pub loss: RowLoss,
+    pub problem: Problem,
+    pub limits: Limits,
+    pub schedule: &'a ScheduleParams,
+    pub seed: u64,
+    /// A weight that changes by less counts as one that does not, at first.
+    pub quiet: f64,
+}
+
+/// What came of it.
+pub(crate) struct Descended {
+    pub solved: Solved,
+    pub scheduled: Scheduled,
+    /// Of columns as they are in the design.
+    pub weights: Vec<f64>,
+}
+
+impl Plan<'_> {
+    /// Descends until the gap is small enough: `gap_at` has objective and gap of weights, both times the number of rows.
+    pub fn descend(
+        &self,
+        cx: &Context,
+        mut gap_at: impl FnMut(&[f64]) -> Result<(f64, f64)>,
+        observer: &mut Observer<'_>,
+    ) -> Result<Descended> {
+        let Plan { design, schedule, .. } = self;
+        let (n, p) = (design.rows() as f64, design.columns());
         let shards = shards(design, cx, schedule.partitions);
-        let squares: Arc<Vec<f64>> = Arc::new(design.facts().iter().map(|f| f.square).collect());
+        let mut squares: Vec<f64> = design.facts().iter().map(|f| f.square).collect();
+        if self.loss.has_intercept() {
+            squares.push(n);
+        }
+        let squares = Arc::new(squares);
         let mut run = Run {
-            weights: Arc::new(vec![0.0; design.columns()]),
+            weights: Arc::new(vec![0.0; squares.len()]),
             seed: self.seed,
             history: vec![],
             is_stopped: false,
             so_far: Scheduled { trace: vec![], steps: 0, updates: 0, probes: 0, certificate: 0.0 },
         };
-        let mut quiet = FIRST_QUIET * largest;
+        let mut quiet = self.quiet;
         let (mut objective, mut gap) = (f64::NAN, f64::INFINITY);
         let (mut stop, mut looks) = (Stop::IterationLimit, 0);
         while run.so_far.steps < schedule.steps_max {
             let program = Descent {
+                loss: self.loss,
                 rows: n,
-                l1: problem.alpha / n,
-                l2: problem.mu / n,
+                l1: self.problem.alpha / n,
+                l2: self.problem.mu / n,
                 squares: squares.clone(),
                 start: run.weights.clone(),
             };
             let has_converged = run.go(&shards, program, schedule, quiet, observer)?;
-            (objective, gap) = solver.gap_at(&problem, &run.weights)?;
+            (objective, gap) = gap_at(&run.weights[..p])?;
             looks += 1;
-            if run.is_stopped || gap <= limit || !has_converged {
-                stop = match (run.is_stopped, gap <= limit) {
+            if run.is_stopped || gap <= self.limits.gap || !has_converged {
+                stop = match (run.is_stopped, gap <= self.limits.gap) {
                     (true, _) => Stop::Observer,
                     (false, true) => Stop::Optimality,
                     (false, false) => Stop::IterationLimit,
@@ -237,32 +379,21 @@ impl LassoParams {
                 break;
             }
             // The gap is about as large as the changes.
-            quiet *= (0.3 * limit / gap).clamp(1e-4, 0.3);
+            quiet *= (0.3 * self.limits.gap / gap).clamp(1e-4, 0.3);
         }
         shards.unpersist();
-        let work = run.so_far.updates + run.so_far.probes;
-        let point = PathPoint {
-            regularization: penalties[0],
-            objective: objective / n,
-            gap: gap / n,
-            nonzeros: run.weights.iter().filter(|w| **w != 0.0).count(),
-            passes: looks,
-            products: work,
-            epochs: (work / design.columns().max(1) as u64) as usize,
-            converged: stop == Stop::Optimality,
-        };
+        let products = run.so_far.updates + run.so_far.probes;
+        // The last look has the exact objective.
+        run.history.push(objective / n);
         let solved = Solved {
             history: run.history,
             gap: gap / n,
             passes: looks,
-            epochs: point.epochs,
-            products: work,
+            epochs: (products / p.max(1) as u64) as usize,
+            products,
             stop,
         };
-        let (weights, intercept) = design.to_raw(&run.weights);
-        let model = own.model(design, &point, weights, intercept, solved);
-        let (path, scheduled) = (vec![point], Some(run.so_far));
-        Ok(LassoFit { model, path, chosen: 0, regularization_max: largest, search: None, scheduled })
+        Ok(Descended { solved, scheduled: run.so_far, weights: run.weights[..p].to_vec() })
     }
 }
 

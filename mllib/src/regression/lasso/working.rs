@@ -10,7 +10,7 @@ const NONE: u32 = u32::MAX;
 
 /// `y - X b`, as a vector and what is to be added to all of it.
 #[derive(Debug, Clone)]
-pub(in crate::regression) struct Residual {
+pub(crate) struct Residual {
     pub values: Vec<f64>,
     pub shift: f64,
 }
@@ -27,7 +27,7 @@ impl Residual {
 
 /// Columns in slots, each once. What was fetched stays.
 #[derive(Debug)]
-pub(in crate::regression) struct Working {
+pub(crate) struct Working {
     blocks: Vec<ColumnBlock>,
     /// By slot: where the column is.
     places: Vec<(u32, u32)>,
@@ -39,8 +39,10 @@ pub(in crate::regression) struct Working {
     pub squares: Vec<f64>,
     /// By slot: product with the targets.
     pub with_targets: Vec<f64>,
-    /// By slot: the sum of its values, the mean subtracted; 0 if it was.
+    /// By slot: the sum of its values (times the unit), the mean subtracted; 0 if it was.
     sums: Vec<f64>,
+    /// Of weighted columns: what shifts are times of, and its squared norm; ones otherwise.
+    unit: Option<(Vec<f64>, f64)>,
     gram: Gram,
 }
 
@@ -65,7 +67,61 @@ impl Working {
             squares: vec![],
             with_targets: vec![],
             sums: vec![],
+            unit: None,
             gram: Gram::default(),
+        }
+    }
+    /// The columns in `slots`, in their order, with row `i` times `roots[i]`, less their projections on `roots` if they are
+    /// `centred`: the columns of a least squares problem that is a model of another one. Products with targets are left to
+    /// [`set_targets`](Working::set_targets).
+    pub fn weighted(&self, slots: &[u32], roots: Vec<f64>, centred: bool) -> Working {
+        let mut weighted = Working::new(slots.len());
+        weighted.numbers = (0..slots.len()).collect();
+        weighted.slots = (0..slots.len() as u32).collect();
+        weighted.gram.rows = vec![NONE; slots.len()];
+        weighted.places = vec![(0, 0); slots.len()];
+        for is_sparse in [false, true] {
+            let alike =
+                slots.iter().enumerate().filter(|(_, s)| self.column(**s as usize).is_sparse() == is_sparse);
+            let (here, columns): (Vec<usize>, Vec<Column<'_>>) =
+                alike.map(|(k, s)| (k, self.column(*s as usize))).unzip();
+            let block = (weighted.blocks.len() as u32, 0..columns.len() as u32);
+            for (k, at) in here.into_iter().zip(block.1) {
+                weighted.places[k] = (block.0, at);
+            }
+            weighted.blocks.push(ColumnBlock::weighted(&columns, &roots, centred));
+        }
+        let square = square(&roots);
+        for slot in 0..slots.len() {
+            let (block, k) = weighted.places[slot];
+            weighted.squares.push(weighted.blocks[block as usize].facts()[k as usize].square);
+            let sum = if centred { 0.0 } else { weighted.column(slot).dot(&roots, square) };
+            weighted.sums.push(sum);
+        }
+        weighted.unit = Some((roots, square));
+        weighted
+    }
+    /// Takes products with other targets than those of the design; centred, if columns are.
+    pub fn set_targets(&mut self, targets: &[f64]) {
+        let sum = self.along_unit(targets);
+        self.with_targets = widest(|| (0..self.len()).map(|s| self.column(s).dot(targets, sum)).collect());
+    }
+    /// Product with the unit.
+    fn along_unit(&self, v: &[f64]) -> f64 {
+        self.unit.as_ref().map_or_else(|| v.iter().sum(), |(unit, _)| dense::dot(unit, v))
+    }
+    /// Squared norm of the unit of `rows`.
+    pub fn unit_square(&self, rows: usize) -> f64 {
+        self.unit.as_ref().map_or(rows as f64, |(_, square)| *square)
+    }
+    /// Folds the shift of a residual into its vector.
+    pub fn settle(&self, r: &mut Residual) {
+        match &self.unit {
+            Some((unit, _)) if r.shift != 0.0 => {
+                dense::axpy(std::mem::take(&mut r.shift), unit, &mut r.values)
+            }
+            Some(_) => (),
+            None => r.settle(),
         }
     }
     /// Number of slots.
@@ -116,7 +172,7 @@ impl Working {
     /// Where a mean is subtracted by formula, targets are centred, and so is every residual: the sum of its vector is known.
     #[inline(always)]
     pub fn dot(&self, slot: usize, r: &Residual) -> f64 {
-        let sum = -r.shift * r.values.len() as f64;
+        let sum = -r.shift * self.unit_square(r.values.len());
         self.column(slot).dot(&r.values, sum) + r.shift * self.sums[slot]
     }
     /// `r += a x`.
@@ -134,7 +190,7 @@ impl Working {
                 }
             }
         });
-        r.settle();
+        self.settle(&mut r);
         r
     }
     /// How many products between these columns are not known yet.
@@ -162,8 +218,12 @@ impl Working {
                 continue;
             }
             let mut full = std::mem::take(&mut gram.buffer);
-            self.column(gram.slots[i] as usize).write(&mut full);
-            let sum: f64 = full.iter().sum();
+            let column = self.column(gram.slots[i] as usize);
+            match &self.unit {
+                Some((unit, _)) => column.write_with(unit, &mut full),
+                None => column.write(&mut full),
+            }
+            let sum = self.along_unit(&full);
             widest(|| {
                 for k in &kept[..=at] {
                     let known = &mut gram.products[i][*k as usize];
@@ -188,6 +248,6 @@ impl Working {
 }
 
 /// Squared norm.
-pub(in crate::regression) fn square(x: &[f64]) -> f64 {
+pub(crate) fn square(x: &[f64]) -> f64 {
     dense::dot(x, x)
 }

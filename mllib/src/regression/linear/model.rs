@@ -51,6 +51,9 @@ impl LinearRegressionModel {
     pub fn summary(&self) -> &TrainingSummary {
         &self.attributes.summary
     }
+    pub(in crate::regression) fn summary_mut(&mut self) -> &mut TrainingSummary {
+        &mut self.attributes.summary
+    }
 }
 
 impl Persist for LinearRegressionModel {

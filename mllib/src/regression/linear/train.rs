@@ -47,6 +47,7 @@ impl LinearRegressionParams {
             columns: survey.columns,
             objective: solution.objective,
             report: solution.report,
+            path: vec![],
         };
         let table = WeightTable::from_solution(solution.weights, survey.columns, 1);
         Ok(LinearRegressionModel::new(table, self.clone(), summary))

@@ -85,16 +85,8 @@ impl StructuredLassoParams {
         for penalty in lasso.values(largest) {
             let solved = solver.solve(n * penalty, limits, observer)?;
             let weights = solver.weights();
-            let point = PathPoint {
-                regularization: penalty,
-                objective: *solved.history.last().expect("there is a pass"),
-                gap: solved.gap,
-                nonzeros: weights.iter().filter(|w| **w != 0.0).count(),
-                passes: solved.passes,
-                products: solved.products,
-                epochs: solved.epochs,
-                converged: solved.stop.is_converged() && solved.gap * n <= limits.gap,
-            };
+            let nonzeros = weights.iter().filter(|w| **w != 0.0).count();
+            let point = PathPoint::new(penalty, &solved, nonzeros);
             let is_stopped = solved.stop == Stop::Observer;
             let (raw, intercept) = design.to_raw(&weights);
             model = Some(lasso.model(design, &point, raw, intercept, solved));
@@ -103,7 +95,8 @@ impl StructuredLassoParams {
                 break;
             }
         }
-        let model = model.expect("there is at least one penalty");
+        let mut model = model.expect("there is at least one penalty");
+        model.summary_mut().keep_path(path.iter().map(|p| p.point.clone()));
         Ok(StructuredFit { model, path, regularization_max: largest })
     }
 }

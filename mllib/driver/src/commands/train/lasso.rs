@@ -1,4 +1,4 @@
-//! `train lasso`, `train elastic-net`, `train group-lasso`: read, split, fit a penalty or a path, measure, store.
+//! `train lasso`, `train elastic-net`, `train group-lasso`, `train sparse-logistic`: read, split, fit a penalty or a path, measure, store.
 
 use super::rows::{Files, Rows};
 use super::{Measured, Trained, finish, target};
@@ -6,15 +6,19 @@ use crate::args::{
     ColumnArgs, Globals, GroupLassoArgs, HeldOutArgs, InputArgs, LassoArgs, OutputArgs, PenaltyArgs,
 };
 use crate::groups::GroupsOption;
-use crate::model::{LinearModel, check_target};
+use crate::labels::{self, Accepts};
+use crate::model::{LinearModel, RowModel, check_target};
 use crate::output::{count, figure, table};
 use crate::session::Session;
 use crate::structures::Columns;
 use serde_json::{Value, json};
 use slackwater_dataflow::Result;
+use slackwater_mllib::classification::SparseLogisticParams;
 use slackwater_mllib::optimization::Progress;
-use slackwater_mllib::regression::GroupLassoParams;
-use slackwater_mllib::regression::lasso::{Design, Folds, LassoFit, LassoParams, Penalties, ScheduleParams};
+use slackwater_mllib::regression::lasso::{
+    Design, Folds, LassoFit, LassoParams, PathPoint, Penalties, ScheduleParams, Scheduled, Search,
+};
+use slackwater_mllib::regression::{GroupLassoParams, LinearRegressionModel};
 use std::path::Path;
 use std::time::Instant;
 
@@ -35,7 +39,33 @@ pub fn run(globals: &Globals, name: &'static str, args: &LassoArgs, l1_ratio: f6
         }
         let passes = params.passes_max;
         let fit = params.train(&rows.training, &mut |progress| session.iteration(name, passes, progress));
-        Ok((fit?, None))
+        Ok(fit?.into())
+    })
+}
+
+/// Runs `train sparse-logistic`.
+pub fn run_logistic(globals: &Globals, args: &LassoArgs, l1_ratio: f64) -> Result<u8> {
+    const NAME: &str = "sparse-logistic";
+    let params = SparseLogisticParams::from(params(args, l1_ratio, seed(globals)));
+    params.check()?;
+    let run = Run { globals, name: NAME, input: &args.input, held_out: &args.held_out, output: &args.output };
+    run.go(|session, files, rows| {
+        let mut params = params.clone();
+        if let Some(schedule) = &mut params.schedule {
+            schedule.partitions = rows.partitions;
+        }
+        let passes = params.passes_max;
+        let fit = params.train(&rows.training, &mut |progress| session.iteration(NAME, passes, progress));
+        let fit = fit.map_err(|e| labels::located(e, &files.input, Some(&Accepts::Classes)))?;
+        Ok(Fitted {
+            model: LinearModel::Logistic(fit.model),
+            path: fit.path,
+            chosen: fit.chosen,
+            regularization_max: fit.regularization_max,
+            search: fit.search,
+            scheduled: fit.scheduled,
+            parts: None,
+        })
     })
 }
 
@@ -65,10 +95,7 @@ pub fn run_groups(globals: &Globals, args: &GroupLassoArgs) -> Result<u8> {
         let active = fit.path.iter().map(|p| p.groups).collect();
         let counts = Parts { key: "groups", what: "group", all: groups.len(), active };
         let path: Vec<_> = fit.path.into_iter().map(|p| p.point).collect();
-        let (chosen, regularization_max) = (path.len() - 1, fit.regularization_max);
-        let fit =
-            LassoFit { model: fit.model, path, chosen, regularization_max, search: None, scheduled: None };
-        Ok((fit, Some(counts)))
+        Ok(Fitted::structured(fit.model, path, fit.regularization_max, counts))
     })
 }
 
@@ -87,10 +114,7 @@ pub(super) struct Run<'a> {
 
 impl Run<'_> {
     /// Reads, fits by `fit`, measures and stores.
-    pub(super) fn go(
-        &self,
-        fit: impl Fn(&Session, &Files, &Rows) -> Result<(LassoFit, Option<Parts>)>,
-    ) -> Result<u8> {
+    pub(super) fn go(&self, fit: impl Fn(&Session, &Files, &Rows) -> Result<Fitted>) -> Result<u8> {
         let start = Instant::now();
         let target = target(self.output.model.as_ref(), self.name);
         // What can be wrong without a look at the data comes first, and before anything is started.
@@ -102,21 +126,18 @@ impl Run<'_> {
             let fit = fit(session, &files, &rows);
             // What was interrupted says so, whatever came of it.
             session.check()?;
-            let (fit, parts) = fit?;
-            let model = LinearModel::Linear(fit.model.clone());
-            let (evaluation, on) = files.measure(session, &rows, &model)?;
+            let fit = fit?;
+            let (evaluation, on) = files.measure(session, &rows, &fit.model)?;
             let outcome = Outcome {
                 algorithm: self.name,
                 data: files.input.name(),
                 partitions: rows.partitions,
-                model,
                 fit,
-                parts,
                 measured: Measured { evaluation, on, all_metrics: self.output.metrics },
                 bad_rows: 0,
             };
             finish(session, outcome, &target, start, |outcome| {
-                outcome.model.save(&target, self.output.overwrite, files.input.features())
+                outcome.fit.model.save(&target, self.output.overwrite, files.input.features())
             })
         })
     }
@@ -169,14 +190,57 @@ pub(super) struct Parts {
     pub active: Vec<usize>,
 }
 
+/// A fitted model, and how it came about.
+pub(super) struct Fitted {
+    model: LinearModel,
+    path: Vec<PathPoint>,
+    chosen: usize,
+    regularization_max: f64,
+    search: Option<Search>,
+    scheduled: Option<Scheduled>,
+    parts: Option<Parts>,
+}
+
+impl From<LassoFit> for Fitted {
+    fn from(fit: LassoFit) -> Self {
+        Fitted {
+            model: LinearModel::Linear(fit.model),
+            path: fit.path,
+            chosen: fit.chosen,
+            regularization_max: fit.regularization_max,
+            search: fit.search,
+            scheduled: fit.scheduled,
+            parts: None,
+        }
+    }
+}
+
+impl Fitted {
+    /// One whose columns belong together; the model is of the last penalty.
+    pub(super) fn structured(
+        model: LinearRegressionModel,
+        path: Vec<PathPoint>,
+        regularization_max: f64,
+        parts: Parts,
+    ) -> Self {
+        Fitted {
+            model: LinearModel::Linear(model),
+            chosen: path.len() - 1,
+            path,
+            regularization_max,
+            search: None,
+            scheduled: None,
+            parts: Some(parts),
+        }
+    }
+}
+
 /// What was done.
 struct Outcome {
     algorithm: &'static str,
     data: String,
     partitions: usize,
-    model: LinearModel,
-    fit: LassoFit,
-    parts: Option<Parts>,
+    fit: Fitted,
     measured: Measured,
     bad_rows: u64,
 }
@@ -186,7 +250,7 @@ impl Trained for Outcome {
         self.bad_rows = rows;
     }
     fn to_json(&self, target: &Path, seconds: f64) -> Value {
-        let (fit, summary) = (&self.fit, self.model.summary());
+        let (fit, summary) = (&self.fit, self.fit.model.summary());
         let point = &fit.path[fit.chosen];
         let mut told = json!({
             "command": "train",
@@ -209,21 +273,21 @@ impl Trained for Outcome {
             "path": fit.path,
             "cross_validation": fit.search,
             "schedule": fit.scheduled,
-            "parameters": self.model.params(),
+            "parameters": fit.model.params(),
             "measured_on": self.measured.on.name(),
             "metrics": self.measured.evaluation.to_json(),
             "bad_rows": self.bad_rows,
             "model": target,
             "seconds": seconds,
         });
-        if let Some(parts) = &self.parts {
+        if let Some(parts) = &fit.parts {
             told[parts.key] = json!({"all": parts.all, "with_weights": parts.active});
         }
         told
     }
 
     fn text(&self, target: &Path, seconds: f64) -> String {
-        let (fit, summary) = (&self.fit, self.model.summary());
+        let (fit, summary) = (&self.fit, self.fit.model.summary());
         let point = &fit.path[fit.chosen];
         let mut text = format!(
             "data       {}: {}, {}, {}\n",
@@ -233,8 +297,8 @@ impl Trained for Outcome {
             count(self.partitions as u64, "partition"),
         );
         if let Some(search) = &fit.search {
-            text +=
-                &format!("search     {}, by mean squared error\n", count(search.folds.count as u64, "fold"));
+            let loss = if fit.model.has_probabilities() { "mean log loss" } else { "mean squared error" };
+            text += &format!("search     {}, by {loss}\n", count(search.folds.count as u64, "fold"));
             // Those around the choice, if there are many.
             let from = search.chosen.saturating_sub(ROWS_MAX / 2);
             let shown = search.penalties.iter().enumerate().skip(from).take(ROWS_MAX);
@@ -267,7 +331,7 @@ impl Trained for Outcome {
             count(point.nonzeros as u64, "weight"),
             summary.report.stop,
         );
-        if let Some(parts) = &self.parts {
+        if let Some(parts) = &fit.parts {
             let active = parts.active[fit.chosen];
             let all = count(parts.all as u64, parts.what);
             text += &format!("{:<10} {all}, {active} with weights\n", parts.key);

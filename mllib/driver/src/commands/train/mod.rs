@@ -32,6 +32,7 @@ pub fn run(globals: &Globals, args: &TrainArgs) -> Result<u8> {
         Algorithm::GroupLasso(args) => lasso::run_groups(globals, args),
         Algorithm::TreeLasso(args) => structured::run_tree(globals, args),
         Algorithm::FusedLasso(args) => structured::run_fused(globals, args),
+        Algorithm::SparseLogistic(args) => lasso::run_logistic(globals, &args.common, args.l1_ratio),
         Algorithm::NeuralNetwork(args) => network::run(globals, args),
         Algorithm::KMeans(args) => clusters::run(globals, args),
         Algorithm::MatrixFactorization(args) => ratings::run(globals, args),

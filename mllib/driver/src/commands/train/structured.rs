@@ -1,12 +1,12 @@
 //! `train tree-lasso`, `train fused-lasso`: as the lasso, with a file that says how columns belong together.
 
-use super::lasso::{Parts, Run, intercept, penalties};
+use super::lasso::{Fitted, Parts, Run, intercept, penalties};
 use crate::args::{ColumnArgs, FusedLassoArgs, Globals, PenaltyArgs, TreeLassoArgs};
 use crate::structures::{Columns, GraphOption, tree};
 use slackwater_dataflow::Result;
 use slackwater_mllib::optimization::Progress;
 use slackwater_mllib::regression::StructuredLassoParams;
-use slackwater_mllib::regression::lasso::{Design, LassoFit};
+use slackwater_mllib::regression::lasso::Design;
 use slackwater_mllib::regression::structured::{Graph, Structure};
 
 /// Runs `train tree-lasso`.
@@ -70,9 +70,6 @@ fn go(
             }
         };
         let path: Vec<_> = fit.path.into_iter().map(|p| p.point).collect();
-        let (chosen, regularization_max) = (path.len() - 1, fit.regularization_max);
-        let fit =
-            LassoFit { model: fit.model, path, chosen, regularization_max, search: None, scheduled: None };
-        Ok((fit, Some(parts)))
+        Ok(Fitted::structured(fit.model, path, fit.regularization_max, parts))
     })
 }
