@@ -102,7 +102,7 @@ fn find(
             })?;
             let Some(line) = line else { break };
             number += skipped + 1;
-            if let Some((at, found)) = look(line) {
+            if let Some((at, found)) = look(&line) {
                 let place = BadRecord::at(file.name(), number, at as u64 + 1, "").bytes(line.as_bytes());
                 return Ok(Some((place, found)));
             }

@@ -39,7 +39,7 @@ pub use generate::{
 };
 pub use global::{Globals, ProgressWhen};
 pub use input::{FeatureArgs, FormatArgs, HeldOutArgs, InputArgs, ReadArgs};
-pub use lasso::{ColumnArgs, GroupLassoArgs, LassoArgs, PenaltyArgs, SparseLogisticArgs};
+pub use lasso::{ColumnArgs, GroupLassoArgs, LassoArgs, PenaltyArgs};
 pub use metric::{DistanceMetricArgs, NEIGHBOURS};
 pub use network::NeuralNetworkArgs;
 pub use other::{

@@ -1,6 +1,6 @@
 //! Sparse logistic regression from the command line: train, predict, evaluate and inspect, paths, schedules, several processes.
 
-use crate::common::{Place, data, files};
+use crate::common::{Place, files};
 use serde_json::Value;
 
 /// Rows of which the label is made of few columns, in four files; positive where it is above 0.
