@@ -144,7 +144,7 @@ impl Temporary {
     fn failed(&self, e: ParquetError) -> Error {
         match e {
             ParquetError::External(e) => match e.downcast::<std::io::Error>() {
-                Ok(e) => Error::io(&self.0.join(DATA), "write", &e),
+                Ok(e) => Error::io(self.0.join(DATA), "write", &e),
                 Err(e) => cannot_encode(ParquetError::External(e)),
             },
             e => cannot_encode(e),
