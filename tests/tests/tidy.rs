@@ -94,6 +94,27 @@ fn no_unsafe() {
     }
 }
 
+/// What is not inlined there is compiled for the least processor, and nothing says so.
+#[test]
+fn loops_for_wide_vectors_are_inlined() {
+    let calls = |code: &str| {
+        let calls: Vec<String> =
+            code.split("widest(").skip(1).map(|c| c.split_whitespace().collect()).collect();
+        calls
+            .into_iter()
+            .filter(|c| c.starts_with("||") || c.starts_with("move||") || c.starts_with("#["))
+            .collect()
+    };
+    let mut found = 0;
+    for (path, content) in files("mllib/src", "rs") {
+        let calls: Vec<String> = calls(&code(&content));
+        found += calls.len();
+        let other = calls.iter().find(|c| !c.starts_with("#[inline(always)]"));
+        assert!(other.is_none(), "{path}: a closure for `widest` without #[inline(always)]");
+    }
+    assert!(found > 20, "{found}");
+}
+
 #[test]
 fn modules_say_what_they_are() {
     for folder in ["dataflow/src", "loaders/src", "paramstore/src", "mllib"] {

@@ -37,7 +37,10 @@ fn prefix_dot(a: &[f64], b: &[f64]) -> f64 {
 impl Cholesky {
     /// Factorises the packed lower triangle of a `dimension` by `dimension` matrix.
     pub fn new(lower: Vec<f64>, dimension: usize) -> Result<Self> {
-        super::widest(|| Self::factorise(lower, dimension))
+        super::widest(
+            #[inline(always)]
+            || Self::factorise(lower, dimension),
+        )
     }
     #[inline(always)]
     fn factorise(mut lower: Vec<f64>, dimension: usize) -> Result<Self> {

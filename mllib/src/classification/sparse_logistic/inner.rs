@@ -98,12 +98,15 @@ impl Solver<'_> {
     /// The value of the dual for the columns in `slots` alone; `gradients` become their products.
     fn dual_of(&self, problem: &Problem, slots: &[u32], gradients: &mut [f64]) -> f64 {
         let (working, state) = (&self.columns.working, &self.columns.state);
-        widest(|| {
-            for (g, slot) in gradients.iter_mut().zip(slots) {
-                let slot = *slot as usize;
-                *g = working.dot(slot, &state.residual) - problem.mu * state.weights[slot];
-            }
-        });
+        widest(
+            #[inline(always)]
+            || {
+                for (g, slot) in gradients.iter_mut().zip(slots) {
+                    let slot = *slot as usize;
+                    *g = working.dot(slot, &state.residual) - problem.mu * state.weights[slot];
+                }
+            },
+        );
         let largest = dense::norm_inf(gradients);
         self.rows.dual(problem, &state.residual.values, &state.weights, largest).value
     }
@@ -168,13 +171,16 @@ impl Way {
         let weights: Vec<f64> = to.iter().zip(from).map(|(to, from)| to - from).collect();
         let (working, r) = (&solver.columns.working, &solver.columns.state.residual.values);
         let mut image = Residual { values: vec![0.0; r.len()], shift: 0.0 };
-        widest(|| {
-            for (slot, d) in slots.iter().zip(&weights) {
-                if *d != 0.0 {
-                    working.axpy(*slot as usize, *d, &mut image);
+        widest(
+            #[inline(always)]
+            || {
+                for (slot, d) in slots.iter().zip(&weights) {
+                    if *d != 0.0 {
+                        working.axpy(*slot as usize, *d, &mut image);
+                    }
                 }
-            }
-        });
+            },
+        );
         working.settle(&mut image);
         let linear = image.values;
         let intercept = match solver.rows.intercept {

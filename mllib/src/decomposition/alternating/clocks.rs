@@ -106,7 +106,10 @@ impl Alternation {
             clear(&mut work.of_one, rank);
             clock.loss(self.layout.half_squares[partition]);
         }
-        clock.loss(widest(|| self.some_codes(&mut seat.codes, work, slots, blocks)));
+        clock.loss(widest(
+            #[inline(always)]
+            || self.some_codes(&mut seat.codes, work, slots, blocks),
+        ));
         if work.at < self.layout.rows(partition) {
             return false;
         }
@@ -200,7 +203,10 @@ impl Alternation {
             self.see_sums(seat, clock);
             seat.work.solver = Some(self.solver(seat.gram.clone(), penalties, true));
         }
-        clock.loss(widest(|| self.some_columns(seat, penalties[0], passes)));
+        clock.loss(widest(
+            #[inline(always)]
+            || self.some_columns(seat, penalties[0], passes),
+        ));
         seat.work.at * self.rank == seat.columns.len() && self.tell_columns(seat, clock)
     }
     /// Moves some columns, or none; returns what they make the objective.
@@ -247,10 +253,16 @@ impl Alternation {
             }
         }
         if step == rank {
-            clock.loss(widest(|| self.some_ends(seat)));
+            clock.loss(widest(
+                #[inline(always)]
+                || self.some_ends(seat),
+            ));
             return seat.work.at * rank == seat.columns.len() && self.tell_columns(seat, clock);
         }
-        let square = widest(|| self.best_component(seat, step, non_negative));
+        let square = widest(
+            #[inline(always)]
+            || self.best_component(seat, step, non_negative),
+        );
         (0..clock.partitions()).for_each(|to| clock.send(to, Letter::Square(square)));
         true
     }

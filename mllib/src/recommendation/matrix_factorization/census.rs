@@ -2,12 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 use slackwater_dataflow::block::Rating;
+use slackwater_dataflow::hash::StableState;
 use std::collections::HashMap;
 
 /// Ratings of a partition in a clock, at most, unless said.
 const BATCH_MAX: f64 = 1024.0;
 /// Ratings of the most rated item in a clock, about, unless a batch is said: more would overshoot.
 const ITEM_RATINGS_PER_CLOCK: f64 = 32.0;
+
+/// Ratings by id.
+type Counts = HashMap<u32, u64, StableState>;
 
 /// What is known of some ratings.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -22,7 +26,7 @@ pub(super) struct Census {
 
 impl Census {
     pub fn of(ratings: impl Iterator<Item = Rating>) -> Self {
-        let (mut users, mut items) = (HashMap::new(), HashMap::new());
+        let (mut users, mut items): (Counts, Counts) = Default::default();
         let mut census = Census::default();
         for Rating { user, item, rating } in ratings {
             *users.entry(user).or_default() += 1;
@@ -31,7 +35,7 @@ impl Census {
             census.sum += f64::from(rating);
             census.squares += f64::from(rating).powi(2);
         }
-        let sorted = |counts: HashMap<u32, u64>| {
+        let sorted = |counts: Counts| {
             let mut counts: Vec<_> = counts.into_iter().collect();
             counts.sort_unstable();
             counts

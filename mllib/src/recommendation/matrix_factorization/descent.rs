@@ -57,7 +57,10 @@ impl Descent {
         for r in ratings {
             let p = &mut of_users[r.user as usize * columns..][..columns];
             let q = &mut of_items[r.item as usize * columns..][..columns];
-            loss += widest(|| self.step_in_place(step, r.rating, p, q));
+            loss += widest(
+                #[inline(always)]
+                || self.step_in_place(step, r.rating, p, q),
+            );
         }
         turn.loss(loss);
     }

@@ -47,6 +47,7 @@
 mod ccd;
 mod census;
 mod descent;
+mod ids;
 mod model;
 mod params;
 mod train;

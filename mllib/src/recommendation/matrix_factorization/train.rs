@@ -2,6 +2,7 @@
 
 use super::census::Census;
 use super::descent::Descent;
+use super::ids::Ids;
 use super::model::Side;
 use super::params::Solver;
 use super::{Attributes, MatrixFactorizationModel, MatrixFactorizationParams, MatrixFactorizationSummary};
@@ -47,7 +48,7 @@ impl MatrixFactorizationParams {
         if census.ratings == 0 {
             return Err(Error::input("there are no ratings to learn from", ""));
         }
-        let ids = |counts: &[(u32, u64)]| -> Arc<[u32]> { counts.iter().map(|(id, _)| *id).collect() };
+        let ids = |counts: &[(u32, u64)]| Arc::new(Ids::new(counts.iter().map(|(id, _)| *id).collect()));
         let (users, items) = (ids(&census.users), ids(&census.items));
         let partitions = ratings.num_partitions().max(ratings.context().config().default_partitions);
         let homes = Arc::new(Homes::new(users.len(), partitions));
@@ -65,23 +66,27 @@ impl MatrixFactorizationParams {
         result
     }
     /// The ratings of users by their place in the partition and of items by their row of the table, all ratings of a user
-    /// in one partition, in a random order.
+    /// in one partition: in a random order if the solver takes one after the other, else user by user, which is quicker to go over.
     fn rows(
         &self,
         ratings: &Dataset<Rating>,
-        users: &Arc<[u32]>,
-        items: &Arc<[u32]>,
+        users: &Arc<Ids>,
+        items: &Arc<Ids>,
         homes: &Arc<Homes>,
     ) -> Dataset<Rating> {
         let (users, items, seed, partitions) = (users.clone(), items.clone(), self.seed, homes.users.len());
-        let (places, row) = (homes.clone(), |ids: &[u32], id: u32| ids.partition_point(|known| *known < id));
+        let (places, row) = (homes.clone(), |ids: &Ids, id: u32| ids.place(id).expect("all were counted"));
         let rows = ratings.map(move |r| {
             let (user, item) = (row(&users, r.user), row(&items, r.item));
             (user as u32, Rating::new(places.places[user], item as u32, r.rating))
         });
+        let is_in_order = self.solver == Solver::Ccd;
         rows.partition_by(partitions).values().map_partitions_with_index(move |partition, rows| {
             let mut rows: Vec<Rating> = rows.collect();
-            shuffle(&mut rows, &mut rng::stream(seed, partition as u64));
+            match is_in_order {
+                true => rows.sort_by_key(|r| r.user),
+                false => shuffle(&mut rows, &mut rng::stream(seed, partition as u64)),
+            }
             rows.into_iter()
         })
     }
@@ -149,8 +154,8 @@ pub(super) struct Fit<'a> {
     pub params: &'a MatrixFactorizationParams,
     pub rows: Dataset<Rating>,
     pub census: Census,
-    pub users: Arc<[u32]>,
-    pub items: Arc<[u32]>,
+    pub users: Arc<Ids>,
+    pub items: Arc<Ids>,
     pub homes: Arc<Homes>,
     /// Ratings of each partition in a clock, at most.
     pub batch: usize,
@@ -293,13 +298,13 @@ impl Fit<'_> {
         };
         Error::new(ErrorKind::Numerical(format!("{what}\n  hint: {hint}")))
     }
-    fn side(&self, ids: &[u32], values: &[f32]) -> Side {
+    fn side(&self, ids: &Arc<Ids>, values: &[f32]) -> Side {
         let rank = self.params.rank;
         let rows = || values.chunks_exact(self.columns());
         // What partitions have added up to may be a little below.
         let least = if self.params.non_negative { 0.0 } else { f32::NEG_INFINITY };
         Side {
-            ids: ids.to_vec(),
+            ids: ids.clone(),
             biases: rows().map(|row| row.get(rank).copied().unwrap_or(0.0)).collect(),
             factors: rows().flat_map(|row| row[..rank].iter().map(|x| x.max(least))).collect(),
         }

@@ -243,7 +243,10 @@ impl<'a> GroupSolver<'a> {
     }
     /// Products of the columns of a group with the residual.
     fn gradient(&self, part: &Part) -> Vec<f64> {
-        widest(|| part.slots.iter().map(|slot| self.working.dot(*slot as usize, &self.residual)).collect())
+        widest(
+            #[inline(always)]
+            || part.slots.iter().map(|slot| self.working.dot(*slot as usize, &self.residual)).collect(),
+        )
     }
     /// Minimises over one group.
     fn visit(&mut self, penalty: GroupPenalty, part: &Part) {
@@ -268,14 +271,17 @@ impl<'a> GroupSolver<'a> {
             }
         }
         let (working, residual, weights) = (&self.working, &mut self.residual, &mut self.weights);
-        widest(|| {
-            for ((slot, before), after) in part.slots.iter().zip(&first).zip(&b) {
-                if before != after {
-                    working.axpy(*slot as usize, before - after, residual);
-                    weights[*slot as usize] = *after;
+        widest(
+            #[inline(always)]
+            || {
+                for ((slot, before), after) in part.slots.iter().zip(&first).zip(&b) {
+                    if before != after {
+                        working.axpy(*slot as usize, before - after, residual);
+                        weights[*slot as usize] = *after;
+                    }
                 }
-            }
-        });
+            },
+        );
     }
 }
 

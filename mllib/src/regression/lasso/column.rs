@@ -76,7 +76,10 @@ impl Column<'_> {
     /// Inner product with another column of as many `rows`.
     pub fn dot_column(&self, other: &Column<'_>, rows: usize) -> f64 {
         match (self.values, other.values) {
-            (Values::Dense(x), Values::Dense(y)) => widest(|| dense::dot(x, y)),
+            (Values::Dense(x), Values::Dense(y)) => widest(
+                #[inline(always)]
+                || dense::dot(x, y),
+            ),
             (Values::Sparse(..), Values::Dense(y)) => self.dot(y, y.iter().sum()),
             (Values::Dense(x), Values::Sparse(..)) => other.dot(x, x.iter().sum()),
             (Values::Sparse(i, x), Values::Sparse(k, y)) => {
@@ -317,19 +320,22 @@ impl ColumnBlock {
         let mut facts = Vec::with_capacity(columns.len());
         if !columns.iter().any(|c| matches!(c.values, Values::Sparse(..))) {
             let mut values = Vec::with_capacity(columns.len() * rows);
-            widest(|| {
-                for column in columns {
-                    let Values::Dense(x) = column.values else { continue };
-                    let at = values.len();
-                    values.extend(x.iter().zip(roots).map(|(x, u)| x * u));
-                    let weighted = &mut values[at..];
-                    if center {
-                        let part = -dense::dot(weighted, roots) / total;
-                        dense::axpy(part, roots, weighted);
+            widest(
+                #[inline(always)]
+                || {
+                    for column in columns {
+                        let Values::Dense(x) = column.values else { continue };
+                        let at = values.len();
+                        values.extend(x.iter().zip(roots).map(|(x, u)| x * u));
+                        let weighted = &mut values[at..];
+                        if center {
+                            let part = -dense::dot(weighted, roots) / total;
+                            dense::axpy(part, roots, weighted);
+                        }
+                        facts.push(Facts { mean: 0.0, scale: 1.0, square: dense::dot(weighted, weighted) });
                     }
-                    facts.push(Facts { mean: 0.0, scale: 1.0, square: dense::dot(weighted, weighted) });
-                }
-            });
+                },
+            );
             return ColumnBlock { first: 0, rows, stored: Stored::Dense(values), facts };
         }
         let (mut offsets, mut row_numbers, mut values) = (vec![0], vec![], vec![]);

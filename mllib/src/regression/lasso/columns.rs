@@ -157,7 +157,10 @@ impl<'a> Columns<'a> {
         let version = self.residuals.len() as u32;
         let mut computed = here.len();
         let (working, residual) = (&self.working, &self.state.residual);
-        widest(|| here.iter().for_each(|(j, slot)| self.products[*j] = working.dot(*slot, residual)));
+        widest(
+            #[inline(always)]
+            || here.iter().for_each(|(j, slot)| self.products[*j] = working.dot(*slot, residual)),
+        );
         if any {
             let far = Arc::new(far);
             let taken = self.design.products(&r, &far)?;

@@ -356,11 +356,14 @@ fn no_rows() -> Error {
 
 fn append_products(block: &ColumnBlock, v: &[f64], sum: f64, wanted: &[bool], to: &mut Vec<f64>) {
     let of_block = &wanted[block.first()..block.first() + block.columns()];
-    widest(|| {
-        for (k, wanted) in of_block.iter().enumerate() {
-            if *wanted {
-                to.push(block.column(k).dot(v, sum));
+    widest(
+        #[inline(always)]
+        || {
+            for (k, wanted) in of_block.iter().enumerate() {
+                if *wanted {
+                    to.push(block.column(k).dot(v, sum));
+                }
             }
-        }
-    });
+        },
+    );
 }

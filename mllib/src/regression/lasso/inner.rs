@@ -99,12 +99,15 @@ impl Inner<'_> {
     fn gap(&self, state: &mut State, slots: &[u32], gradients: &mut [f64], objective: f64) -> f64 {
         self.working.settle(&mut state.residual);
         let (working, r, mu) = (&*self.working, &state.residual, self.problem.mu);
-        widest(|| {
-            for (g, slot) in gradients.iter_mut().zip(slots) {
-                let slot = *slot as usize;
-                *g = working.dot(slot, r) - mu * state.weights[slot];
-            }
-        });
+        widest(
+            #[inline(always)]
+            || {
+                for (g, slot) in gradients.iter_mut().zip(slots) {
+                    let slot = *slot as usize;
+                    *g = working.dot(slot, r) - mu * state.weights[slot];
+                }
+            },
+        );
         let largest = dense::norm_inf(gradients);
         let point = DualPoint::new(&self.problem, self.targets, &r.values, &state.weights, largest);
         objective - point.value
@@ -127,22 +130,25 @@ impl Inner<'_> {
         self.epochs += 1;
         let (working, Problem { alpha, mu, .. }) = (&*self.working, self.problem);
         let State { weights, residual } = state;
-        widest(|| {
-            for slot in slots {
-                let slot = *slot as usize;
-                let square = working.squares[slot];
-                if square == 0.0 {
-                    continue;
+        widest(
+            #[inline(always)]
+            || {
+                for slot in slots {
+                    let slot = *slot as usize;
+                    let square = working.squares[slot];
+                    if square == 0.0 {
+                        continue;
+                    }
+                    let before = weights[slot];
+                    let z = working.dot(slot, residual) + square * before;
+                    let after = (z.abs() - alpha).max(0.0).copysign(z) / (square + mu);
+                    if after != before {
+                        weights[slot] = after;
+                        working.axpy(slot, before - after, residual);
+                    }
                 }
-                let before = weights[slot];
-                let z = working.dot(slot, residual) + square * before;
-                let after = (z.abs() - alpha).max(0.0).copysign(z) / (square + mu);
-                if after != before {
-                    weights[slot] = after;
-                    working.axpy(slot, before - after, residual);
-                }
-            }
-        });
+            },
+        );
         // What is added to all is part of what the next products of dense columns need.
         working.settle(residual);
     }

@@ -182,14 +182,17 @@ impl Program for Descent {
     fn push(&self, state: &Vec<f64>, shard: &[Shard], variables: &[u32], parts: &mut [f64]) {
         let r = &state[state.len() - shard[0].targets.len()..];
         let sum: f64 = r.iter().sum();
-        widest(|| {
-            for (j, part) in variables.iter().zip(parts) {
-                *part += match self.is_intercept(*j as usize) {
-                    true => sum,
-                    false => shard[0].column(*j as usize).dot(r, sum),
-                };
-            }
-        });
+        widest(
+            #[inline(always)]
+            || {
+                for (j, part) in variables.iter().zip(parts) {
+                    *part += match self.is_intercept(*j as usize) {
+                        true => sum,
+                        false => shard[0].column(*j as usize).dot(r, sum),
+                    };
+                }
+            },
+        );
     }
     fn pull(&self, variable: usize, parts: &[f64], values: &mut [f64]) {
         let curvature = self.loss.curvature() * self.squares[variable] / self.rows;
@@ -238,12 +241,15 @@ fn sign(target: f64, cut: f64) -> f64 {
 
 /// `r += a x`.
 fn change(shard: &Shard, column: usize, a: f64, r: &mut [f64]) {
-    widest(|| {
-        let shift = shard.column(column).axpy(a, r);
-        if shift != 0.0 {
-            r.iter_mut().for_each(|r| *r += shift);
-        }
-    });
+    widest(
+        #[inline(always)]
+        || {
+            let shift = shard.column(column).axpy(a, r);
+            if shift != 0.0 {
+                r.iter_mut().for_each(|r| *r += shift);
+            }
+        },
+    );
 }
 
 /// What a schedule has come to.

@@ -104,7 +104,10 @@ impl Working {
     /// Takes products with other targets than those of the design; centred, if columns are.
     pub fn set_targets(&mut self, targets: &[f64]) {
         let sum = self.along_unit(targets);
-        self.with_targets = widest(|| (0..self.len()).map(|s| self.column(s).dot(targets, sum)).collect());
+        self.with_targets = widest(
+            #[inline(always)]
+            || (0..self.len()).map(|s| self.column(s).dot(targets, sum)).collect(),
+        );
     }
     /// Product with the unit.
     fn along_unit(&self, v: &[f64]) -> f64 {
@@ -183,13 +186,16 @@ impl Working {
     /// `y - X b` for weights `b` by slot.
     pub fn residual(&self, y: &[f64], weights: &[f64]) -> Residual {
         let mut r = Residual { values: y.to_vec(), shift: 0.0 };
-        widest(|| {
-            for (slot, b) in weights.iter().enumerate() {
-                if *b != 0.0 {
-                    self.axpy(slot, -b, &mut r);
+        widest(
+            #[inline(always)]
+            || {
+                for (slot, b) in weights.iter().enumerate() {
+                    if *b != 0.0 {
+                        self.axpy(slot, -b, &mut r);
+                    }
                 }
-            }
-        });
+            },
+        );
         self.settle(&mut r);
         r
     }
@@ -224,14 +230,17 @@ impl Working {
                 None => column.write(&mut full),
             }
             let sum = self.along_unit(&full);
-            widest(|| {
-                for k in &kept[..=at] {
-                    let known = &mut gram.products[i][*k as usize];
-                    if known.is_nan() {
-                        *known = self.column(gram.slots[*k as usize] as usize).dot(&full, sum);
+            widest(
+                #[inline(always)]
+                || {
+                    for k in &kept[..=at] {
+                        let known = &mut gram.products[i][*k as usize];
+                        if known.is_nan() {
+                            *known = self.column(gram.slots[*k as usize] as usize).dot(&full, sum);
+                        }
                     }
-                }
-            });
+                },
+            );
             gram.buffer = full;
         }
         let mut lower = Vec::with_capacity(slots.len() * (slots.len() + 1) / 2);

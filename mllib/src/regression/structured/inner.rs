@@ -97,15 +97,21 @@ impl Inner<'_> {
     }
     /// `r += by X b`.
     fn add(&self, b: &[f64], by: f64, r: &mut Residual) {
-        widest(|| {
-            for (slot, b) in self.slots.iter().zip(b).filter(|(_, b)| **b != 0.0) {
-                self.working.axpy(*slot, by * b, r);
-            }
-        });
+        widest(
+            #[inline(always)]
+            || {
+                for (slot, b) in self.slots.iter().zip(b).filter(|(_, b)| **b != 0.0) {
+                    self.working.axpy(*slot, by * b, r);
+                }
+            },
+        );
         r.settle();
     }
     fn products(&self, r: &Residual) -> Vec<f64> {
-        widest(|| self.slots.iter().map(|slot| self.working.dot(*slot, r)).collect())
+        widest(
+            #[inline(always)]
+            || self.slots.iter().map(|slot| self.working.dot(*slot, r)).collect(),
+        )
     }
     /// About the largest eigenvalue of the products between columns; from below.
     fn curvature(&self) -> f64 {
@@ -177,11 +183,14 @@ impl Inner<'_> {
             }
         }
         let mut lower = Vec::with_capacity(k * (k + 1) / 2);
-        widest(|| {
-            for i in 0..k {
-                lower.extend((0..=i).map(|j| dense::dot(&images[i], &images[j])));
-            }
-        });
+        widest(
+            #[inline(always)]
+            || {
+                for i in 0..k {
+                    lower.extend((0..=i).map(|j| dense::dot(&images[i], &images[j])));
+                }
+            },
+        );
         let row = |i: usize| i * (i + 1) / 2;
         for (i, j, value) in &smooth.curvature {
             lower[row(*i as usize) + *j as usize] += self.scale * value;

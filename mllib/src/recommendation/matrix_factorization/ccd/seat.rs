@@ -152,8 +152,14 @@ impl Descent {
             half.old.clone_from(&half.values[column]);
         }
         let (rows, loss) = match visit.of_items {
-            false => widest(|| self.move_rows::<OF_ITEM>(&visit, half, side, seat.at)),
-            true => widest(|| self.move_rows::<OF_USER>(&visit, half, side, seat.at)),
+            false => widest(
+                #[inline(always)]
+                || self.move_rows::<OF_ITEM>(&visit, half, side, seat.at),
+            ),
+            true => widest(
+                #[inline(always)]
+                || self.move_rows::<OF_USER>(&visit, half, side, seat.at),
+            ),
         };
         if visit.ends_epoch {
             clock.loss(loss);
@@ -179,17 +185,16 @@ impl Descent {
     /// What a letter says of the rows that are wanted.
     fn tell(&self, visit: &Visit, half: &Half, wanted: &[u32]) -> Vec<f32> {
         let (new, old) = (&half.values[self.column(visit.step)], &half.old);
-        let wanted = wanted.iter().map(|row| *row as usize);
         match (visit.of_items, visit.step) {
-            (false, _) if visit.is_first => wanted.flat_map(|row| [new[row], old[row]]).collect(),
+            (false, _) if visit.is_first => letter(wanted, |row| [new[row], old[row]]),
             (true, _) if visit.is_last => {
                 let next = &half.values[self.column(visit.next)];
                 match visit.step {
-                    Step::Biases => wanted.flat_map(|row| [new[row] - old[row], next[row]]).collect(),
-                    Step::Feature(_) => wanted.flat_map(|row| [new[row], next[row]]).collect(),
+                    Step::Biases => letter(wanted, |row| [new[row] - old[row], next[row]]),
+                    Step::Feature(_) => letter(wanted, |row| [new[row], next[row]]),
                 }
             }
-            _ => wanted.map(|row| new[row]).collect(),
+            _ => letter(wanted, |row| [new[row]]),
         }
     }
     fn row(&self, visit: &Visit, half: &Half, row: usize) -> Row {
@@ -275,6 +280,13 @@ impl Visit {
     }
 }
 
+/// So many values of each of the rows.
+fn letter<const N: usize>(rows: &[u32], of: impl Fn(usize) -> [f32; N]) -> Vec<f32> {
+    let mut values = vec![0.0; N * rows.len()];
+    values.as_chunks_mut().0.iter_mut().zip(rows).for_each(|(values, row)| *values = of(*row as usize));
+    values
+}
+
 /// Moves the residual of the ratings of a row, if it must be, and takes their sums.
 #[inline(always)]
 fn sums<const N: usize, const MOVES: bool>(
@@ -313,16 +325,20 @@ fn add_lanes<const N: usize, const MOVES: bool, const L: usize>(
     by: Row,
     sums: &mut [[f32; L]; 3],
 ) {
-    let seen: [&[f32; N]; L] = std::array::from_fn(|l| &seen[slots[l] as usize]);
+    // Loads first, and by column: what follows is done for all lanes at once.
+    let [mut taken, mut other, mut added] = [[0.0; L]; 3];
+    for l in 0..L {
+        let seen = &seen[slots[l] as usize];
+        [taken[l], other[l], added[l]] = [seen[0], seen[1], seen[N - 1]];
+    }
     if MOVES {
         for l in 0..L {
-            rest[l] += by.add * seen[l][N - 1] - by.take * seen[l][0] - by.shift;
+            rest[l] += by.add * added[l] - by.take * taken[l] - by.shift;
         }
     }
     for l in 0..L {
-        let other = seen[l][1];
-        sums[0][l] += rest[l] * other;
-        sums[1][l] += other * other;
+        sums[0][l] += rest[l] * other[l];
+        sums[1][l] += other[l] * other[l];
         sums[2][l] += rest[l] * rest[l];
     }
 }
