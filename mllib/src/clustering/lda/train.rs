@@ -2,7 +2,7 @@
 
 use super::batch::{Batch, batch_alone, batch_of, batches};
 use super::likelihood::{OfDocuments, of_words};
-use super::model::top;
+use super::counts::top;
 use super::params::Solver;
 use super::rotation::{Rotated, Rotating};
 use super::sampler::{Counts, Priors, WordState, sweep};
