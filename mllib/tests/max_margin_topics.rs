@@ -17,9 +17,9 @@ use slackwater_mllib::objective::DatasetRows;
 use slackwater_paramstore::{Consistency, Snapshots};
 use std::ops::ControlFlow;
 
-/// Documents of 30 words, most of them about one of six things that have nothing to do with the class; some words, which are rare in
-/// all things, are those of the class.
-fn rows(n: usize, classes: u64, seed: u64) -> Rows {
+/// Documents of 30 words, most of them about one of six things that have nothing to do with the class; a share of the words, which
+/// are in no thing, are those of the class.
+fn rows_with(share: f64, n: usize, classes: u64, seed: u64) -> Rows {
     let mut rng = rng::stream(seed, 0);
     let mut all = Rows { labels: vec![], rows: vec![], columns: 130 };
     for _ in 0..n {
@@ -27,8 +27,8 @@ fn rows(n: usize, classes: u64, seed: u64) -> Rows {
         let thing = below(&mut rng, 6);
         let mut words: Vec<u64> = (0..30)
             .map(|_| match unit_f64(&mut rng) {
-                x if x < 0.15 => 120 + class * 3 + below(&mut rng, 3),
-                x if x < 0.25 => below(&mut rng, 120),
+                x if x < share => 120 + class * 3 + below(&mut rng, 3),
+                x if x < share + 0.1 => below(&mut rng, 120),
                 _ => thing * 20 + below(&mut rng, 20),
             })
             .collect();
@@ -40,14 +40,19 @@ fn rows(n: usize, classes: u64, seed: u64) -> Rows {
     all
 }
 
+fn rows(n: usize, classes: u64, seed: u64) -> Rows {
+    rows_with(0.3, n, classes, seed)
+}
+
 fn params() -> MaxMarginTopicsParams {
     MaxMarginTopicsParams { topics: 12, epochs: 60, evaluate_every: 20, ..MaxMarginTopicsParams::default() }
 }
 
 fn documents(rows: &Rows) -> impl Iterator<Item = (f64, Document)> + '_ {
-    rows.labels.iter().zip(&rows.rows).map(|(label, row)| {
-        (*label, Document::new(0, row.iter().map(|(w, n)| (*w, *n as u32))))
-    })
+    rows.labels
+        .iter()
+        .zip(&rows.rows)
+        .map(|(label, row)| (*label, Document::new(0, row.iter().map(|(w, n)| (*w, *n as u32)))))
 }
 
 /// The share of rows whose label a model predicts.
@@ -83,12 +88,15 @@ fn classes_are_told_apart_by_topics_of_their_own() {
         assert_eq!(seen.iter().map(|s| s.0).collect::<Vec<_>>(), [20, 40, 60]);
         assert_eq!((seen[2].1, seen[2].2), (summary.loss, summary.accuracy));
         assert_eq!(summary.loss_history.len(), 60);
-        assert_eq!((model.classes().len() as u64, model.tasks()), (classes, if classes == 2 { 1 } else { 3 }));
+        assert_eq!(
+            (model.classes().len() as u64, model.tasks()),
+            (classes, if classes == 2 { 1 } else { 3 })
+        );
         // Without weights every task has the loss of the whole margin.
         assert_eq!(summary.loss_history[0], 64.0 * model.tasks() as f64);
         assert!(summary.loss < 0.5 * summary.loss_history[0] && summary.accuracy > 0.95, "{summary:?}");
         let of_test = accuracy(&model, &test);
-        assert!(of_test > 0.85, "{classes}: {of_test}");
+        assert!(of_test > 0.9, "{classes}: {of_test}");
         assert_eq!((0..12).map(|k| model.total(k)).sum::<f64>(), 12_000.0);
     }
 }
@@ -97,7 +105,7 @@ fn classes_are_told_apart_by_topics_of_their_own() {
 #[test]
 fn without_a_cost_it_is_lda() {
     let cx = Context::local(2).unwrap();
-    let train = rows(300, 2, 3).dataset(&cx, 2);
+    let train = rows_with(0.15, 300, 2, 3).dataset(&cx, 2);
     let of_blocks = |block: &LabeledBlock| {
         let document = |row: slackwater_dataflow::block::Row<'_>| {
             Document::new(0, row.indices.iter().copied().zip(row.values.iter().map(|x| *x as u32)))
@@ -112,7 +120,8 @@ fn without_a_cost_it_is_lda() {
         (0..topics)
             .map(|k| {
                 let total: f64 = rows.iter().map(|row| f64::from(row[k])).sum();
-                let terms = rows.iter().map(|row| libm::lgamma(f64::from(row[k]) + beta) - libm::lgamma(beta));
+                let terms =
+                    rows.iter().map(|row| libm::lgamma(f64::from(row[k]) + beta) - libm::lgamma(beta));
                 let whole = beta * rows.len() as f64;
                 terms.sum::<f64>() + libm::lgamma(whole) - libm::lgamma(whole + total)
             })
@@ -178,13 +187,8 @@ fn a_training_that_is_resumed_changes_no_bit() {
     let cx = Context::local(2).unwrap();
     let train = rows(120, 3, 7).dataset(&cx, 3);
     for burn_in in [None, Some(3)] {
-        let whole = MaxMarginTopicsParams {
-            batch: Some(15),
-            epochs: 12,
-            burn_in,
-            evaluate_every: 2,
-            ..params()
-        };
+        let whole =
+            MaxMarginTopicsParams { batch: Some(15), epochs: 12, burn_in, evaluate_every: 2, ..params() };
         let dir = tempfile::tempdir().unwrap();
         let at = || Snapshots::new(dir.path()).every(1);
         observed(&MaxMarginTopicsParams { epochs: 6, ..whole.clone() }, &train, Some(at()));
@@ -215,7 +219,7 @@ fn models_are_stored() {
     }
     // What has no words that are known is of the class of the largest mean weight.
     let shares = read.shares([(500, 3.0)].into_iter());
-    assert!(shares.iter().all(|x| *x == 1.0 / 12.0));
+    assert!(shares.iter().all(|x| (x - 1.0 / 12.0).abs() < 1e-12));
     let means = [0, 1, 2].map(|task| read.weights(task).iter().sum::<f64>());
     let best = (0..3).fold(0, |best, l| if means[l] > means[best] { l } else { best });
     assert_eq!(read.predict(&Document::new(0, [])), read.classes()[best]);
@@ -263,9 +267,8 @@ fn what_stops_training() {
     let params = MaxMarginTopicsParams { tolerance: Some(0.3), evaluate_every: 5, epochs: 500, ..params() };
     let model = params.fit(&train).unwrap();
     assert!(model.summary().stop.is_converged() && model.summary().epochs < 300, "{:?}", model.summary());
-    let stopped = params
-        .fit_observed(&DatasetRows::from(&train), None, None, &mut |_| ControlFlow::Break(()))
-        .unwrap();
+    let stopped =
+        params.fit_observed(&DatasetRows::from(&train), None, None, &mut |_| ControlFlow::Break(())).unwrap();
     assert_eq!((stopped.summary().epochs, stopped.summary().loss_history.len()), (5, 5));
 }
 
@@ -301,13 +304,8 @@ fn newsgroups_are_told_apart_better_than_by_lda() {
     let model = params.fit(&blocks).unwrap();
     let ours = accuracy(&model, &test);
 
-    let lda = LdaParams {
-        topics: 15,
-        alpha: params.alpha,
-        beta: params.beta,
-        epochs: 60,
-        ..LdaParams::default()
-    };
+    let lda =
+        LdaParams { topics: 15, alpha: params.alpha, beta: params.beta, epochs: 60, ..LdaParams::default() };
     let documents_of = |rows: &Rows| documents(rows).map(|(_, d)| d).collect::<Vec<_>>();
     let lda = lda.fit(&cx.parallelize(documents_of(&train), 2)).unwrap();
     let theta = |rows: &Rows| documents_of(rows).iter().map(|d| lda.infer(d)).collect::<Vec<_>>();

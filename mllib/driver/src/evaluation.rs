@@ -150,7 +150,9 @@ impl Evaluation {
         let add =
             move |tally: &mut Tally, block: &LabeledBlock| tally.push(&*shared, known.as_deref(), block);
         let merge = |left: &mut Tally, right: Tally| *left = std::mem::take(left).merge(right);
-        let tally = as_taken(model, rows.clone()).aggregate(Tally::of_partitions(rows.num_partitions()), add, merge)?.sealed();
+        let tally = as_taken(model, rows.clone())
+            .aggregate(Tally::of_partitions(rows.num_partitions()), add, merge)?
+            .sealed();
         require_rows(tally.rows)?;
         let (rows, columns) = (tally.rows, tally.columns);
         let Some(classes) = classes else {

@@ -78,7 +78,8 @@ pub fn inspect(
         let parameters = serde_json::to_string(model.params()).expect("parameters are numbers and names");
         let trained = format!("{}, {}", count(summary.documents, "document"), count(summary.tokens, "token"));
         let (epochs, loss) = (count(summary.epochs as u64, "epoch"), figure(summary.loss));
-        let training = format!("{epochs}, loss {loss}, accuracy {}, {}", figure(summary.accuracy), summary.stop);
+        let training =
+            format!("{epochs}, loss {loss}, accuracy {}, {}", figure(summary.accuracy), summary.stop);
         let rows = [
             ("algorithm", about.algorithm.clone()),
             ("written by", format!("{} (format {})", about.library_version, about.format_version)),

@@ -45,7 +45,10 @@ fn the_whole_chain() {
     }
     assert!(ran.stderr.contains("topic 7: ") && ran.stderr.contains("epoch 40: loss"), "{}", ran.stderr);
     let trained = place.json(&[&TRAIN[..], &options[..2], &["--model=m"]].concat());
-    assert_eq!((&trained["rows"], &trained["tokens"], &trained["words"]), (&240.into(), &5760.into(), &49.into()));
+    assert_eq!(
+        (&trained["rows"], &trained["tokens"], &trained["words"]),
+        (&240.into(), &5760.into(), &49.into())
+    );
     assert_eq!(trained["classes"], serde_json::json!([1.0, 2.0, 3.0]));
     assert_eq!(trained["loss_history"].as_array().unwrap().len(), 40);
     assert!(trained["training_accuracy"].as_f64().unwrap() > 0.95, "{trained}");
@@ -64,7 +67,10 @@ fn the_whole_chain() {
         assert_eq!(topic["class"], class, "{topic}");
     }
     let text = place.ok(&["inspect", "m"]);
-    assert!(text.contains("240 documents") && text.contains("classes     1, 2, 3") && text.contains("tan"), "{text}");
+    assert!(
+        text.contains("240 documents") && text.contains("classes     1, 2, 3") && text.contains("tan"),
+        "{text}"
+    );
     // Of classes alone; the last has no word that is known, and there are more columns than the model has words.
     place.write("some.svm", "1 41:3 42:2\n2 44:4\n3 47:2 48:2 49:1 90:2\n1 99:5\n");
     let csv = place.ok(&["predict", "--model=m", "--data=some.svm", "--raw"]);
@@ -93,7 +99,10 @@ fn classes_of_tables_have_names() {
     place.write("new.csv", "film,the,bad,good\n1,3,0,4\n2,3,5,0\n");
     let told = place.ok(&["predict", "--model=m", "--data=new.csv", "--raw"]);
     let first = |line: usize| told.lines().nth(line).unwrap().split(',').next().unwrap().to_string();
-    assert_eq!((told.lines().next(), first(1), first(2)), (Some("prediction,score"), "glad".into(), "sad".into()));
+    assert_eq!(
+        (told.lines().next(), first(1), first(2)),
+        (Some("prediction,score"), "glad".into(), "sad".into())
+    );
 }
 
 #[test]
@@ -106,7 +115,8 @@ fn every_option_arrives() {
         assert_eq!((&done["parameters"]["consistency"], &done["batch"]), (&consistency.into(), &5.into()));
         assert!(done["metrics"]["accuracy"].as_f64().unwrap() > 0.85, "{done}");
     }
-    let options = ["--alpha=0.3", "--beta=0.2", "--cost=3", "--margin=8", "--variance=2", "--burn-in=20", "--seed=9"];
+    let options =
+        ["--alpha=0.3", "--beta=0.2", "--cost=3", "--margin=8", "--variance=2", "--burn-in=20", "--seed=9"];
     let done = place.json(&[&TRAIN[..], &options, &["--count-rows=sparse", "--model=n"]].concat());
     let parameters = &done["parameters"];
     for (name, value) in [("alpha", 0.3), ("beta", 0.2), ("cost", 3.0), ("margin", 8.0), ("variance", 2.0)] {
@@ -118,10 +128,22 @@ fn every_option_arrives() {
     // It is a matter of memory alone.
     assert_eq!(dense["metrics"], done["metrics"]);
     assert_eq!(dense["loss_history"], done["loss_history"]);
-    let alias = ["train", "max-margin-topics", "--corpus=docs.svm", "--num_topic=3", "--C=2", "--ell=16", "--n_iter=4"];
-    let alias = place.json(&[&alias[..], &["--burnin=1", "--eval_interval=1", "--tol=0.9", "--model=p"]].concat());
+    let alias = [
+        "train",
+        "max-margin-topics",
+        "--corpus=docs.svm",
+        "--num_topic=3",
+        "--C=2",
+        "--ell=16",
+        "--n_iter=4",
+    ];
+    let alias =
+        place.json(&[&alias[..], &["--burnin=1", "--eval_interval=1", "--tol=0.9", "--model=p"]].concat());
     let parameters = &alias["parameters"];
-    assert_eq!((&parameters["topics"], &parameters["cost"], &parameters["margin"]), (&3.into(), &2.0.into(), &16.0.into()));
+    assert_eq!(
+        (&parameters["topics"], &parameters["cost"], &parameters["margin"]),
+        (&3.into(), &2.0.into(), &16.0.into())
+    );
     assert_eq!(alias["converged"], true);
 }
 
@@ -131,7 +153,7 @@ fn bad_input_is_told() {
     place.write("docs.svm", rows(0, 60));
     for (bad, place_of, said) in [
         // A document without a label.
-        ("1 1:2\n2:1 3:1\n", "bad.svm:2:1", "label"),
+        ("1 1:2\n2:1 3:1\n", "bad.svm:2:2", "the row has no label"),
         ("1 1:2\n2 2:1 3:0.5\n", "bad.svm:2:9", "a word occurs a whole number of times"),
         ("1 1:2\n2 2:-1\n", "bad.svm:2:5", "value -1"),
         ("1 1:2\n1.5 2:1\n", "bad.svm:2:1", "label 1.5"),
@@ -172,7 +194,8 @@ fn bad_input_is_told() {
 fn a_model_has_the_same_bytes_wherever_it_is_made() {
     let place = Place::new();
     place.write("docs.svm", rows(0, 150));
-    let train = [&TRAIN[..4], &["--evaluate-every=5", "--burn-in=12", "--partitions=4", "--overwrite"]].concat();
+    let train =
+        [&TRAIN[..4], &["--evaluate-every=5", "--burn-in=12", "--partitions=4", "--overwrite"]].concat();
     let whole = |launcher: &[&str], more: &[&str]| {
         place.ok(&[launcher, &train, &["--epochs=30", "--model=m"], more].concat());
         files(&place.path("m"))
@@ -191,9 +214,22 @@ fn the_demo_of_the_manual() {
     let Some(train) = data("20news_bydate_bow/20news.train.libsvm.gz") else { return };
     let Some(test) = data("20news_bydate_bow/20news.test.libsvm.gz") else { return };
     let place = Place::new();
-    let command = ["train", "medlda", "--data", &train, "--test", &test, "--topics=20", "--epochs=4", "--evaluate-every=4"];
+    let command = [
+        "train",
+        "medlda",
+        "--data",
+        &train,
+        "--test",
+        &test,
+        "--topics=20",
+        "--epochs=4",
+        "--evaluate-every=4",
+    ];
     let done = place.json(&[&command[..], &["--partitions=2", "--workers=2"]].concat());
-    assert_eq!((&done["rows"], &done["tokens"], &done["words"]), (&11_269.into(), &2_765_300.into(), &53_975.into()));
+    assert_eq!(
+        (&done["rows"], &done["tokens"], &done["words"]),
+        (&11_269.into(), &2_765_300.into(), &53_975.into())
+    );
     assert_eq!(done["metrics"]["rows"], 7505);
     assert!(done["loss"].as_f64().unwrap() < 0.9 * 64.0 * 20.0, "{done}");
 }

@@ -28,7 +28,8 @@ pub fn is_count(x: f64) -> bool {
 
 /// Refuses a row with a value that is no count, naming its column, from 1.
 pub fn check_counts(row: &Row<'_>) -> Result<(), BadRecord> {
-    odd_value(row).map_or(Ok(()), |(column, value)| Err(no_count(&format!("in column {}", column + 1), value)))
+    odd_value(row)
+        .map_or(Ok(()), |(column, value)| Err(no_count(&format!("in column {}", column + 1), value)))
 }
 
 fn odd_value(row: &Row<'_>) -> Option<(u32, f64)> {

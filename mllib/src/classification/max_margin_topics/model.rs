@@ -65,7 +65,10 @@ pub struct MaxMarginTopicsModel {
 impl MaxMarginTopicsModel {
     pub(super) fn new(counts: Vec<f32>, vocabulary: Option<Vec<String>>, attributes: Attributes) -> Self {
         let MaxMarginTopicsParams { topics, alpha, beta, .. } = attributes.params;
-        MaxMarginTopicsModel { counts: TopicCounts::new(counts, topics, [alpha, beta], vocabulary), attributes }
+        MaxMarginTopicsModel {
+            counts: TopicCounts::new(counts, topics, [alpha, beta], vocabulary),
+            attributes,
+        }
     }
     /// Number of topics.
     pub fn topics(&self) -> usize {
@@ -166,7 +169,8 @@ impl Persist for MaxMarginTopicsModel {
     fn restore(attributes: Attributes, table: &RecordBatch) -> Result<Self> {
         let MaxMarginTopicsParams { topics, alpha, beta, .. } = attributes.params;
         let weights = &attributes.weights;
-        let fits = attributes.classes.len() >= 2 && attributes.tasks().checked_mul(topics) == Some(weights.len());
+        let fits =
+            attributes.classes.len() >= 2 && attributes.tasks().checked_mul(topics) == Some(weights.len());
         if !fits || weights.iter().any(|x| !x.is_finite()) {
             return Err(Error::input("the weights do not fit: there is one a topic and class", ""));
         }

@@ -77,7 +77,8 @@ impl Pull {
     fn exponents(&mut self, old: usize) -> (&[f64], f64) {
         let own = &self.matrix[old * self.width..][..self.width];
         let known = self.linear.as_chunks::<LANE>().0.iter().zip(self.products.as_chunks::<LANE>().0);
-        let all = self.exponents.as_chunks_mut::<LANE>().0.iter_mut().zip(own.as_chunks::<LANE>().0).zip(known);
+        let all =
+            self.exponents.as_chunks_mut::<LANE>().0.iter_mut().zip(own.as_chunks::<LANE>().0).zip(known);
         let mut largest = [f64::NEG_INFINITY; LANE];
         for ((exponents, own), (linear, products)) in all {
             for k in 0..LANE {
@@ -160,7 +161,8 @@ mod tests {
             let mut pull = Pull::new(topics);
             pull.turn(&weights, &inverse, class, [cost, margin], &counts);
             for token in 0..tokens {
-                let others = |j: &usize| (0..tokens).filter(|i| *i != token && assigned[*i] == *j).count() as f64;
+                let others =
+                    |j: &usize| (0..tokens).filter(|i| *i != token && assigned[*i] == *j).count() as f64;
                 let gamma = 1.0 / tokens as f64;
                 let (got, largest) = pull.exponents(assigned[token]);
                 let mut most = f64::NEG_INFINITY;
@@ -175,7 +177,8 @@ mod tests {
                             n => (0..topics).map(|j| eta[j] * others(&j)).sum::<f64>() / (n - 1) as f64,
                         };
                         want += gamma * y * cost * (cost * margin + lambda) * eta[k] / lambda;
-                        let square = gamma * gamma * eta[k] * eta[k] + 2.0 * gamma * (1.0 - gamma) * eta[k] * mean;
+                        let square =
+                            gamma * gamma * eta[k] * eta[k] + 2.0 * gamma * (1.0 - gamma) * eta[k] * mean;
                         want -= cost * cost * square / (2.0 * lambda);
                     }
                     assert!((got[k] - want).abs() < 1e-10 * want.abs().max(1.0), "{k}: {} {want}", got[k]);

@@ -295,7 +295,8 @@ mod tests {
                 let n: f64 = of_d[d].iter().sum();
                 for l in 0..2 {
                     let score = (weights[2 * l] * of_d[d][0] + weights[2 * l + 1] * of_d[d][1]) / n;
-                    let (y, lambda) = (if classes[d] as usize == l { 1.0 } else { -1.0 }, 1.0 / inverse_scales[2 * d + l]);
+                    let (y, lambda) =
+                        (if classes[d] as usize == l { 1.0 } else { -1.0 }, 1.0 / inverse_scales[2 * d + l]);
                     let x: f64 = lambda + cost * (margin - y * score);
                     p *= (-x * x / (2.0 * lambda)).exp();
                 }
