@@ -1,6 +1,6 @@
 //! All metrics of a model on rows: one pass, a tally a partition, merged in a fixed order.
 
-use crate::model::RowModel;
+use crate::model::{RowModel, as_taken};
 use crate::output::{count, figure, table};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -150,7 +150,9 @@ impl Evaluation {
         let add =
             move |tally: &mut Tally, block: &LabeledBlock| tally.push(&*shared, known.as_deref(), block);
         let merge = |left: &mut Tally, right: Tally| *left = std::mem::take(left).merge(right);
-        let tally = rows.aggregate(Tally::of_partitions(rows.num_partitions()), add, merge)?.sealed();
+        let tally = as_taken(model, rows.clone())
+            .aggregate(Tally::of_partitions(rows.num_partitions()), add, merge)?
+            .sealed();
         require_rows(tally.rows)?;
         let (rows, columns) = (tally.rows, tally.columns);
         let Some(classes) = classes else {

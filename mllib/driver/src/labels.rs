@@ -7,6 +7,10 @@ use crate::data::Input;
 use slackwater_dataflow::{BadRecord, Error, ErrorKind, Result};
 use slackwater_loaders::Split;
 use slackwater_loaders::format::text::TextReader;
+use slackwater_mllib::classification::max_margin_topics::is_count;
+
+/// How errors about values that are no counts begin.
+const NO_COUNT: &str = "value ";
 
 /// Which labels can be taken.
 #[derive(Debug, Clone)]
@@ -53,6 +57,21 @@ pub fn negative_located(error: Error, input: &Input) -> Error {
         words(line).skip(1).find_map(|(start, word)| {
             let (index, value) = word.split_once(':')?;
             let value = value.parse::<f64>().ok().filter(|value| *value < 0.0)?;
+            Some((start + index.len() + 1, value))
+        })
+    })
+}
+
+/// Adds file, line and column to an error about a value that is no count of a word; other errors stay as they are.
+pub fn counts_located(error: Error, input: &Input) -> Error {
+    match error.kind() {
+        ErrorKind::Data(bad) if bad.message.starts_with(NO_COUNT) => {}
+        _ => return error,
+    }
+    placed(error, input, "value", |line| {
+        words(line).skip(1).find_map(|(start, word)| {
+            let (index, value) = word.split_once(':')?;
+            let value = value.parse::<f64>().ok().filter(|value| !is_count(*value))?;
             Some((start + index.len() + 1, value))
         })
     })

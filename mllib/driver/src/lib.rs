@@ -37,7 +37,8 @@ pub mod prelude {
     pub use slackwater_loaders::{Format, ReadExt, ReadGraphExt, ReadTables, SaveLibsvm, SaveText};
     pub use slackwater_mllib::classification::{
         Activation, Family, LinearSvmModel, LinearSvmParams, LogisticRegressionModel,
-        LogisticRegressionParams, NeuralNetworkModel, NeuralNetworkParams, SvmLoss,
+        LogisticRegressionParams, MaxMarginTopicsModel, MaxMarginTopicsParams, NeuralNetworkModel,
+        NeuralNetworkParams, SvmLoss,
     };
     pub use slackwater_mllib::clustering::{KMeansModel, KMeansParams, LdaModel, LdaParams};
     pub use slackwater_mllib::decomposition::{

@@ -1,11 +1,14 @@
 //! Models of any kind: linear ones and networks, which score rows of features, clusters of rows, factorisations, which predict
-//! ratings, topics of documents, and maps of rows of features to others.
+//! ratings, topics of documents, with classes or without, and maps of rows of features to others.
 
-use slackwater_dataflow::block::{CsrBlock, Row};
-use slackwater_dataflow::{Error, Result};
+use slackwater_dataflow::block::{CsrBlock, LabeledBlock, Row};
+use slackwater_dataflow::{Dataset, Error, Result};
 use slackwater_loaders::store::check_output;
 use slackwater_loaders::table::FeatureMap;
-use slackwater_mllib::classification::{LinearSvmModel, LogisticRegressionModel, NeuralNetworkModel};
+use slackwater_mllib::classification::max_margin_topics::check_counts;
+use slackwater_mllib::classification::{
+    LinearSvmModel, LogisticRegressionModel, MaxMarginTopicsModel, NeuralNetworkModel,
+};
 use slackwater_mllib::clustering::{KMeansModel, LdaModel};
 use slackwater_mllib::decomposition::{DictionaryModel, NmfModel, SparseCodingModel};
 use slackwater_mllib::feature::DistanceMetricModel;
@@ -28,6 +31,8 @@ pub enum Stored {
     Ratings(MatrixFactorizationModel),
     /// A model for documents.
     Documents(LdaModel),
+    /// A model for documents that have classes: rows of counts.
+    ClassTopics(MaxMarginTopicsModel),
     /// A map of rows of features under which similar ones are close.
     Metric(DistanceMetricModel),
     /// A dictionary for rows of features.
@@ -50,6 +55,7 @@ impl Stored {
             KMeansModel::ALGORITHM => load(path).map(Stored::Clusters),
             MatrixFactorizationModel::ALGORITHM => load(path).map(Stored::Ratings),
             LdaModel::ALGORITHM => load(path).map(Stored::Documents),
+            MaxMarginTopicsModel::ALGORITHM => load(path).map(Stored::ClassTopics),
             DistanceMetricModel::ALGORITHM => load(path).map(Stored::Metric),
             SparseCodingModel::ALGORITHM => load(path).map(Stored::Dictionary),
             NmfModel::ALGORITHM => load(path).map(Stored::Components),
@@ -158,9 +164,31 @@ pub trait RowModel: Clone + Send + Sync + 'static {
     fn has_probabilities(&self) -> bool;
     /// Calls `f` with what the model makes of every row, in order.
     fn score(&self, rows: &CsrBlock, f: &mut dyn FnMut(&dyn RowScores));
+    /// True if values of rows must be counts of words.
+    fn takes_counts(&self) -> bool {
+        false
+    }
     /// Refuses rows with columns that the model does not know.
     fn check_columns(&self, columns: usize, data: &str) -> Result<()> {
         check_columns(self.columns(), columns, data)
+    }
+}
+
+/// The rows, of which those are bad that the model does not take.
+pub fn as_taken(model: &impl RowModel, rows: Dataset<LabeledBlock>) -> Dataset<LabeledBlock> {
+    match model.takes_counts() {
+        true => rows.try_expand(|block: &LabeledBlock, out, refuse| {
+            let mut good = vec![true; block.rows()];
+            for (good, row) in good.iter_mut().zip(block.features.iter()) {
+                if let Err(bad) = check_counts(&row) {
+                    refuse(bad)?;
+                    *good = false;
+                }
+            }
+            out.push(block.filter(|i| good[i]));
+            Ok(())
+        }),
+        false => rows,
     }
 }
 
@@ -274,6 +302,49 @@ impl RowModel for NeuralNetworkModel {
     }
     fn score(&self, rows: &CsrBlock, f: &mut dyn FnMut(&dyn RowScores)) {
         self.for_each(rows, |outputs| f(&OfNetwork(self, outputs)));
+    }
+}
+
+/// The scores of a document.
+struct OfTopics<'a>(&'a MaxMarginTopicsModel, Vec<f64>);
+
+impl RowScores for OfTopics<'_> {
+    fn prediction(&self) -> f64 {
+        self.0.class_of(&self.1)
+    }
+    fn margins(&self) -> Vec<f64> {
+        self.1.clone()
+    }
+    fn ranking(&self) -> f64 {
+        *self.1.last().expect("there is a score a task")
+    }
+    fn probabilities(&self) -> Option<Vec<f64>> {
+        None
+    }
+}
+
+impl RowModel for MaxMarginTopicsModel {
+    fn classes(&self) -> Option<Vec<f64>> {
+        Some(MaxMarginTopicsModel::classes(self).to_vec())
+    }
+    fn columns(&self) -> usize {
+        self.words()
+    }
+    fn outputs(&self) -> usize {
+        self.tasks()
+    }
+    fn has_probabilities(&self) -> bool {
+        false
+    }
+    fn takes_counts(&self) -> bool {
+        true
+    }
+    /// New documents have new words, which say nothing.
+    fn check_columns(&self, _: usize, _: &str) -> Result<()> {
+        Ok(())
+    }
+    fn score(&self, rows: &CsrBlock, f: &mut dyn FnMut(&dyn RowScores)) {
+        rows.iter().for_each(|row| f(&OfTopics(self, self.scores(&row))));
     }
 }
 

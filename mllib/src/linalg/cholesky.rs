@@ -73,6 +73,11 @@ impl Cholesky {
             let row = self.row(i);
             b[i] = (b[i] - prefix_dot(&row[..i], &b[..i])) / row[i];
         }
+        self.solve_transposed(b);
+    }
+    /// Solves `L' x = b` in place.
+    pub fn solve_transposed(&self, b: &mut [f64]) {
+        assert_eq!(b.len(), self.dimension, "the right side has one entry a row");
         for i in (0..self.dimension).rev() {
             let row = self.row(i);
             b[i] /= row[i];
@@ -97,6 +102,9 @@ mod tests {
         let x = [1.0, -2.0, 3.0];
         let mut b = [4.0 - 4.0 - 6.0, 2.0 - 20.0 + 15.0, -2.0 - 10.0 + 18.0];
         factor.solve(&mut b);
+        b.iter().zip(x).for_each(|(b, x)| assert!((b - x).abs() < 1e-12, "{b} {x}"));
+        let mut b = [2.0 - 2.0 - 3.0, 3.0 * -2.0 + 2.0 * 3.0, 3.0];
+        factor.solve_transposed(&mut b);
         b.iter().zip(x).for_each(|(b, x)| assert!((b - x).abs() < 1e-12, "{b} {x}"));
     }
 

@@ -13,6 +13,7 @@ mod generate;
 mod global;
 mod input;
 mod lasso;
+mod medlda;
 mod metric;
 mod network;
 mod other;
@@ -40,6 +41,7 @@ pub use generate::{
 pub use global::{Globals, ProgressWhen};
 pub use input::{FeatureArgs, FormatArgs, HeldOutArgs, InputArgs, ReadArgs};
 pub use lasso::{ColumnArgs, GroupLassoArgs, LassoArgs, PenaltyArgs};
+pub use medlda::MedldaArgs;
 pub use metric::{DistanceMetricArgs, NEIGHBOURS};
 pub use network::NeuralNetworkArgs;
 pub use other::{

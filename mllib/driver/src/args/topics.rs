@@ -58,7 +58,7 @@ fn solver() -> impl TypedValueParser<Value = Solver> {
     PossibleValuesParser::new(["table", "rotation"]).map(|name| name.parse().expect("it is a possible value"))
 }
 
-fn count_rows() -> impl TypedValueParser<Value = CountRows> {
+pub(super) fn count_rows() -> impl TypedValueParser<Value = CountRows> {
     PossibleValuesParser::new(["auto", "dense", "sparse"])
         .map(|name| name.parse().expect("it is a possible value"))
 }

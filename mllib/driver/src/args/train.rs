@@ -9,6 +9,7 @@ use super::lasso::{
     ELASTIC_NET_EXAMPLES, ElasticNetArgs, GROUP_LASSO_EXAMPLES, GroupLassoArgs, LASSO_EXAMPLES, LassoArgs,
     SPARSE_LOGISTIC_EXAMPLES, SparseLogisticArgs,
 };
+use super::medlda::{MEDLDA_EXAMPLES, MedldaArgs, documents};
 use super::metric::{DistanceMetricArgs, METRIC_EXAMPLES};
 use super::network::{NETWORK_EXAMPLES, NeuralNetworkArgs};
 use super::output::OutputArgs;
@@ -96,6 +97,10 @@ pub enum Algorithm {
     /// Latent Dirichlet allocation, to find the topics of documents
     #[command(name = "lda", alias = "topics", after_long_help = TOPICS_EXAMPLES)]
     Topics(TopicsArgs),
+    /// Max-margin topics (MedLDA), to find topics of documents that tell their classes apart
+    #[command(name = "medlda", alias = "max-margin-topics", after_long_help = MEDLDA_EXAMPLES)]
+    #[command(mut_arg("data", documents))]
+    Medlda(MedldaArgs),
     /// Distance metric learning, to have similar rows close and others apart
     #[command(name = "distance-metric", alias = "dml", after_long_help = METRIC_EXAMPLES)]
     DistanceMetric(DistanceMetricArgs),

@@ -32,6 +32,7 @@ pub fn run(globals: &Globals, args: &EvaluateArgs) -> Result<u8> {
         Stored::Clusters(model) => clusters::evaluate(globals, args, path, &model),
         Stored::Ratings(model) => factorization::evaluate(globals, args, path, &model),
         Stored::Documents(model) => topics::evaluate(globals, args, path, &model),
+        Stored::ClassTopics(model) => of_rows(globals, args, path, &model),
         Stored::Metric(model) => metric::evaluate(globals, args, path, &model),
         Stored::Dictionary(model) => coding::evaluate(globals, args, path, &model),
         Stored::Components(model) => parts::evaluate(globals, args, path, &model),
@@ -51,6 +52,7 @@ fn of_rows(globals: &Globals, args: &EvaluateArgs, path: &Path, model: &impl Row
     };
     Session::run(globals, |session| {
         let evaluation = Evaluation::new(model, &input.blocks(&session.cx)?)
+            .map_err(|e| labels::counts_located(e, &input))
             .map_err(|e| labels::located(e, &input, classes.map(Accepts::Known).as_ref()))?;
         if !args.input.ignore_extra_columns {
             model.check_columns(evaluation.columns, &input.name())?;

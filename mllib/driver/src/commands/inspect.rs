@@ -1,6 +1,6 @@
 //! `inspect`: what a model, or a LIBSVM file, holds.
 
-use super::{clusters, coding, factorization, metric, network, parts, survey, topics};
+use super::{clusters, coding, factorization, medlda, metric, network, parts, survey, topics};
 use crate::args::{ExportFormat, FeatureArgs, Globals, InspectArgs, ReadArgs};
 use crate::data::{Input, files, format_of, has_parts};
 use crate::model::{LinearModel, RowModel, Stored, is_model, metadata};
@@ -46,6 +46,7 @@ fn inspect_model(globals: &Globals, args: &InspectArgs, path: &Path) -> Result<u
         Stored::Clusters(model) => return clusters::inspect(globals, args, path, &model),
         Stored::Ratings(model) => return factorization::inspect(globals, args, path, &model),
         Stored::Documents(model) => return topics::inspect(globals, args, path, &model),
+        Stored::ClassTopics(model) => return medlda::inspect(globals, args, path, &model),
         Stored::Metric(model) => return metric::inspect(globals, args, path, &model),
         Stored::Dictionary(model) => return coding::inspect(globals, args, path, &model),
         Stored::Components(model) => return parts::inspect(globals, args, path, &model),

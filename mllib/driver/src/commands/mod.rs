@@ -13,6 +13,7 @@ mod factorization;
 mod generate;
 mod inspect;
 mod mapped;
+mod medlda;
 mod metric;
 mod network;
 mod parts;

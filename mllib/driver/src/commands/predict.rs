@@ -3,7 +3,8 @@
 use super::{clusters, factorization, mapped, topics};
 use crate::args::{Globals, PredictArgs, PredictFormat};
 use crate::data::Input;
-use crate::model::{RowModel, Stored, features};
+use crate::labels;
+use crate::model::{RowModel, Stored, as_taken, features};
 use crate::output::count;
 use crate::predictions::{Layout, Part, Sink};
 use crate::session::Session;
@@ -40,6 +41,7 @@ pub fn run(globals: &Globals, args: &PredictArgs) -> Result<u8> {
         Stored::Clusters(model) => clusters::predict(globals, args, path, model, format),
         Stored::Ratings(model) => factorization::predict(globals, args, path, model, format),
         Stored::Documents(model) => topics::predict(globals, args, path, model, format),
+        Stored::ClassTopics(model) => of_rows(globals, args, path, model, format),
         Stored::Metric(model) => mapped::predict(globals, args, path, model, format),
         Stored::Dictionary(model) => mapped::predict(globals, args, path, model, format),
         Stored::Components(model) => mapped::predict(globals, args, path, model, format),
@@ -61,7 +63,7 @@ fn of_rows(
     let model = Arc::new(model);
     let input = Input::open_for(path, &args.input.data, &args.input.read, globals.partitions)?;
     Session::run(globals, |session| {
-        let blocks = input.blocks(&session.cx)?;
+        let blocks = as_taken(&*model, input.blocks(&session.cx)?);
         let for_parts = model.clone();
         let rows = write(
             session,
@@ -73,7 +75,8 @@ fn of_rows(
                 true => Ok(()),
                 false => model.check_columns(part.columns, &input.name()),
             },
-        )?;
+        )
+        .map_err(|e| labels::counts_located(e, &input))?;
         finish(session, args, path, rows)
     })
 }

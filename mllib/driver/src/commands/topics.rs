@@ -10,7 +10,7 @@ use crate::model::metadata;
 use crate::output::{Output, count, figure};
 use crate::predictions::Layout;
 use crate::session::Session;
-use serde_json::json;
+use serde_json::{Value, json};
 use slackwater_dataflow::{Error, Result};
 use slackwater_mllib::clustering::LdaModel;
 use std::path::{Path, PathBuf};
@@ -20,13 +20,68 @@ use std::sync::Arc;
 const WORDS_SHOWN: usize = 10;
 
 /// Words with how often they occur, as people read them.
-pub fn top_words<'n>(words: &[(u32, f32)], name: impl Fn(u32) -> Option<&'n str>) -> String {
+fn top_words<'n>(words: &[(u32, f32)], name: impl Fn(u32) -> Option<&'n str>) -> String {
     let some = words.iter().filter(|(_, n)| *n > 0.0);
     let word = some.map(|(w, n)| {
         let name = name(*w).map_or_else(|| w.to_string(), str::to_string);
         format!("{name}({})", n.round())
     });
     word.collect::<Vec<_>>().join(", ")
+}
+
+/// Tells the most frequent words of all topics, to standard error.
+pub fn note_topics(
+    session: &Session,
+    topics: usize,
+    names: Option<&[String]>,
+    top: impl Fn(usize) -> Vec<(u32, f32)>,
+) {
+    let name = |w: u32| names.and_then(|names| names.get(w as usize)).map(String::as_str);
+    for topic in 0..topics {
+        session.output.note(&format!("topic {topic}: {}", top_words(&top(topic), name)));
+    }
+}
+
+/// A model whose topics can be looked at.
+pub trait Topics {
+    /// Number of topics.
+    fn topics(&self) -> usize;
+    /// The name of a word, if words have names.
+    fn name(&self, word: u32) -> Option<&str>;
+    /// Tokens of a topic.
+    fn total(&self, topic: usize) -> f64;
+    /// The most probable words of a topic, and their counts.
+    fn top_words(&self, topic: usize, n: usize) -> Vec<(u32, f32)>;
+}
+
+impl Topics for LdaModel {
+    fn topics(&self) -> usize {
+        LdaModel::topics(self)
+    }
+    fn name(&self, word: u32) -> Option<&str> {
+        LdaModel::name(self, word)
+    }
+    fn total(&self, topic: usize) -> f64 {
+        LdaModel::total(self, topic)
+    }
+    fn top_words(&self, topic: usize, n: usize) -> Vec<(u32, f32)> {
+        LdaModel::top_words(self, topic, n)
+    }
+}
+
+/// Every topic with its `top` most probable words, for programs.
+pub fn of_topics(model: &impl Topics, top: usize) -> Vec<Value> {
+    let topic = |k: usize| {
+        let words = model.top_words(k, top);
+        let words = words.iter().map(|(w, n)| json!({"word": w, "name": model.name(*w), "count": n}));
+        json!({"topic": k, "tokens": model.total(k), "words": words.collect::<Vec<_>>()})
+    };
+    (0..model.topics()).map(topic).collect()
+}
+
+/// The `top` most probable words of a topic, or those that fit a line, for people.
+pub fn shown_words(model: &impl Topics, topic: usize, top: usize) -> String {
+    top_words(&model.top_words(topic, top.min(WORDS_SHOWN)), |w| model.name(w))
 }
 
 /// The documents of options that are for rows too; those that are for rows only are refused.
@@ -87,13 +142,8 @@ pub fn inspect(globals: &Globals, args: &InspectArgs, path: &Path, model: &LdaMo
     }
     let about = metadata(path)?;
     let output = Output { json: globals.json, quiet: globals.quiet, speaks: true };
-    let (summary, topics) = (model.summary(), 0..model.topics());
+    let summary = model.summary();
     let document = || {
-        let topic = |k: usize| {
-            let words = model.top_words(k, args.top);
-            let words = words.iter().map(|(w, n)| json!({"word": w, "name": model.name(*w), "count": n}));
-            json!({"topic": k, "tokens": model.total(k), "words": words.collect::<Vec<_>>()})
-        };
         json!({
             "command": "inspect",
             "kind": "model",
@@ -105,7 +155,7 @@ pub fn inspect(globals: &Globals, args: &InspectArgs, path: &Path, model: &LdaMo
             "parameters": model.params(),
             "summary": summary,
             "schema": about.data.schema,
-            "topics": topics.clone().map(topic).collect::<Vec<_>>(),
+            "topics": of_topics(model, args.top),
         })
     };
     let text = || {
@@ -124,12 +174,11 @@ pub fn inspect(globals: &Globals, args: &InspectArgs, path: &Path, model: &LdaMo
             ("parameters", parameters),
         ];
         let rows: String = rows.iter().map(|(name, value)| format!("{name:<11} {value}\n")).collect();
-        let shown = args.top.min(WORDS_SHOWN);
         let line = |k: usize| {
-            let words = top_words(&model.top_words(k, shown), |w| model.name(w));
+            let words = shown_words(model, k, args.top);
             format!(" {k:>5}  {:>8}  {words}\n", model.total(k).round())
         };
-        let lines: String = topics.clone().map(line).collect();
+        let lines: String = (0..model.topics()).map(line).collect();
         format!("{rows}\n topic    tokens  words\n{lines}")
     };
     output.result(document, text)?;

@@ -34,6 +34,7 @@ fn help_texts() {
     check("train-k-means", &["help", "train", "k-means"]);
     check("train-mf", &["help", "train", "mf"]);
     check("train-lda", &["help", "train", "lda"]);
+    check("train-medlda", &["help", "train", "medlda"]);
     check("train-distance-metric", &["help", "train", "distance-metric"]);
     check("train-sparse-coding", &["help", "train", "sparse-coding"]);
     check("train-nmf", &["help", "train", "nmf"]);

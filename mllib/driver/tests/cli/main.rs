@@ -14,6 +14,7 @@ mod help;
 mod hosts;
 mod interrupt;
 mod lasso;
+mod medlda;
 mod metrics;
 mod networks;
 mod object_store;

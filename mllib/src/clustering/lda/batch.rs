@@ -15,7 +15,7 @@ const CLOCKS: u64 = 16;
 
 /// Some documents of a partition. Their tokens stand by word.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Batch {
+pub(crate) struct Batch {
     /// Its place among those of its partition.
     pub number: usize,
     /// Numbers of its documents.
@@ -74,7 +74,7 @@ impl Batch {
 
 /// Tokens of some documents, word by word.
 #[derive(Clone, Copy)]
-pub(super) struct ByWord<'a> {
+pub(crate) struct ByWord<'a> {
     pub words: &'a [u32],
     /// By word: where its tokens end.
     pub ends: &'a [u32],
@@ -92,7 +92,7 @@ impl<'a> ByWord<'a> {
 }
 
 /// Documents of a partition in a clock, if nothing is said.
-pub(super) fn batch_of(documents: u64, tokens: u64, partitions: usize) -> usize {
+pub(crate) fn batch_of(documents: u64, tokens: u64, partitions: usize) -> usize {
     let of_a_clock = (tokens / (CLOCKS * partitions as u64)).clamp(TOKENS_MIN, TOKENS_MAX);
     (of_a_clock * documents / tokens.max(1)).max(1) as usize
 }

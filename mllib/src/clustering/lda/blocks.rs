@@ -1,6 +1,6 @@
 //! A model whose words are still in blocks, in the processes that trained them.
 
-use super::model::{counts_table, parts};
+use super::counts::{counts_table, parts};
 use super::rotation::{Block, OfPartition};
 use super::{Attributes, DocumentTopics, LdaModel, LdaParams, LdaSummary};
 use crate::blocks::Blocks;

@@ -46,13 +46,14 @@
 //! (the sparse sampler, word by word); Yuan et al. 2015, LightLDA: big topic models on modest computer clusters (the alias
 //! sampler).
 
-mod batch;
+pub(crate) mod batch;
 mod blocks;
+pub(crate) mod counts;
 mod likelihood;
 mod model;
 mod params;
 mod rotation;
-mod sampler;
+pub(crate) mod sampler;
 mod train;
 
 pub use blocks::LdaBlocks;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use slackwater_dataflow::rng::{Stream, below, unit_f64};
 
 /// Topics that are summed together.
-const LANE: usize = 16;
+pub(crate) const LANE: usize = 16;
 
 /// What is the same for all batches.
 #[derive(Debug, Clone, Copy)]
@@ -317,7 +317,7 @@ impl TryFrom<Packed> for Kept {
 
 /// Sum of sixteen numbers, the same on every machine.
 #[inline(always)]
-fn sum_of_lane(lane: &[f32]) -> f32 {
+pub(crate) fn sum_of_lane(lane: &[f32]) -> f32 {
     let mut sums = [0f32; 4];
     for four in lane.chunks_exact(4) {
         sums.iter_mut().zip(four).for_each(|(sum, x)| *sum += x);
@@ -341,7 +341,7 @@ fn find(values: &[f32], mut point: f32) -> usize {
 
 /// As [`find`], over lanes whose sums are known.
 #[inline]
-fn find_in_lanes(sums: &[f32], values: &[f32], mut point: f32) -> usize {
+pub(crate) fn find_in_lanes(sums: &[f32], values: &[f32], mut point: f32) -> usize {
     let mut lane = 0;
     for (i, sum) in sums.iter().enumerate().filter(|(_, s)| **s > 0.0) {
         lane = i;

@@ -1,8 +1,8 @@
 //! Training: from documents to tables, and from tables to a model.
 
 use super::batch::{Batch, batch_alone, batch_of, batches};
+use super::counts::top;
 use super::likelihood::{OfDocuments, of_words};
-use super::model::top;
 use super::params::Solver;
 use super::rotation::{Rotated, Rotating};
 use super::sampler::{Counts, Priors, WordState, sweep};

@@ -2,7 +2,7 @@
 
 use super::{Measured, MeasuredOn, Trained, finish, saved, target};
 use crate::args::{Globals, TopicsArgs};
-use crate::commands::topics::top_words;
+use crate::commands::topics::note_topics;
 use crate::data::{Documents, check_split, split_records, vocabulary};
 use crate::evaluation::Evaluation;
 use crate::model::{check_target, save_model};
@@ -148,11 +148,7 @@ impl Job<'_> {
         let shown = names.clone();
         let fit = params.fit_observed(&training, names, args.snapshots.spec(), &mut |progress| {
             if let Some(n) = args.watch {
-                for topic in 0..params.topics {
-                    let words = progress.top_words(topic, n);
-                    let name = |w: u32| shown.as_ref().and_then(|s| s.get(w as usize)).map(String::as_str);
-                    session.output.note(&format!("topic {topic}: {}", top_words(&words, name)));
-                }
+                note_topics(session, params.topics, shown.as_deref(), |topic| progress.top_words(topic, n));
             }
             self.iteration(progress)
         })?;

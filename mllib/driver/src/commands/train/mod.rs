@@ -1,11 +1,12 @@
 //! `train`: linear models, networks, clusters, metrics and dictionaries from rows, factorisations from ratings, topics
-//! from documents.
+//! from documents with classes or without.
 
 mod clusters;
 mod coding;
 mod documents;
 mod lasso;
 mod linear;
+mod medlda;
 mod metric;
 mod network;
 mod parts;
@@ -37,6 +38,7 @@ pub fn run(globals: &Globals, args: &TrainArgs) -> Result<u8> {
         Algorithm::KMeans(args) => clusters::run(globals, args),
         Algorithm::MatrixFactorization(args) => ratings::run(globals, args),
         Algorithm::Topics(args) => documents::run(globals, args),
+        Algorithm::Medlda(args) => medlda::run(globals, args),
         Algorithm::DistanceMetric(args) => metric::run(globals, args),
         Algorithm::SparseCoding(args) => coding::run(globals, args),
         Algorithm::Nmf(args) => parts::run_nmf(globals, args),
