@@ -121,8 +121,14 @@ impl Sampler {
             let mut scene = Scene { batch, topics, counts, priors, rng };
             // A document without topics has no score yet that a class could pull at.
             match classes.filter(|_| !is_first && !of_document.is_empty()) {
-                Some(classes) => widest(|| self.pulled(document, of_document, classes, &mut scene)),
-                None => widest(|| self.free(of_document, is_first, &mut scene)),
+                Some(classes) => widest(
+                    #[inline(always)]
+                    || self.pulled(document, of_document, classes, &mut scene),
+                ),
+                None => widest(
+                    #[inline(always)]
+                    || self.free(of_document, is_first, &mut scene),
+                ),
             }
             done(document, &self.counts[..self.topics], rng);
         }
