@@ -1,5 +1,7 @@
 //! Counts of words by topic, and what they say of words and documents.
 
+use crate::linalg::dense::{axpy, dot};
+use crate::linalg::widest;
 use arrow_array::builder::{Float32Builder, ListBuilder, UInt32Builder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, UInt32Type};
@@ -80,22 +82,26 @@ impl TopicCounts {
         let all = tokens + self.alpha * topics as f64;
         let mut theta = vec![1.0 / topics as f64; topics];
         let mut next = vec![0.0; topics];
-        for _ in 0..ITERATIONS {
-            next.fill(self.alpha);
-            for (n, phi) in &known {
-                let mean: f64 = theta.iter().zip(phi).map(|(theta, phi)| theta * phi).sum();
-                let share = n / mean;
-                next.iter_mut().zip(theta.iter().zip(phi)).for_each(|(x, (t, phi))| *x += share * t * phi);
-            }
-            let mut change = 0f64;
-            for (theta, x) in theta.iter_mut().zip(&next) {
-                change = change.max((x / all - *theta).abs());
-                *theta = x / all;
-            }
-            if change < CHANGE {
-                break;
-            }
-        }
+        widest(
+            #[inline(always)]
+            || {
+                for _ in 0..ITERATIONS {
+                    next.fill(0.0);
+                    for (n, phi) in &known {
+                        axpy(n / dot(&theta, phi), phi, &mut next);
+                    }
+                    let mut change = 0f64;
+                    for (theta, x) in theta.iter_mut().zip(&next) {
+                        let new = (self.alpha + *theta * x) / all;
+                        change = change.max((new - *theta).abs());
+                        *theta = new;
+                    }
+                    if change < CHANGE {
+                        break;
+                    }
+                }
+            },
+        );
         (theta, tokens)
     }
     /// As they are stored.

@@ -3,11 +3,14 @@
 use super::batch::{Batch, ByWord};
 use super::likelihood::OfDocuments;
 use super::params::{LdaParams, Sampler};
+use crate::linalg::widest;
 use serde::{Deserialize, Serialize};
 use slackwater_dataflow::rng::{Stream, below, unit_f64};
 
 /// Topics that are summed together.
 pub(crate) const LANE: usize = 16;
+/// A document is expected so many tokens before it is its turn: about the time of a draw is what memory takes.
+const AHEAD: usize = 2;
 
 /// What is the same for all batches.
 #[derive(Debug, Clone, Copy)]
@@ -92,6 +95,8 @@ trait Documents {
     fn add(&mut self, d: usize, k: usize);
     /// One less.
     fn remove(&mut self, d: usize, k: usize);
+    /// To be called when a token of document `d` comes soon: what is known of it is loaded meanwhile.
+    fn expect(&self, _d: usize) {}
     /// To be called when weights are those of another word.
     fn turn(&mut self, _: &WordState) {}
     /// To be called when the weight of topic `k` has changed.
@@ -174,6 +179,9 @@ fn draw_all(
         state.turn();
         documents.turn(state);
         for token in of_word {
+            if let Some(d) = tokens.documents.get(token + AHEAD) {
+                documents.expect(*d as usize);
+            }
             let d = tokens.documents[token] as usize;
             let old = (!is_first).then(|| topics[token] as usize);
             if let Some(old) = old {
@@ -315,6 +323,27 @@ impl TryFrom<Packed> for Kept {
     }
 }
 
+/// Products of counts, with the prior, and weights, which are 0 beyond the last topic; their sums by lane, and of all.
+#[inline(always)]
+fn products_of_lanes(
+    counts: &[[f32; LANE]],
+    weights: &[[f32; LANE]],
+    alpha: f32,
+    products: &mut [[f32; LANE]],
+    sums: &mut [f32],
+) -> f32 {
+    let mut all = 0.0;
+    for (sum, ((counts, weights), products)) in sums.iter_mut().zip(counts.iter().zip(weights).zip(products))
+    {
+        for k in 0..LANE {
+            products[k] = (counts[k] + alpha) * weights[k];
+        }
+        *sum = sum_of_lane(products);
+        all += *sum;
+    }
+    all
+}
+
 /// Sum of sixteen numbers, the same on every machine.
 #[inline(always)]
 pub(crate) fn sum_of_lane(lane: &[f32]) -> f32 {
@@ -326,7 +355,7 @@ pub(crate) fn sum_of_lane(lane: &[f32]) -> f32 {
 }
 
 /// The first place at which the sum of `values` passes `point`; the last positive one if rounding lets none pass.
-#[inline]
+#[inline(always)]
 fn find(values: &[f32], mut point: f32) -> usize {
     let mut last = 0;
     for (i, value) in values.iter().enumerate().filter(|(_, v)| **v > 0.0) {
@@ -340,7 +369,7 @@ fn find(values: &[f32], mut point: f32) -> usize {
 }
 
 /// As [`find`], over lanes whose sums are known.
-#[inline]
+#[inline(always)]
 pub(crate) fn find_in_lanes(sums: &[f32], values: &[f32], mut point: f32) -> usize {
     let mut lane = 0;
     for (i, sum) in sums.iter().enumerate().filter(|(_, s)| **s > 0.0) {
@@ -389,20 +418,24 @@ impl Documents for Dense {
         self.counts[d * self.lanes * LANE + k] -= 1.0;
     }
     #[inline]
+    fn expect(&self, d: usize) {
+        // A number of each line of the cache: the sum is of no interest.
+        let lines = self.counts[d * self.lanes * LANE..][..self.lanes * LANE].iter().step_by(LANE);
+        std::hint::black_box(lines.fold(0.0, |sum: f32, count| sum.max(*count)));
+    }
+    #[inline]
     fn draw(&mut self, word: &WordState, d: usize, _: Token, _: &[u16], rng: &mut Stream) -> usize {
         let size = self.lanes * LANE;
-        let counts = self.counts[d * size..][..size].chunks_exact(LANE);
-        let lanes = counts.zip(word.weights.chunks_exact(LANE)).zip(self.products.chunks_exact_mut(LANE));
-        let mut all = 0.0;
-        for (sum, ((counts, weights), products)) in self.sums.iter_mut().zip(lanes) {
-            // Weights beyond the last topic are 0.
-            for (product, (count, weight)) in products.iter_mut().zip(counts.iter().zip(weights)) {
-                *product = (count + self.alpha) * weight;
-            }
-            *sum = sum_of_lane(products);
-            all += *sum;
-        }
-        find_in_lanes(&self.sums, &self.products, unit_f64(rng) as f32 * all)
+        let counts = self.counts[d * size..][..size].as_chunks::<LANE>().0;
+        let (weights, share) = (word.weights.as_chunks::<LANE>().0, unit_f64(rng) as f32);
+        let (products, sums, alpha) = (&mut self.products, &mut self.sums, self.alpha);
+        widest(
+            #[inline(always)]
+            || {
+                let all = products_of_lanes(counts, weights, alpha, products.as_chunks_mut().0, sums);
+                find_in_lanes(sums, products, share * all)
+            },
+        )
     }
     fn likelihood(&self, of: &OfDocuments) -> f64 {
         let rows = self.counts.chunks_exact(self.lanes * LANE);

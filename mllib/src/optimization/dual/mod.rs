@@ -5,10 +5,11 @@
 //! [`DualLoss`] for the losses. An intercept is a column of ones and penalised like the other weights (LIBLINEAR's
 //! `-B 1`); for a free one use another solver.
 //!
-//! A round: every partition minimises `D` over its own variables, starting from the common `w` and keeping the others'
-//! fixed, by a few passes of coordinate descent. With one partition this is the method of LIBLINEAR. With several the
-//! changes are not independent, so the sum of them is a direction, along which `D` is minimised exactly; `1/P` of the
-//! way is always downhill, so rounds converge from any partitioning.
+//! A round: one group of partitions after the other, each partition of a group minimises `D` over its own variables, starting
+//! from the common `w` and keeping the others' fixed, by a few passes of coordinate descent. With one partition this is the
+//! method of LIBLINEAR. Of several in a group the changes are not independent, so the sum of them is a direction, along which
+//! `D` is minimised exactly; `1/G` of the way is always downhill, so rounds converge from any partitioning. Groups
+//! are small, since many changes at once make for short steps: two partitions, or a sixteenth of them.
 //!
 //! # Stopping rule
 //! The duality gap, `primal(w) + D(α) <= tolerance primal(w)`: then `w` is that close to the optimum. Or `passes_max`;
@@ -18,8 +19,8 @@
 //! A round is a function of `w`, `α` and the seed, so a partition that is run again, elsewhere, gives the same bits.
 //!
 //! # Cost
-//! A round: `local_passes` passes and half a one for the gap. `8 (d P + n)` bytes come back to every process: for many
-//! more rows than that a primal solver is the better choice.
+//! A round: the passes, and half a one for the gap; as many jobs as groups. `8 (d P + n)` bytes come back to every process: for many
+//! more rows than that a primal solver is the better choice. No more workers than partitions in a group have something to do.
 //!
 //! # References
 //! Hsieh, Chang, Lin, Keerthi and Sundararajan, *A dual coordinate descent method for large-scale linear SVM*, ICML
@@ -39,8 +40,9 @@ use crate::linear::TrainingParams;
 use crate::objective::{Objective, Slots, Sweep, Target, check_width};
 use local::Problem;
 use serde::{Deserialize, Serialize};
+use slackwater_dataflow::block::LabeledBlock;
 use slackwater_dataflow::{Error, Result, rng};
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 /// Parameters of the solver.
@@ -87,22 +89,34 @@ const LINE_STEPS_MAX: usize = 30;
 /// A step of the line search never comes closer to a bound of a dual variable than this share of the way.
 const LEAST_ROOM: f64 = 1e-12;
 
-/// What a round's partitions return: changes of `w` add up, dual variables stay apart.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Round {
-    change: Vec<f64>,
-    primal: f64,
+/// A group has a partition for so many, and at least two.
+const PARTITIONS_PER_PLACE: usize = 16;
+
+/// What the partitions of a group return: changes of `w` add up, dual variables stay apart. Nothing, from others.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Changes {
+    of_weights: Vec<f64>,
     passes: usize,
-    /// By partition, ascending.
+    /// By partition of the group, ascending.
     alphas: Vec<Vec<f64>>,
 }
 
-fn join(mut left: Round, right: Round) -> Round {
-    axpy(1.0, &right.change, &mut left.change);
-    left.primal += right.primal;
+fn join(mut left: Changes, right: Changes) -> Changes {
+    if left.of_weights.is_empty() {
+        return right;
+    }
+    if !right.of_weights.is_empty() {
+        axpy(1.0, &right.of_weights, &mut left.of_weights);
+    }
     left.passes = left.passes.max(right.passes);
     left.alphas.extend(right.alphas);
     left
+}
+
+/// Partitions that take their passes at the same time, in the order of their turns.
+fn groups(partitions: usize) -> impl Iterator<Item = Range<usize>> {
+    let size = partitions.div_ceil(PARTITIONS_PER_PLACE).max(2);
+    (0..partitions).step_by(size).map(move |first| first..(first + size).min(partitions))
 }
 
 impl DualCoordinateDescent {
@@ -138,25 +152,25 @@ impl DualCoordinateDescent {
         let problem = Problem { loss, target, c: self.c, columns, intercept: self.intercept };
         let mut report = Report::new();
         let mut w = vec![0.0; problem.dimension()];
-        let mut alphas: Arc<Vec<Vec<f64>>> = Arc::default();
+        let mut alphas: Vec<Arc<Vec<f64>>> = vec![];
         let norms = Slots::new(rows.partitions());
         if loss.start(self.c) != 0.0 {
             w = self.first_weights(rows, &problem)?.unwrap_or(w);
         }
         loop {
             let round = report.objective_history.len();
-            let Some(out) = self.round(rows, &problem, &norms, (&w, &alphas), round)? else {
+            let Some((losses, lengths)) = self.losses(rows, &problem, &w)? else {
                 // No partition at all: nothing to learn from.
                 report.note(0.0, 0.0, &w, observer);
                 return Ok(report.finish(w, Stop::Optimality));
             };
             if alphas.is_empty() {
-                let start = |a: &Vec<f64>| vec![loss.start(self.c); a.len()];
-                alphas = Arc::new(out.alphas.iter().map(start).collect());
+                alphas = lengths.iter().map(|n| Arc::new(vec![loss.start(self.c); *n])).collect();
             }
             let norm = 0.5 * dot(&w, &w);
-            let primal = norm + out.primal;
-            let dual: f64 = alphas.iter().flatten().map(|a| loss.dual(*a, self.c)).sum::<f64>() + norm;
+            let primal = norm + losses;
+            let all = alphas.iter().flat_map(|alphas| alphas.iter());
+            let dual: f64 = all.map(|a| loss.dual(*a, self.c)).sum::<f64>() + norm;
             let gap = primal + dual;
             require_finite(primal, gap)?;
             if report.note(primal, gap, &w, observer) {
@@ -168,18 +182,25 @@ impl DualCoordinateDescent {
             if report.other_sweeps >= self.passes_max {
                 return Ok(report.finish(w, Stop::IterationLimit));
             }
-            report.other_sweeps += out.passes;
-            let step = match out.alphas.len() {
-                1 => 1.0,
-                _ => line_search(&problem, &w, &out.change, &alphas, &out.alphas),
-            };
-            if step == 1.0 {
-                axpy(1.0, &out.change, &mut w);
-                alphas = Arc::new(out.alphas);
-            } else if step > 0.0 {
-                axpy(step, &out.change, &mut w);
-                alphas = Arc::new(blend(&alphas, &out.alphas, step));
-            } else {
+            let (mut passes, mut has_moved) = (0, false);
+            for group in groups(alphas.len()) {
+                let old = &mut alphas[group.clone()];
+                let out = self.changes(rows, &problem, &norms, (&w, old), group, round)?.unwrap_or_default();
+                passes = passes.max(out.passes);
+                let step = match out.alphas.len() {
+                    1 => 1.0,
+                    _ => line_search(&problem, &w, &out.of_weights, old, &out.alphas),
+                };
+                if step > 0.0 {
+                    has_moved = true;
+                    axpy(step, &out.of_weights, &mut w);
+                    for (old, new) in old.iter_mut().zip(out.alphas) {
+                        *old = Arc::new(if step == 1.0 { new } else { blend(old, &new, step) });
+                    }
+                }
+            }
+            report.other_sweeps += passes;
+            if !has_moved {
                 return Ok(report.finish(w, Stop::NoProgress));
             }
         }
@@ -245,34 +266,54 @@ impl DualCoordinateDescent {
             crate::objective::add_vectors,
         )
     }
-    fn round<S: Sweep, L: DualLoss>(
+    /// The sum of losses at `w`, and the rows of each partition.
+    fn losses<S: Sweep, L: DualLoss>(
+        &self,
+        rows: &S,
+        problem: &Problem<L>,
+        w: &[f64],
+    ) -> Result<Option<(f64, Vec<usize>)>> {
+        let (problem, w) = (problem.clone(), w.to_vec());
+        rows.fold(
+            move |_, blocks| {
+                check_width(blocks, problem.columns)?;
+                let length = blocks.iter().map(LabeledBlock::rows).sum();
+                Ok((problem.primal(blocks, &w), vec![length]))
+            },
+            |(left, mut lengths), (right, more)| {
+                lengths.extend(more);
+                (left + right, lengths)
+            },
+        )
+    }
+    /// What the partitions of a group do.
+    fn changes<S: Sweep, L: DualLoss>(
         &self,
         rows: &S,
         problem: &Problem<L>,
         norms: &Slots<Vec<f64>>,
-        (w, alphas): (&[f64], &Arc<Vec<Vec<f64>>>),
+        (w, alphas): (&[f64], &[Arc<Vec<f64>>]),
+        group: Range<usize>,
         round: usize,
-    ) -> Result<Option<Round>> {
+    ) -> Result<Option<Changes>> {
         let passes = self.passes_of_round(rows.partitions());
         // Newton steps in one variable become more exact as rounds go on.
         let precision = (1e-2 * 0.1f64.powi(round as i32)).max(1e-8);
         let local_tolerance = 1e-12;
         let (problem, norms) = (problem.clone(), norms.clone());
-        let (w, alphas, seed) = (w.to_vec(), alphas.clone(), self.seed);
+        let (w, alphas, seed) = (w.to_vec(), alphas.to_vec(), self.seed);
         rows.fold(
             move |p, blocks| {
-                check_width(blocks, problem.columns)?;
+                if !group.contains(&p) {
+                    return Ok(Changes::default());
+                }
                 let missing = |norms: &mut Vec<f64>| *norms = problem.squared_norms(blocks);
                 Ok(norms.with(p, 1, missing, |norms| {
-                    let alphas = match alphas.get(p) {
-                        Some(alphas) => alphas.clone(),
-                        None => vec![problem.loss.start(problem.c); norms.len()],
-                    };
-                    let primal = problem.primal(blocks, &w);
+                    let alphas = alphas[p - group.start].to_vec();
                     let stream = rng::partition_stream(seed ^ round as u64, OPERATION, p);
                     let limits = (passes, local_tolerance, precision);
                     let done = problem.descend(blocks, norms, &w, alphas, limits, stream);
-                    Round { change: done.change, primal, passes: done.passes, alphas: vec![done.alphas] }
+                    Changes { of_weights: done.change, passes: done.passes, alphas: vec![done.alphas] }
                 }))
             },
             join,
@@ -281,11 +322,8 @@ impl DualCoordinateDescent {
 }
 
 /// `α + t (α' - α)`.
-fn blend(old: &[Vec<f64>], new: &[Vec<f64>], t: f64) -> Vec<Vec<f64>> {
-    let rows = |(old, new): (&Vec<f64>, &Vec<f64>)| {
-        old.iter().zip(new).map(|(a, b)| if a == b { *a } else { a + t * (b - a) }).collect()
-    };
-    old.iter().zip(new).map(rows).collect()
+fn blend(old: &[f64], new: &[f64], t: f64) -> Vec<f64> {
+    old.iter().zip(new).map(|(a, b)| if a == b { *a } else { a + t * (b - a) }).collect()
 }
 
 /// The `t` that minimises `D(α + t Δ)`, by safeguarded Newton steps on the derivative; 0 if there is no way down.
@@ -293,12 +331,15 @@ fn line_search<L: DualLoss>(
     problem: &Problem<L>,
     w: &[f64],
     change: &[f64],
-    old: &[Vec<f64>],
+    old: &[Arc<Vec<f64>>],
     new: &[Vec<f64>],
 ) -> f64 {
     let (first, second) = (dot(w, change), dot(change, change));
     let upper = problem.loss.upper(problem.c);
-    let pairs = || old.iter().flatten().zip(new.iter().flatten()).filter(|(a, b)| a != b);
+    let pairs = || {
+        let all = old.iter().flat_map(|old| old.iter()).zip(new.iter().flatten());
+        all.filter(|(a, b)| a != b)
+    };
     // The largest step that keeps every variable within its bounds; at least 1.
     let room = pairs().fold(f64::INFINITY, |room: f64, (a, b)| {
         room.min(if b > a { (upper - a) / (b - a) } else { a / (a - b) })
