@@ -102,12 +102,14 @@ struct Changes {
 }
 
 fn join(mut left: Changes, right: Changes) -> Changes {
-    if left.of_weights.is_empty() {
+    // Those that did nothing have no weights to add, and so has everybody where there are no columns.
+    if left.alphas.is_empty() {
         return right;
     }
-    if !right.of_weights.is_empty() {
-        axpy(1.0, &right.of_weights, &mut left.of_weights);
+    if right.alphas.is_empty() {
+        return left;
     }
+    axpy(1.0, &right.of_weights, &mut left.of_weights);
     left.passes = left.passes.max(right.passes);
     left.alphas.extend(right.alphas);
     left
