@@ -185,6 +185,22 @@ fn dual_descent_closes_the_gap_for_any_partitioning() {
 }
 
 #[test]
+fn rows_without_columns_pay_for_every_loss() {
+    let labels = (0..31).map(|i| f64::from(i % 2)).collect();
+    let rows = Rows { labels, rows: vec![vec![]; 31], columns: 0 };
+    for partitions in [1, 2, 3, 5, 40] {
+        let solver = DualCoordinateDescent { tolerance: 1e-6, ..Default::default() };
+        let parts = rows.partitioned(partitions, 1);
+        let s = solver.minimize(&parts, HingeDual, Target::Positive(1.0), 0, &mut silent).unwrap();
+        assert_eq!(
+            (s.report.stop, s.weights.len(), s.objective),
+            (Stop::Optimality, 0, 31.0),
+            "{partitions}"
+        );
+    }
+}
+
+#[test]
 fn an_observer_stops() {
     let rows = generated(100, 5, 1);
     let mut seen = vec![];

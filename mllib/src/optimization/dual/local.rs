@@ -2,13 +2,14 @@
 //!
 //! Rows are visited in random order on two levels, blocks and rows within a block, so that memory is read in pieces
 //! that fit the second-level cache. Rows whose variable sits at a bound and is pushed against it are set aside for the
-//! rest of the call (shrinking, Hsieh et al. 2008, section 3.2).
+//! rounds to come (shrinking, Hsieh et al. 2008, section 3.2).
 
 use super::coordinate::DualLoss;
+use super::state::{Changes, Part, PartChanges, Range, shuffle};
 use crate::linalg::sparse;
 use crate::objective::Target;
 use slackwater_dataflow::block::LabeledBlock;
-use slackwater_dataflow::rng::{self, Stream};
+use slackwater_dataflow::rng::Stream;
 
 /// The dual problem, as every partition sees it.
 #[derive(Debug, Clone)]
@@ -20,39 +21,15 @@ pub(super) struct Problem<L> {
     pub intercept: bool,
 }
 
-/// What a partition did.
-pub(super) struct Outcome {
-    /// Change of `w`.
-    pub change: Vec<f64>,
-    /// New dual variables of the rows, in order.
-    pub alphas: Vec<f64>,
-    /// Passes made.
-    pub passes: usize,
-}
-
-/// Where the projected gradients of a pass lay.
-#[derive(Clone, Copy)]
-struct Range {
-    least: f64,
-    largest: f64,
-}
-
-impl Range {
-    const NOTHING: Range = Range { least: f64::INFINITY, largest: f64::NEG_INFINITY };
-    const EVERYTHING: Range = Range { least: f64::NEG_INFINITY, largest: f64::INFINITY };
-    fn include(&mut self, x: f64) {
-        self.least = self.least.min(x);
-        self.largest = self.largest.max(x);
-    }
-    fn width(&self) -> f64 {
-        self.largest - self.least
-    }
-}
-
-fn shuffle(order: &mut [u32], stream: &mut Stream) {
-    for i in (1..order.len()).rev() {
-        order.swap(i, rng::below(stream, i as u64 + 1) as usize);
-    }
+/// How a pass goes about it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pass {
+    /// Gradients at bounds beyond these set a row aside.
+    pub bounds: Range,
+    /// What the partition takes its curvature times.
+    pub curvature: f64,
+    /// How exactly steps without a closed form are computed.
+    pub precision: f64,
 }
 
 impl<L: DualLoss> Problem<L> {
@@ -74,15 +51,18 @@ impl<L: DualLoss> Problem<L> {
         let one = f64::from(self.intercept);
         blocks.iter().flat_map(|b| b.features.iter()).map(|row| one + sparse::squared_norm(row)).collect()
     }
-    /// Sum of primal terms at `w`.
-    pub(super) fn primal(&self, blocks: &[LabeledBlock], w: &[f64]) -> f64 {
-        let mut sum = 0.0;
+    /// Sums of primal terms at two vectors of weights.
+    pub(super) fn primals(&self, blocks: &[LabeledBlock], ws: [&[f64]; 2]) -> [f64; 2] {
+        let mut sums = [0.0; 2];
         for block in blocks {
             for (i, label) in block.labels.iter().enumerate() {
-                sum += self.loss.primal(self.target.of(*label) * self.margin(block, i, w), self.c);
+                let y = self.target.of(*label);
+                for (sum, w) in sums.iter_mut().zip(ws) {
+                    *sum += self.loss.primal(y * self.margin(block, i, w), self.c);
+                }
             }
         }
-        sum
+        sums
     }
     /// `Σ y_i α_i x_i`: what weights the dual variables stand for.
     pub(super) fn weights(&self, blocks: &[LabeledBlock], alpha: impl Fn(usize) -> f64) -> Vec<f64> {
@@ -99,17 +79,16 @@ impl<L: DualLoss> Problem<L> {
         }
         w
     }
-    /// Up to `passes_max` passes from `w` and `alphas`; fewer if the projected gradients come within `tolerance`.
-    #[allow(clippy::too_many_arguments, reason = "one call; a struct would only name the same things twice")]
-    pub(super) fn descend(
+    /// A pass over the rows that are not aside, from `w` and the partition's variables.
+    pub(super) fn pass(
         &self,
         blocks: &[LabeledBlock],
         norms: &[f64],
         w: &[f64],
-        mut alphas: Vec<f64>,
-        (passes_max, tolerance, precision): (usize, f64, f64),
+        part: &Part,
+        pass: Pass,
         mut stream: Stream,
-    ) -> Outcome {
+    ) -> Changes {
         let starts: Vec<usize> = blocks
             .iter()
             .scan(0, |from, b| {
@@ -117,47 +96,37 @@ impl<L: DualLoss> Problem<L> {
                 Some(*from - b.rows())
             })
             .collect();
-        let mut active: Vec<Vec<u32>> = blocks.iter().map(|b| (0..b.rows() as u32).collect()).collect();
         let mut order: Vec<u32> = (0..blocks.len() as u32).collect();
-        let mut local = w.to_vec();
-        let mut before = Range::EVERYTHING;
-        let mut passes = 0;
-        while passes < passes_max {
-            passes += 1;
-            let mut range = Range::NOTHING;
-            shuffle(&mut order, &mut stream);
-            for b in &order {
-                let (block, start) = (&blocks[*b as usize], starts[*b as usize]);
-                let rows = &mut active[*b as usize];
-                shuffle(rows, &mut stream);
-                rows.retain(|i| {
-                    let i = *i as usize;
-                    let y = self.target.of(block.labels[i]);
-                    let alpha = alphas[start + i];
-                    let yz = y * self.margin(block, i, &local);
-                    let step = self.loss.step(alpha, norms[start + i], yz, self.c, precision);
-                    let bound = step.gradient_at_bound;
-                    if bound > 0.0 && bound > before.largest || bound < 0.0 && bound < before.least {
-                        return false;
-                    }
-                    range.include(step.violation);
-                    if step.alpha != alpha {
-                        self.add(y * (step.alpha - alpha), block, i, &mut local);
-                        alphas[start + i] = step.alpha;
-                    }
-                    true
-                });
+        shuffle(&mut order, &mut stream);
+        let (mut local, mut alphas, mut aside) = (w.to_vec(), part.alphas.to_vec(), (*part.aside).clone());
+        let (mut range, mut visits, mut rows) = (Range::default(), 0, vec![]);
+        for b in &order {
+            let (block, start) = (&blocks[*b as usize], starts[*b as usize]);
+            rows.clear();
+            rows.extend((0..block.rows() as u32).filter(|i| !part.aside.contains(start + *i as usize)));
+            shuffle(&mut rows, &mut stream);
+            visits += rows.len() as u64;
+            for i in rows.iter().map(|i| *i as usize) {
+                let y = self.target.of(block.labels[i]);
+                let alpha = alphas[start + i];
+                let yz = y * self.margin(block, i, &local);
+                let q = pass.curvature * norms[start + i];
+                let step = self.loss.step(alpha, q, yz, self.c, pass.precision);
+                let bound = step.gradient_at_bound;
+                if bound > 0.0 && bound > pass.bounds.largest || bound < 0.0 && bound < pass.bounds.least {
+                    aside.insert(start + i);
+                    continue;
+                }
+                range.include(step.violation);
+                if step.alpha != alpha {
+                    self.add(pass.curvature * y * (step.alpha - alpha), block, i, &mut local);
+                    alphas[start + i] = step.alpha;
+                }
             }
-            if range.width() <= tolerance {
-                break;
-            }
-            // As in LIBLINEAR: a bound that no active row exceeds says nothing.
-            before = Range {
-                least: if range.least < 0.0 { range.least } else { f64::NEG_INFINITY },
-                largest: if range.largest > 0.0 { range.largest } else { f64::INFINITY },
-            };
         }
-        local.iter_mut().zip(w).for_each(|(l, w)| *l -= w);
-        Outcome { change: local, alphas, passes }
+        local.iter_mut().zip(w).for_each(|(l, w)| *l = (*l - w) / pass.curvature);
+        let changed = alphas.iter().zip(part.alphas.iter()).enumerate().filter(|(_, (new, old))| new != old);
+        let (rows, values) = changed.map(|(i, (new, _))| (i as u32, *new)).unzip();
+        Changes { of_weights: local, visits, range, parts: vec![PartChanges { rows, values, aside }] }
     }
 }

@@ -5,45 +5,55 @@
 //! [`DualLoss`] for the losses. An intercept is a column of ones and penalised like the other weights (LIBLINEAR's
 //! `-B 1`); for a free one use another solver.
 //!
-//! A round: one group of partitions after the other, each partition of a group minimises `D` over its own variables, starting
-//! from the common `w` and keeping the others' fixed, by a few passes of coordinate descent. With one partition this is the
-//! method of LIBLINEAR. Of several in a group the changes are not independent, so the sum of them is a direction, along which
-//! `D` is minimised exactly; `1/G` of the way is always downhill, so rounds converge from any partitioning. Groups
-//! are small, since many changes at once make for short steps: two partitions, or a sixteenth of them.
+//! A round: one group of partitions after the other, in random order, each partition of a group minimises `D` over its own
+//! variables, starting from the common `w` and keeping the others' fixed, by one pass of coordinate descent. With groups of
+//! one this is the method of LIBLINEAR. Of several in a group the changes are not independent: each takes its own curvature
+//! for larger than it is (`σ'` of CoCoA+), and the sum of them is a direction, along which `D` is minimised exactly; `1/G`
+//! of the way is always downhill, so rounds converge from any partitioning. Groups are small, since many changes at
+//! once make for short steps: two partitions, or a sixteenth of them.
+//!
+//! Rows whose variable sits at a bound and is pushed against it harder than any other row is pushed are set aside (shrinking), until
+//! those that are left are nearly optimal; the gap counts all rows. Weights go to and fro before they settle, so a moving average of
+//! them is watched, too, and of all that were the best are returned.
 //!
 //! # Stopping rule
-//! The duality gap, `primal(w) + D(α) <= tolerance primal(w)`: then `w` is that close to the optimum. Or `passes_max`;
-//! LIBLINEAR gives up after 300 as well, and [`DualCoordinateDescent::minimize_then_newton`] continues as it does.
+//! The duality gap, `primal(best w) + D(α) <= tolerance primal(best w)`: then these weights are that close to the optimum.
+//! Or `passes_max`; LIBLINEAR gives up after 300 as well, and [`DualCoordinateDescent::minimize_then_newton`] continues as
+//! it does. The gap is taken when as many rows as there are, or a quarter of all so far, were visited since the last time.
 //!
 //! # Guarantees
-//! A round is a function of `w`, `α` and the seed, so a partition that is run again, elsewhere, gives the same bits.
+//! A round is a function of `w`, `α`, the rows aside and the seed, so a partition that is run again, elsewhere, gives the
+//! same bits.
 //!
 //! # Cost
-//! A round: the passes, and half a one for the gap; as many jobs as groups. `8 (d P + n)` bytes come back to every process: for many
-//! more rows than that a primal solver is the better choice. No more workers than partitions in a group have something to do.
+//! A round: a visit of each row that is not aside; as many jobs as groups. A gap: two products a row. `8 (d G + n)` bytes
+//! come back to every process, fewer the fewer variables change: for many more rows than that a primal solver is the better choice. No more
+//! workers than partitions in a group have something to do.
 //!
 //! # References
 //! Hsieh, Chang, Lin, Keerthi and Sundararajan, *A dual coordinate descent method for large-scale linear SVM*, ICML
 //! 2008; Yu, Huang and Lin, *Dual coordinate descent methods for logistic regression and maximum entropy models*,
-//! Machine Learning 85 (2011); Lee and Chang, *Distributed block-diagonal approximation methods for regularized
-//! empirical risk minimization* (2017), for several partitions.
+//! Machine Learning 85 (2011); for several partitions, Lee and Chang, *Distributed block-diagonal approximation methods for
+//! regularized empirical risk minimization* (2017), and Ma, Smith, Jaggi, Jordan, Richtárik and Takáč, *Adding vs. averaging
+//! in distributed primal-dual optimization*, ICML 2015; for averages, Shalev-Shwartz and Zhang, *Stochastic dual coordinate
+//! ascent methods for regularized loss minimization*, JMLR 14 (2013).
 
 mod coordinate;
+mod line;
 mod local;
+mod state;
 
 pub use coordinate::{DualLoss, HingeDual, LogisticDual, SquaredHingeDual, Step};
 
 use super::newton::Newton;
-use super::report::{Observer, Progress, Report, Solution, Stop, require_finite};
-use crate::linalg::dense::{axpy, dot};
+use super::report::{Observer, Report, Solution, Stop, require_finite};
+use crate::linalg::dense::dot;
 use crate::linear::TrainingParams;
 use crate::objective::{Objective, Slots, Sweep, Target, check_width};
-use local::Problem;
-use serde::{Deserialize, Serialize};
+use local::{Pass, Problem};
 use slackwater_dataflow::block::LabeledBlock;
 use slackwater_dataflow::{Error, Result, rng};
-use std::ops::{ControlFlow, Range};
-use std::sync::Arc;
+use state::{Changes, Round, State, join};
 
 /// Parameters of the solver.
 #[derive(Debug, Clone)]
@@ -52,10 +62,6 @@ pub struct DualCoordinateDescent {
     pub c: f64,
     /// Passes at most.
     pub passes_max: usize,
-    /// Passes over a partition in a round, if there is only one.
-    pub passes_alone: usize,
-    /// Passes over a partition in a round, if there are several.
-    pub passes_together: usize,
     /// Duality gap, relative to the primal objective, below which to stop.
     pub tolerance: f64,
     /// Adds a penalised column of ones.
@@ -66,60 +72,17 @@ pub struct DualCoordinateDescent {
 
 impl Default for DualCoordinateDescent {
     fn default() -> Self {
-        DualCoordinateDescent {
-            c: 1.0,
-            passes_max: 300,
-            passes_alone: 5,
-            passes_together: 1,
-            tolerance: 1e-3,
-            intercept: false,
-            seed: 0,
-        }
+        DualCoordinateDescent { c: 1.0, passes_max: 300, tolerance: 1e-3, intercept: false, seed: 0 }
     }
 }
 
-/// Derived streams of this solver are those of this operation.
+/// Derived streams of this solver are those of these operations: a pass over a partition, and the order of partitions.
 const OPERATION: u64 = u64::from_be_bytes(*b"    dual");
-/// Over how many rounds the rate at which the gap closes is measured.
+const ORDER: u64 = u64::from_be_bytes(*b"dual ord");
+/// Over how many passes the rate at which the gap closes is measured.
 const RATE_WINDOW: usize = 5;
-/// The line search ends when its bracket or its slope is this small, relatively.
-const LINE_TOLERANCE: f64 = 1e-3;
-/// Evaluations of a line search at most.
-const LINE_STEPS_MAX: usize = 30;
-/// A step of the line search never comes closer to a bound of a dual variable than this share of the way.
-const LEAST_ROOM: f64 = 1e-12;
-
-/// A group has a partition for so many, and at least two.
-const PARTITIONS_PER_PLACE: usize = 16;
-
-/// What the partitions of a group return: changes of `w` add up, dual variables stay apart. Nothing, from others.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct Changes {
-    of_weights: Vec<f64>,
-    passes: usize,
-    /// By partition of the group, ascending.
-    alphas: Vec<Vec<f64>>,
-}
-
-fn join(mut left: Changes, right: Changes) -> Changes {
-    // Those that did nothing have no weights to add, and so has everybody where there are no columns.
-    if left.alphas.is_empty() {
-        return right;
-    }
-    if right.alphas.is_empty() {
-        return left;
-    }
-    axpy(1.0, &right.of_weights, &mut left.of_weights);
-    left.passes = left.passes.max(right.passes);
-    left.alphas.extend(right.alphas);
-    left
-}
-
-/// Partitions that take their passes at the same time, in the order of their turns.
-fn groups(partitions: usize) -> impl Iterator<Item = Range<usize>> {
-    let size = partitions.div_ceil(PARTITIONS_PER_PLACE).max(2);
-    (0..partitions).step_by(size).map(move |first| first..(first + size).min(partitions))
-}
+/// The gap is taken again after this share of all visits of rows so far.
+const GAP_EVERY: f64 = 0.25;
 
 impl DualCoordinateDescent {
     /// The solver for the parameters of a linear trainer. In Spark's scaling `C = 1 / (n reg)`; the objective is then
@@ -132,7 +95,6 @@ impl DualCoordinateDescent {
             tolerance: params.tolerance.unwrap_or(defaults.tolerance),
             intercept: params.intercept,
             seed: params.seed,
-            ..defaults
         }
     }
     /// Minimises over `rows` of at most `columns` columns, whose labels become ±1 by `target`. The weights returned have
@@ -148,62 +110,81 @@ impl DualCoordinateDescent {
         columns: usize,
         observer: &mut Observer<'_>,
     ) -> Result<Solution> {
+        Ok(self.descend(rows, loss, target, columns, &mut |_| false, observer)?.0)
+    }
+    /// As [`minimize`](Self::minimize), until `gives_up` says so after a gap was taken; then true.
+    fn descend<S: Sweep, L: DualLoss>(
+        &self,
+        rows: &S,
+        loss: L,
+        target: Target,
+        columns: usize,
+        gives_up: &mut dyn FnMut(&Report) -> bool,
+        observer: &mut Observer<'_>,
+    ) -> Result<(Solution, bool)> {
         if !(self.c > 0.0 && self.c.is_finite()) {
             return Err(Error::config("c", format!("must be a positive number, not {}", self.c)));
         }
         let problem = Problem { loss, target, c: self.c, columns, intercept: self.intercept };
         let mut report = Report::new();
         let mut w = vec![0.0; problem.dimension()];
-        let mut alphas: Vec<Arc<Vec<f64>>> = vec![];
         let norms = Slots::new(rows.partitions());
         if loss.start(self.c) != 0.0 {
             w = self.first_weights(rows, &problem)?.unwrap_or(w);
         }
+        let Some((losses, lengths)) = self.losses(rows, &problem, [&w, &w])? else {
+            // No partition at all: nothing to learn from.
+            report.note(0.0, 0.0, &w, observer);
+            return Ok((report.finish(w, Stop::Optimality), false));
+        };
+        let mut state = State::new(w, &lengths, loss.start(self.c));
+        let mut losses = Some(losses);
+        let (mut visits, mut visits_before) = (0, 0);
         loop {
-            let round = report.objective_history.len();
-            let Some((losses, lengths)) = self.losses(rows, &problem, &w)? else {
-                // No partition at all: nothing to learn from.
-                report.note(0.0, 0.0, &w, observer);
-                return Ok(report.finish(w, Stop::Optimality));
-            };
-            if alphas.is_empty() {
-                alphas = lengths.iter().map(|n| Arc::new(vec![loss.start(self.c); *n])).collect();
-            }
-            let norm = 0.5 * dot(&w, &w);
-            let primal = norm + losses;
-            let all = alphas.iter().flat_map(|alphas| alphas.iter());
-            let dual: f64 = all.map(|a| loss.dual(*a, self.c)).sum::<f64>() + norm;
-            let gap = primal + dual;
-            require_finite(primal, gap)?;
-            if report.note(primal, gap, &w, observer) {
-                return Ok(report.finish(w, Stop::Observer));
-            }
-            if gap <= self.tolerance * primal.abs() {
-                return Ok(report.finish(w, Stop::Optimality));
-            }
-            if report.other_sweeps >= self.passes_max {
-                return Ok(report.finish(w, Stop::IterationLimit));
-            }
-            let (mut passes, mut has_moved) = (0, false);
-            for group in groups(alphas.len()) {
-                let old = &mut alphas[group.clone()];
-                let out = self.changes(rows, &problem, &norms, (&w, old), group, round)?.unwrap_or_default();
-                passes = passes.max(out.passes);
-                let step = match out.alphas.len() {
-                    1 => 1.0,
-                    _ => line_search(&problem, &w, &out.of_weights, old, &out.alphas),
+            if let Some([at_last, at_average]) = losses.take() {
+                state.compare(at_last, at_average);
+                let dual =
+                    state.alphas().map(|a| loss.dual(a, self.c)).sum::<f64>() + 0.5 * dot(&state.w, &state.w);
+                let (primal, gap) = (state.best.0, state.best.0 + dual);
+                require_finite(primal, gap)?;
+                let stop = if report.note(primal, gap, &state.best.1, observer) {
+                    Some(Stop::Observer)
+                } else if gap <= self.tolerance * primal.abs() {
+                    Some(Stop::Optimality)
+                } else if report.other_sweeps >= self.passes_max {
+                    Some(Stop::IterationLimit)
+                } else if !state.has_moved {
+                    Some(Stop::NoProgress)
+                } else {
+                    None
                 };
-                if step > 0.0 {
-                    has_moved = true;
-                    axpy(step, &out.of_weights, &mut w);
-                    for (old, new) in old.iter_mut().zip(out.alphas) {
-                        *old = Arc::new(if step == 1.0 { new } else { blend(old, &new, step) });
-                    }
+                if let Some(stop) = stop {
+                    return Ok((report.finish(state.best.1, stop), false));
+                }
+                if gives_up(&report) {
+                    return Ok((report.finish(state.best.1, Stop::Observer), true));
                 }
             }
-            report.other_sweeps += passes;
-            if !has_moved {
-                return Ok(report.finish(w, Stop::NoProgress));
+            let mut round = Round::default();
+            let number = report.other_sweeps;
+            for group in state.groups(rng::partition_stream(self.seed ^ number as u64, ORDER, 0)) {
+                let out = self.changes(rows, &problem, &norms, &state, &group, number)?.unwrap_or_default();
+                let step = match group.len() {
+                    1 => 1.0,
+                    _ => line::search(&problem, &state.w, &out.of_weights, &state.pairs(&group, &out)),
+                };
+                visits += out.visits;
+                round.range = round.range.and(out.range);
+                round.has_moved |= step > 0.0 && out.parts.iter().any(|part| !part.rows.is_empty());
+                state.apply(&group, out, step);
+            }
+            report.other_sweeps += 1;
+            let is_settled = state.end(round);
+            let since = (visits - visits_before) as f64;
+            let is_due = since >= (lengths.iter().sum::<usize>() as f64).max(GAP_EVERY * visits as f64);
+            if is_due || is_settled || report.other_sweeps >= self.passes_max || !state.has_moved {
+                visits_before = visits;
+                losses = self.losses(rows, &problem, [&state.w, &state.average])?.map(|(losses, _)| losses);
             }
         }
     }
@@ -222,14 +203,13 @@ impl DualCoordinateDescent {
         observer: &mut Observer<'_>,
     ) -> Result<Solution> {
         let columns = objective.dimension() - usize::from(self.intercept);
-        let passes = self.passes_of_round(rows.partitions());
-        let (mut gaps, mut gave_up) = (vec![], false);
-        let mut watch = |p: &Progress<'_>| {
-            gaps.push(p.gradient_norm);
-            gave_up = self.is_hopeless(&gaps, self.tolerance * p.objective.abs(), passes);
-            if gave_up { ControlFlow::Break(()) } else { observer(p) }
+        let mut gaps = vec![];
+        let mut gives_up = |report: &Report| {
+            gaps.push((report.other_sweeps, report.gradient_norm));
+            let primal = report.objective_history.last().copied().unwrap_or_default();
+            self.is_hopeless(&gaps, self.tolerance * primal.abs())
         };
-        let first = self.minimize(rows, loss, target, columns, &mut watch)?;
+        let (first, gave_up) = self.descend(rows, loss, target, columns, &mut gives_up, observer)?;
         if !gave_up && first.report.stop != Stop::IterationLimit {
             return Ok(first);
         }
@@ -243,15 +223,19 @@ impl DualCoordinateDescent {
         let second = newton.minimize(objective, first.weights, observer)?;
         Ok(Solution { report: first.report.followed_by(second.report), ..second })
     }
-    fn passes_of_round(&self, partitions: usize) -> usize {
-        if partitions == 1 { self.passes_alone } else { self.passes_together }.max(1)
-    }
-    /// True if gaps that go on closing as in the last rounds would take more than `passes_max` passes to reach `target`.
-    fn is_hopeless(&self, gaps: &[f64], target: f64, passes_of_round: usize) -> bool {
-        let (Some(last), true) = (gaps.last(), gaps.len() > 2 * RATE_WINDOW) else { return false };
-        let rate = (last / gaps[gaps.len() - 1 - RATE_WINDOW]).ln() / RATE_WINDOW as f64;
-        let rounds = if rate < 0.0 { (target / last).ln() / rate } else { f64::INFINITY };
-        (gaps.len() as f64 + rounds.max(0.0)) * passes_of_round as f64 > self.passes_max as f64
+    /// True if gaps, of which each comes with the passes before it, would take more than `passes_max` passes to reach
+    /// `target`, if they went on closing as in the last passes.
+    fn is_hopeless(&self, gaps: &[(usize, f64)], target: f64) -> bool {
+        let Some((passes, last)) = gaps.last().copied() else { return false };
+        if passes <= 2 * RATE_WINDOW {
+            return false;
+        }
+        let Some((before, first)) = gaps.iter().rev().find(|g| g.0 + RATE_WINDOW <= passes).copied() else {
+            return false;
+        };
+        let rate = (last / first).ln() / (passes - before) as f64;
+        let more = if rate < 0.0 { (target / last).ln() / rate } else { f64::INFINITY };
+        passes as f64 + more.max(0.0) > self.passes_max as f64
     }
     /// The weights of dual variables that do not start at 0.
     fn first_weights<S: Sweep, L: DualLoss>(
@@ -268,119 +252,56 @@ impl DualCoordinateDescent {
             crate::objective::add_vectors,
         )
     }
-    /// The sum of losses at `w`, and the rows of each partition.
+    /// The sum of losses at each of two vectors of weights, and the rows of each partition.
     fn losses<S: Sweep, L: DualLoss>(
         &self,
         rows: &S,
         problem: &Problem<L>,
-        w: &[f64],
-    ) -> Result<Option<(f64, Vec<usize>)>> {
-        let (problem, w) = (problem.clone(), w.to_vec());
+        ws: [&[f64]; 2],
+    ) -> Result<Option<([f64; 2], Vec<usize>)>> {
+        let (problem, ws) = (problem.clone(), ws.map(<[f64]>::to_vec));
         rows.fold(
             move |_, blocks| {
                 check_width(blocks, problem.columns)?;
                 let length = blocks.iter().map(LabeledBlock::rows).sum();
-                Ok((problem.primal(blocks, &w), vec![length]))
+                Ok((problem.primals(blocks, [&ws[0], &ws[1]]), vec![length]))
             },
             |(left, mut lengths), (right, more)| {
                 lengths.extend(more);
-                (left + right, lengths)
+                ([left[0] + right[0], left[1] + right[1]], lengths)
             },
         )
     }
-    /// What the partitions of a group do.
+    /// What the partitions of a group do in a round.
     fn changes<S: Sweep, L: DualLoss>(
         &self,
         rows: &S,
         problem: &Problem<L>,
         norms: &Slots<Vec<f64>>,
-        (w, alphas): (&[f64], &[Arc<Vec<f64>>]),
-        group: Range<usize>,
+        state: &State,
+        group: &[usize],
         round: usize,
     ) -> Result<Option<Changes>> {
-        let passes = self.passes_of_round(rows.partitions());
-        // Newton steps in one variable become more exact as rounds go on.
-        let precision = (1e-2 * 0.1f64.powi(round as i32)).max(1e-8);
-        let local_tolerance = 1e-12;
-        let (problem, norms) = (problem.clone(), norms.clone());
-        let (w, alphas, seed) = (w.to_vec(), alphas.to_vec(), self.seed);
+        let (problem, norms, seed, w) = (problem.clone(), norms.clone(), self.seed, state.w.clone());
+        let parts: Vec<_> = group.iter().map(|p| (*p, state.parts[*p].clone())).collect();
+        let pass = Pass {
+            bounds: state.bounds,
+            curvature: state::curvature(group.len()),
+            // Newton steps in one variable become more exact as rounds go on.
+            precision: (1e-2 * 0.1f64.powi(round as i32)).max(1e-8),
+        };
         rows.fold(
             move |p, blocks| {
-                if !group.contains(&p) {
+                let Some((_, part)) = parts.iter().find(|part| part.0 == p) else {
                     return Ok(Changes::default());
-                }
+                };
                 let missing = |norms: &mut Vec<f64>| *norms = problem.squared_norms(blocks);
                 Ok(norms.with(p, 1, missing, |norms| {
-                    let alphas = alphas[p - group.start].to_vec();
                     let stream = rng::partition_stream(seed ^ round as u64, OPERATION, p);
-                    let limits = (passes, local_tolerance, precision);
-                    let done = problem.descend(blocks, norms, &w, alphas, limits, stream);
-                    Changes { of_weights: done.change, passes: done.passes, alphas: vec![done.alphas] }
+                    problem.pass(blocks, norms, &w, part, pass, stream)
                 }))
             },
             join,
         )
     }
-}
-
-/// `α + t (α' - α)`.
-fn blend(old: &[f64], new: &[f64], t: f64) -> Vec<f64> {
-    old.iter().zip(new).map(|(a, b)| if a == b { *a } else { a + t * (b - a) }).collect()
-}
-
-/// The `t` that minimises `D(α + t Δ)`, by safeguarded Newton steps on the derivative; 0 if there is no way down.
-fn line_search<L: DualLoss>(
-    problem: &Problem<L>,
-    w: &[f64],
-    change: &[f64],
-    old: &[Arc<Vec<f64>>],
-    new: &[Vec<f64>],
-) -> f64 {
-    let (first, second) = (dot(w, change), dot(change, change));
-    let upper = problem.loss.upper(problem.c);
-    let pairs = || {
-        let all = old.iter().flat_map(|old| old.iter()).zip(new.iter().flatten());
-        all.filter(|(a, b)| a != b)
-    };
-    // The largest step that keeps every variable within its bounds; at least 1.
-    let room = pairs().fold(f64::INFINITY, |room: f64, (a, b)| {
-        room.min(if b > a { (upper - a) / (b - a) } else { a / (a - b) })
-    });
-    let derivatives = |t: f64| {
-        pairs().fold((first + t * second, second), |(g, h), (a, b)| {
-            let delta = b - a;
-            let (d1, d2) = problem.loss.dual_derivatives(a + t * delta, problem.c);
-            (g + delta * d1, h + delta * delta * d2)
-        })
-    };
-    let (slope, _) = derivatives(0.0);
-    if slope.is_nan() || slope >= 0.0 {
-        return 0.0;
-    }
-    let limit = room * (1.0 - LEAST_ROOM);
-    let (mut low, mut high) = (0.0, limit);
-    let mut t = (1.0 / old.len() as f64).min(limit);
-    for _ in 0..LINE_STEPS_MAX {
-        let (g, h) = derivatives(t);
-        if g.abs() <= LINE_TOLERANCE * -slope {
-            break;
-        }
-        if g < 0.0 {
-            low = t;
-        } else {
-            high = t;
-        }
-        let newton = t - g / h;
-        t = if newton > low && newton < high {
-            newton
-        } else if high.is_finite() {
-            0.5 * (low + high)
-        } else {
-            2.0 * low
-        };
-        if high - low <= LINE_TOLERANCE * low {
-            break;
-        }
-    }
-    t
 }
