@@ -28,12 +28,16 @@
 //! NIPS 2014. Kim et al., STRADS, EuroSys 2016. Pan et al., CYCLADES, NIPS 2016 (colours).
 
 mod dependency;
+mod groups;
 mod lane;
 mod pool;
 mod program;
 mod run;
 
 pub use dependency::{ConflictGraph, Dependencies};
+pub use groups::{
+    Dispatch, GroupOutcome, GroupProgram, GroupScheduling, Groups, GroupsExt, Shared, SweepPoint,
+};
 pub use pool::Priority;
 pub use program::{Change, Program};
 pub use run::{Outcome, ScheduleExt, Scheduling, StepRecord, TracePoint};
