@@ -83,7 +83,7 @@ impl Data {
     fn records(&self) -> Vec<(u32, Column)> {
         // In another order than that of their numbers.
         let n = self.columns.len();
-        (0..n).map(|k| (k * 7 + 3) % n).map(|j| (j as u32, self.columns[j].clone())).collect()
+        (0..n).map(|k| (k * 11 + 3) % n).map(|j| (j as u32, self.columns[j].clone())).collect()
     }
 }
 
@@ -246,6 +246,40 @@ fn dependent_groups_overshoot_together_and_not_apart() {
     let (outcome, _) =
         run(&local(2), &data, (&groups, 2, Consistency::Bsp), |s| s.apart(graph).sweeps(30)).unwrap();
     assert!(far(&outcome.values, &b) < 1e-12);
+}
+
+/// The objective falls in every clock if no variable correlates by 1 or more, in sum, with those that other partitions update in the
+/// same round: with 8 rounds these are two, with one round they are 16.
+#[test]
+fn rounds_bound_what_overshoots() {
+    let (rows, n) = (400, 24);
+    let mut random = stream(10, 0);
+    let shared: Vec<f64> = (0..rows).map(|_| normal(&mut random)).collect();
+    let mut column = |j: usize| -> Column {
+        let scale = 1.0 + j as f64 / 40.0;
+        let mixed = shared.iter().map(|f| scale * (0.3f64.sqrt() * f + 0.7f64.sqrt() * normal(&mut random)));
+        mixed.enumerate().map(|(i, x)| (i as u32, x)).collect()
+    };
+    let columns: Vec<Column> = (0..n).map(&mut column).collect();
+    let y = shared.iter().map(|f| 2.0 * f + 0.1 * normal(&mut random)).collect();
+    let data = Data { columns, y };
+    let dot = |a: usize, b: usize| -> f64 {
+        data.columns[a].iter().zip(&data.columns[b]).map(|((_, x), (_, y))| x * y).sum()
+    };
+    let correlation = |a, b| (dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()).abs();
+    let pairs = (0..n).flat_map(|a| (0..a).map(move |b| (a, b)));
+    let largest = pairs.map(|(a, b)| correlation(a, b)).fold(0.0, f64::max);
+    assert!(2.0 * largest < 1.0, "{largest}");
+    let with = (&shuffled(n as u32, 1), 3, Consistency::Bsp);
+    let together = run(&local(2), &data, with, |s| s.sweeps(1000).every(50)).unwrap_err();
+    assert!(together.to_string().contains("hint: more rounds"), "{together}");
+    let (outcome, _) = run(&local(2), &data, with, |s| s.rounds(8).sweeps(200).every(1)).unwrap();
+    let trace: Vec<f64> = outcome.trace.iter().map(|t| t.objective).collect();
+    assert!(trace.windows(2).all(|w| w[1] <= w[0] * (1.0 + 1e-12)), "{trace:?}");
+    let order: Vec<u32> = (0..n as u32).collect();
+    let (b, r) = data.descend(LAMBDA, &order, 2000);
+    let least = data.objective(LAMBDA, &b, &r);
+    assert!((trace[trace.len() - 1] - least).abs() < 1e-8 * least, "{trace:?} {least}");
 }
 
 /// Two targets: a variable has two numbers, and so has a row.
