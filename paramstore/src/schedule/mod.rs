@@ -46,7 +46,7 @@
 //! `k`th of the terms. And [`apart`](GroupScheduling::apart) takes the user's graph for it: what an edge joins is never
 //! updated in the same round. Staleness adds the rounds that were not seen to the sums.
 //!
-//! It costs a clock for each round and look, 16 bytes and a weight for each variable in every process, a sort of records, and of the
+//! It costs a clock for each round and look, about 40 bytes for each variable in every process, a sort of records, and of the
 //! table what a partition touches, once more. A round runs without interruption: keep it below some milliseconds where
 //! others wait for what this worker has. Parents and children in a tree depend on each other in one direction only if the
 //! program's updates are so: the order is all that a forest says.

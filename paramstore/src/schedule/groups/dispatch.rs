@@ -73,13 +73,14 @@ mod tests {
         let Some((first, rest)) = weights.split_first() else {
             return loads.iter().copied().max().unwrap_or(0);
         };
+        let partitions = loads.len();
         let with = |p: usize| {
             loads[p] += first;
             let best = best(rest, loads);
             loads[p] -= first;
             best
         };
-        (0..loads.len()).map(with).min().unwrap_or(0)
+        (0..partitions).map(with).min().unwrap_or(0)
     }
 
     #[test]
