@@ -125,8 +125,8 @@ impl Lane {
         let starts = &plan.places.starts[clock.partition()];
         let width = plan.program.width();
         let mut shared = Shared::new(&mut self.touched, view);
-        for place in starts[round]..starts[round + 1] {
-            let (variable, record) = &records[place];
+        let places = starts[round]..starts[round + 1];
+        for (place, (variable, record)) in places.clone().zip(&records[places]) {
             let values = &mut self.values[place * width..][..width];
             self.before.clear();
             self.before.extend_from_slice(values);
