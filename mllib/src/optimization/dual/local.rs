@@ -5,9 +5,10 @@
 //! rounds to come (shrinking, Hsieh et al. 2008, section 3.2).
 
 use super::coordinate::DualLoss;
-use super::state::{Changes, Part, PartChanges, Range, shuffle};
+use super::state::{Changes, Part, PartChanges, Range};
 use crate::linalg::sparse;
 use crate::objective::Target;
+use crate::random::shuffle;
 use slackwater_dataflow::block::LabeledBlock;
 use slackwater_dataflow::rng::Stream;
 

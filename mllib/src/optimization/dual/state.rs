@@ -1,8 +1,9 @@
 //! What is known between rounds, the same in every process, and what partitions change of it.
 
-use crate::linalg::dense::axpy;
+use crate::linalg::dense::{axpy, dot};
+use crate::random::shuffle;
 use serde::{Deserialize, Serialize};
-use slackwater_dataflow::rng::{self, Stream};
+use slackwater_dataflow::rng::Stream;
 use std::sync::Arc;
 
 /// A group has a partition for so many, and at least two.
@@ -215,7 +216,7 @@ impl State {
     }
     /// Keeps the better ones of the last weights, the average and the best so far, given the sums of losses of the former two.
     pub fn compare(&mut self, losses_at_last: f64, losses_at_average: f64) {
-        let objective = |losses: f64, w: &[f64]| losses + 0.5 * crate::linalg::dense::dot(w, w);
+        let objective = |losses: f64, w: &[f64]| losses + 0.5 * dot(w, w);
         let [last, average] =
             [objective(losses_at_last, &self.w), objective(losses_at_average, &self.average)];
         // What is not a number must be seen, too.
@@ -228,16 +229,10 @@ impl State {
     }
 }
 
-/// A random order.
-pub(super) fn shuffle(order: &mut [u32], stream: &mut Stream) {
-    for i in (1..order.len()).rev() {
-        order.swap(i, rng::below(stream, i as u64 + 1) as usize);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use slackwater_dataflow::rng;
 
     #[test]
     fn every_partition_has_its_turn() {
