@@ -199,13 +199,17 @@ fn topics_of_documents() {
             let of_documents: u32 = found.iter().map(|d| d.counts[k]).sum();
             assert_eq!(f64::from(of_documents), fit.model.total(k), "{solver:?} {sampler:?}");
         }
-        // What is inferred for a document that was learnt from is near what training has found.
+        // What is inferred for a document that was learnt from says about the same of words as what training has found. Topics
+        // themselves may differ: two can be alike.
         for (document, found) in documents(200, 5).iter().zip(&found).take(20) {
             let theta = fit.model.infer(document);
             assert!((theta.iter().sum::<f64>() - 1.0).abs() < 1e-9);
-            for (theta, n) in theta.iter().zip(&found.counts) {
-                assert!((theta - f64::from(*n) / 60.0).abs() < 0.25, "{theta} {n}");
-            }
+            let more: Vec<f64> =
+                theta.iter().zip(&found.counts).map(|(theta, n)| theta - f64::from(*n) / 60.0).collect();
+            let of_word =
+                |w| more.iter().zip(fit.model.probabilities(w)).map(|(more, phi)| more * phi).sum::<f64>();
+            let apart = (0..100).map(|w| of_word(w).abs()).sum::<f64>() / 2.0;
+            assert!(apart < 0.2, "{solver:?} {sampler:?}: {apart}");
         }
         // Words that it does not know say nothing.
         let unknown = fit.model.infer(&Document::new(0, [(1_000_000, 5)]));

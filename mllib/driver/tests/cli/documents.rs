@@ -280,7 +280,7 @@ fn the_demo_of_the_tutorial() {
     let place = Place::new();
     let command = ["train", "lda", "--corpus", &tokens, "--dictionary", &words, "--ntopics=50", "--alpha=1"];
     let options =
-        ["--beta=0.1", "--epochs=30", "--burn-in=10", "--word_dir=w.tsv", "--doc_dir=d.tsv", "--workers=2"];
+        ["--beta=0.1", "--epochs=50", "--burn-in=10", "--word_dir=w.tsv", "--doc_dir=d.tsv", "--workers=2"];
     let done = place.json(&[&command[..], &options].concat());
     assert_eq!(
         (&done["rows"], &done["tokens"], &done["words"]),

@@ -155,11 +155,13 @@ impl Sampler {
         let lanes = self.products.as_chunks_mut::<LANE>().0.iter_mut().zip(&mut self.sums);
         let mut all = 0.0;
         for ((products, sum), ((row, (inverse, counts)), factors)) in lanes.zip(others) {
+            let mut lane = [0.0; LANE];
             for k in 0..LANE {
                 let of_word = (row[k].max(0) as f32 + priors.beta) * inverse[k];
-                products[k] = (counts[k] + priors.alpha) * of_word * factors[k];
+                lane[k] = (counts[k] + priors.alpha) * of_word * factors[k];
             }
-            *sum = sum_of_lane(products);
+            *products = lane;
+            *sum = sum_of_lane(&lane);
             all += *sum;
         }
         all

@@ -10,7 +10,7 @@
 //! Two tables hold what all documents share: `n_wk`, a row a word, and `n_k`. The topics of tokens stay with the
 //! partition of their documents. A clock takes some documents of every partition and goes through their tokens word by
 //! word, so that a word's row is read once; each token sees what the ones before it in the clock have changed, and other
-//! partitions' changes as old as the consistency allows. In the first epoch tokens without a topic join in.
+//! partitions' changes as old as the consistency allows. The first epoch gives every token a topic by chance.
 //!
 //! Instead of the first table, [`Solver::Rotation`] has as many blocks of words as there are partitions, which go from one to
 //! the next: a partition draws the topics of those of its tokens whose words it has, then hands the block over. So the counts
