@@ -130,7 +130,7 @@ pub struct LdaParams {
     pub alpha: f64,
     /// Prior count of every word in a topic.
     pub beta: f64,
-    /// Passes over the tokens at most.
+    /// Passes over the tokens at most. The first gives each a topic by chance.
     pub epochs: usize,
     /// The model is the mean of the counts at the evaluations after so many epochs; `None`: the counts at the end.
     pub burn_in: Option<usize>,
