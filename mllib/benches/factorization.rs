@@ -343,9 +343,19 @@ fn slow() -> Result<()> {
         let (bound, end) =
             (BOUND * last, median(all[0].iter().map(|(path, _)| path[path.len() - 1].0).collect()));
         println!("  the slow one has {percent} % of what the others have; RMSE {bound:.4}");
-        let mut plain = f64::NAN;
+        let (mut plain, mut plain_apart) = (f64::NAN, f64::NAN);
         for (runs, fugue) in all.iter().zip(passes) {
-            let time = median(runs.iter().map(|(path, _)| time_to(path, bound)).collect());
+            let times: Vec<f64> = runs.iter().map(|(path, _)| time_to(path, bound)).collect();
+            let time = median(times.clone());
+            let reached: Vec<f64> = times.into_iter().filter(|t| t.is_finite()).collect();
+            // By how much runs are apart at equal times: the variance of the error, over ten times.
+            let apart_at = |k: usize| {
+                let errors: Vec<f64> =
+                    runs.iter().map(|(path, _)| error_at(path, k as f64 / 10.0 * end)).collect();
+                deviation(&errors).powi(2)
+            };
+            let apart = (1..=10).map(apart_at).sum::<f64>() / 10.0;
+            plain_apart = if fugue == 0 { apart } else { plain_apart };
             let epoch =
                 median(runs.iter().map(|(path, _)| path[path.len() - 1].0 / (EPOCHS - 1) as f64).collect());
             let error = median(runs.iter().map(|(_, error)| *error).collect());
@@ -355,9 +365,13 @@ fn slow() -> Result<()> {
                 format!("{:.4} +- {:.5}", median(at.clone()), deviation(&at))
             };
             println!(
-                "    {fugue} extra passes: {time:.2} s, {:.2} x; {epoch:.3} s an epoch; at a quarter and half of the time {}, {}; \
-                 held out at the end {error:.4}",
+                "    {fugue} extra passes: {time:.2} s +- {:.0} % ({} of {}), {:.2} x; {epoch:.3} s an epoch; variance of the error at equal times \
+                 {apart:.1e}, {:.2} x; at a quarter and half of the time {}, {}; held out at the end {error:.4}",
+                100.0 * deviation(&reached) / time,
+                reached.len(),
+                runs.len(),
                 time / plain,
+                apart / plain_apart,
                 spread(0.25),
                 spread(0.5)
             );

@@ -1,13 +1,14 @@
 //! Scheduled coordinate descent: sets of weights chosen at random, and without those that correlate (SAP).
 //!
 //! ```text
-//! cargo bench -p slackwater-mllib --bench schedule -- [CASE..] [--workers N] [--seconds S]
+//! cargo bench -p slackwater-mllib --bench schedule -- [CASE..] [--workers N] [--seconds S] [--rounds N] [--at N]
 //! ```
 //!
 //! Cases: `correlated` (500 x 1000, 20 groups of columns with correlation 0.9), `wide` (500 x 4000, 80 groups), `weak` (500 x
 //! 1000, no column correlates with another but by chance), `sparse` (the same, of which 8 % are not zero). For every case and 8, 32
 //! and 128 weights at a time: steps, updates and seconds until the objective is within 1e-6 of its least value, which working sets
-//! find before; or how far it is from it at the end. `PLOT=FILE.svg` draws the case `correlated`.
+//! find before; or how far it is from it at the end. Seconds are the median of the rounds, which take turns. `PLOT=FILE.svg` draws
+//! the case `correlated`.
 
 use slackwater_dataflow::Context;
 use slackwater_mllib::generate::Regression;
@@ -83,11 +84,14 @@ fn course(
 
 fn main() {
     let mut words = std::env::args().skip(1).filter(|a| a != "--bench").peekable();
-    let (mut cases, mut workers, mut seconds) = (vec![], 2, 20.0);
+    let (mut cases, mut workers, mut seconds, mut rounds) = (vec![], 2, 20.0, 1);
+    let mut degrees = PARALLELISM.to_vec();
     while let Some(word) = words.next() {
         match word.as_str() {
             "--workers" => workers = words.next().and_then(|n| n.parse().ok()).expect("a number of workers"),
             "--seconds" => seconds = words.next().and_then(|n| n.parse().ok()).expect("seconds"),
+            "--rounds" => rounds = words.next().and_then(|n| n.parse().ok()).expect("a number of rounds"),
+            "--at" => degrees = vec![words.next().and_then(|n| n.parse().ok()).expect("weights at a time")],
             _ => cases.push(word),
         }
     }
@@ -104,23 +108,32 @@ fn main() {
         let best = exact.train_design(&design, &mut silent).expect("the problem is sound").path[0].objective;
         println!("{case}: least objective {best:.10}, {workers} workers");
         let mut courses = vec![];
-        for parallelism in PARALLELISM {
-            for chooser in [Chooser::Random, Chooser::Sap] {
-                let schedule = ScheduleParams {
-                    chooser,
-                    parallelism,
-                    every: 25,
-                    steps_max: 10_000_000,
-                    ..Default::default()
-                };
-                let course = course(&cx, &design, &params, &schedule, best, seconds);
-                let (steps, time, far) = course.points.last().copied().unwrap_or((0, f64::NAN, f64::NAN));
+        for parallelism in degrees.iter().copied() {
+            let choosers = [Chooser::Random, Chooser::Sap];
+            let mut all: [Vec<Course>; 2] = [vec![], vec![]];
+            for _ in 0..rounds {
+                for (all, chooser) in all.iter_mut().zip(choosers) {
+                    let schedule = ScheduleParams {
+                        chooser,
+                        parallelism,
+                        every: 25,
+                        steps_max: 10_000_000,
+                        ..Default::default()
+                    };
+                    all.push(course(&cx, &design, &params, &schedule, best, seconds));
+                }
+            }
+            for (mut all, chooser) in all.into_iter().zip(choosers) {
+                let end = |c: &Course| c.points.last().copied().unwrap_or((0, f64::NAN, f64::NAN));
+                all.sort_by(|a, b| end(a).1.total_cmp(&end(b).1));
+                let course = all.swap_remove(all.len() / 2);
+                let (steps, time, far) = end(&course);
                 let end = match course.is_near {
                     true => "within 1e-6".to_string(),
                     false => format!("off by {far:.1e}"),
                 };
                 println!(
-                    "  {parallelism:3} {:7} {steps:8} steps {:9} updates {time:8.3} s  {end}; certificate {:.2}",
+                    "  {parallelism:3} {:7} {steps:8} steps {:9} updates {time:8.4} s  {end}; certificate {:.2}",
                     format!("{chooser:?}").to_lowercase(),
                     course.updates,
                     course.certificate

@@ -17,7 +17,7 @@ import time
 import lasso
 
 GAP = 1e-6
-PEERS = "celer,skglm,liblinear,saga"
+PEERS = "celer,skglm,liblinear"
 
 
 def gap_of(X, y, b, penalty):

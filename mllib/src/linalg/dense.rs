@@ -15,7 +15,10 @@ pub fn dot(x: &[f64], y: &[f64]) -> f64 {
             sums[k] += a[k] * b[k];
         }
     }
-    let rest: f64 = x_rest.iter().zip(y_rest).map(|(a, b)| a * b).sum();
+    let mut rest = 0.0;
+    for (a, b) in x_rest.iter().zip(y_rest) {
+        rest += a * b;
+    }
     (sums[0] + sums[4]) + (sums[1] + sums[5]) + ((sums[2] + sums[6]) + (sums[3] + sums[7])) + rest
 }
 
@@ -23,7 +26,10 @@ pub fn dot(x: &[f64], y: &[f64]) -> f64 {
 #[inline(always)]
 pub fn axpy(a: f64, x: &[f64], y: &mut [f64]) {
     assert_eq!(x.len(), y.len(), "axpy of vectors of different lengths");
-    y.iter_mut().zip(x).for_each(|(y, x)| *y += a * x);
+    // Loops and not `for_each`: what that calls is not always compiled into a loop for wide vectors, but beside it.
+    for (y, x) in y.iter_mut().zip(x) {
+        *y += a * x;
+    }
 }
 
 /// `y += x`.

@@ -69,33 +69,61 @@ pub(super) struct Measured {
     /// Row `i` has those with the slots before it; not a number where nothing is known.
     rows: Vec<Vec<f32>>,
     entries: usize,
+    /// Places among those that were asked for, and variables.
+    unknown: Vec<(usize, u32)>,
 }
 
 impl Measured {
+    #[inline]
     fn slot(&mut self, variable: u32) -> Option<usize> {
+        match self.slots.get(variable as usize) {
+            Some(slot) if *slot != NONE => Some(*slot as usize),
+            _ => self.new_slot(variable),
+        }
+    }
+    #[cold]
+    fn new_slot(&mut self, variable: u32) -> Option<usize> {
         let at = variable as usize;
         if at >= self.slots.len() {
             self.slots.resize(at + 1, NONE);
         }
-        if self.slots[at] == NONE {
-            if self.entries + self.rows.len() > KEPT_MAX {
-                return None;
-            }
-            self.slots[at] = self.rows.len() as u32;
-            self.entries += self.rows.len();
-            self.rows.push(vec![f32::NAN; self.rows.len()]);
+        if self.entries + self.rows.len() > KEPT_MAX {
+            return None;
         }
+        self.slots[at] = self.rows.len() as u32;
+        self.entries += self.rows.len();
+        self.rows.push(vec![f32::NAN; self.rows.len()]);
         Some(self.slots[at] as usize)
     }
-    /// By how much two variables depend on each other, or a little more.
-    pub fn get(&mut self, a: u32, b: u32, measure: impl FnOnce() -> f64) -> f64 {
+    /// Appends by how much a variable depends on each of `others`, or a little more. What is not known is measured, all at once.
+    pub fn get(&mut self, a: u32, others: &[u32], to: &mut Vec<f64>, measure: impl FnOnce(&[u32], &mut [f64])) {
         let up = |d: f64| if d == 0.0 { 0.0 } else { (d as f32).next_up() };
-        let (Some(i), Some(k)) = (self.slot(a), self.slot(b)) else { return up(measure()).into() };
-        let known = &mut self.rows[i.max(k)][i.min(k)];
-        if known.is_nan() {
-            *known = up(measure());
+        let first = to.len();
+        self.unknown.clear();
+        let slot = self.slot(a);
+        for (at, b) in others.iter().enumerate() {
+            let known = match (slot, self.slot(*b)) {
+                (Some(i), Some(k)) => self.rows[i.max(k)][i.min(k)],
+                _ => f32::NAN,
+            };
+            to.push(f64::from(known));
+            if known.is_nan() {
+                self.unknown.push((at, *b));
+            }
         }
-        f64::from(*known)
+        if self.unknown.is_empty() {
+            return;
+        }
+        let unknown: Vec<u32> = self.unknown.iter().map(|(_, b)| *b).collect();
+        let mut measured = vec![0.0; unknown.len()];
+        measure(&unknown, &mut measured);
+        for (k, depends) in measured.into_iter().enumerate() {
+            let ((at, b), depends) = (self.unknown[k], up(depends));
+            to[first + at] = f64::from(depends);
+            if let (Some(i), Some(k)) = (slot, self.slot(b)) {
+                self.rows[i.max(k)][i.min(k)] = depends;
+            }
+        }
     }
 }
 
@@ -122,20 +150,23 @@ pub(super) type Conflict = (u32, u32, f64);
 
 /// Draws for each place in a set.
 const DRAWS: usize = 4;
+/// Variables that another is compared with at once.
+const LOOK: usize = 32;
 
-/// Chooses a set of up to `want` variables, or several sets that follow each other. None has two whose `dependency` is
-/// `at_most` or more; such ones that were met are appended to `conflicts`.
+/// Chooses a set of up to `want` variables, or several sets that follow each other. None has two that depend on each
+/// other by `at_most` or more; such ones that were met are appended to `conflicts`. `dependencies` appends by how much a variable
+/// depends on each of others.
 pub(super) fn choose(
     pool: &mut Pool,
     rng: &mut rng::Stream,
     want: usize,
     selection: Selection,
     at_most: f64,
-    mut dependency: impl FnMut(u32, u32) -> f64,
+    mut dependencies: impl FnMut(u32, &[u32], &mut Vec<f64>),
     conflicts: &mut Vec<Conflict>,
 ) -> Vec<Chosen> {
     let mut sets = vec![Chosen::default()];
-    let mut left_out: Vec<u32> = vec![];
+    let (mut left_out, mut depends): (Vec<u32>, Vec<f64>) = (vec![], vec![]);
     let (colours, in_order) = (selection == Selection::Colours, selection == Selection::InOrder);
     for drawn in 0..DRAWS * want {
         let is_enough = if colours { drawn >= 2 * want } else { sets[0].len() >= want };
@@ -153,13 +184,16 @@ pub(super) fn choose(
         // The largest dependency on any of these, if none is too large.
         let mut largest = |others: &[u32]| {
             let mut largest: f64 = 0.0;
-            for other in others {
-                let depends = dependency(variable, *other);
-                if depends >= at_most {
-                    conflicts.push((variable, *other, depends));
-                    return None;
+            for others in others.chunks(LOOK) {
+                depends.clear();
+                dependencies(variable, others, &mut depends);
+                for (other, depends) in others.iter().zip(&depends) {
+                    if *depends >= at_most {
+                        conflicts.push((variable, *other, *depends));
+                        return None;
+                    }
+                    largest = largest.max(*depends);
                 }
-                largest = largest.max(depends);
             }
             Some(largest)
         };
@@ -203,7 +237,9 @@ mod tests {
         let (mut kept, mut all) = (Measured::default(), vec![]);
         for _ in 0..60 {
             let mut conflicts = vec![];
-            let mut depend = |a, b| kept.get(a, b, || of(a, b));
+            let mut depend = |a: u32, others: &[u32], to: &mut Vec<f64>| {
+                kept.get(a, others, to, |others, to| to.iter_mut().zip(others).for_each(|(to, b)| *to = of(a, *b)));
+            };
             let sets = choose(&mut pool, &mut rng, 8, selection, at_most, &mut depend, &mut conflicts);
             assert!(conflicts.iter().all(|(a, b, d)| *d >= at_most && (*d - of(*a, *b)).abs() < 1e-6));
             for set in &sets {

@@ -238,17 +238,20 @@ impl<S> Lane<S> {
                 Dependencies::Measured { at_most } => (plan.schedule.selection, at_most),
                 _ => (plan.schedule.selection, 1.0),
             };
-            let of = |a: u32, b: u32| match &plan.schedule.dependencies {
-                Dependencies::None => 0.0,
-                Dependencies::Measured { .. } => scratch
-                    .measured
-                    .get(a, b, || plan.program.dependency(state, records, share.at(a), share.at(b))),
+            let one_if = |joined: bool| f64::from(u8::from(joined));
+            let of = |a: u32, others: &[u32], to: &mut Vec<f64>| match &plan.schedule.dependencies {
+                Dependencies::None => to.resize(to.len() + others.len(), 0.0),
+                Dependencies::Measured { .. } => scratch.measured.get(a, others, to, |others, to| {
+                    let others: Vec<usize> = others.iter().map(|b| share.at(*b)).collect();
+                    plan.program.dependencies(state, records, share.at(a), &others, to);
+                }),
                 Dependencies::Graph(graph) => {
-                    let joined = graph.neighbours(share.at(a)).binary_search(&(share.at(b) as u32));
-                    f64::from(u8::from(joined.is_ok()))
+                    let near = graph.neighbours(share.at(a));
+                    to.extend(others.iter().map(|b| one_if(near.binary_search(&(share.at(*b) as u32)).is_ok())));
                 }
                 Dependencies::Groups(groups) => {
-                    f64::from(u8::from(groups.get(share.at(a)) == groups.get(share.at(b))))
+                    let group = groups.get(share.at(a));
+                    to.extend(others.iter().map(|b| one_if(groups.get(share.at(*b)) == group)));
                 }
             };
             let mut conflicts = vec![];

@@ -39,6 +39,9 @@ impl SumTree {
     }
     fn set(&mut self, leaf: usize, weight: f64) {
         let mut i = self.leaves + leaf;
+        if self.nodes[i] == weight {
+            return;
+        }
         self.nodes[i] = weight;
         while i > 1 {
             i /= 2;

@@ -88,4 +88,16 @@ pub trait Program: Send + Sync + 'static {
         let _ = (state, records, a, b);
         0.0
     }
+    /// [`dependency`](Program::dependency) of a variable on each of `others`: a program that finds out many at once faster than one by
+    /// one says so here. Only this one is called.
+    fn dependencies(
+        &self,
+        state: &Self::State,
+        records: &[Self::Record],
+        variable: usize,
+        others: &[usize],
+        to: &mut [f64],
+    ) {
+        to.iter_mut().zip(others).for_each(|(to, b)| *to = self.dependency(state, records, variable, *b));
+    }
 }

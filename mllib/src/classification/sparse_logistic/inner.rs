@@ -7,8 +7,8 @@
 //! the best intercept for every length.
 //!
 //! Objectives are known to a part in `1e16`, and gaps want weights whose effect on the objective is smaller than that. So where the
-//! model promises less than objectives can show, it is solved by the normal equations of its support, and the step is kept if
-//! the gap becomes less.
+//! model promises less than objectives can show, it is solved by the normal equations of its support, or to a smaller gap if
+//! those are too many, and the step is kept if the gap becomes less.
 //!
 //! # References
 //! Friedman, Hastie and Tibshirani, J. Stat. Soft. 33 (2010); Yuan, Ho and Lin, JMLR 13 (2012), sections 3 and 4.
@@ -31,6 +31,10 @@ const CURVATURE_MIN: f64 = 1e-10;
 /// Part of what the model promises that a step must bring, and halvings of it.
 const SUFFICIENT: f64 = 1e-4;
 const HALVINGS_MAX: usize = 40;
+/// Normal equations are solved if they take no more than so many epochs do; otherwise
+const EQUATIONS_MAX: f64 = 200.0;
+/// models are solved to this part of the gap.
+const BLIND_GAP: f64 = 1e-4;
 /// Objectives are compared if they ought to differ by more than this part,
 const VISIBLE: f64 = 1e-11;
 /// and otherwise gaps are, which are to become less by a part of them.
@@ -74,8 +78,15 @@ impl Solver<'_> {
             let mut way = Way::new(self, problem, slots, &curvatures, &first, &model.state.weights);
             let blind = way.promise >= -VISIBLE * objective;
             if blind {
-                // The support may have columns that depend on each other, or may not be that of the minimum.
-                if let Some(weights) = model.solve_support() {
+                let exact = match model.is_support_small() {
+                    // It may have columns that depend on each other, or may not be that of the minimum.
+                    true => model.solve_support(),
+                    false => {
+                        epochs += model.minimize(BLIND_GAP * gap);
+                        Some(model.state.weights.clone())
+                    }
+                };
+                if let Some(weights) = exact {
                     way = Way::new(self, problem, slots, &curvatures, &first, &weights);
                 }
             }
@@ -227,11 +238,19 @@ impl Model {
         inner.minimize(&mut self.state, &all, gap_max, EPOCHS_MAX);
         inner.epochs
     }
+    fn support(&self) -> Vec<u32> {
+        (0..self.columns.len() as u32).filter(|s| self.state.weights[*s as usize] != 0.0).collect()
+    }
+    fn is_support_small(&self) -> bool {
+        let support = self.support();
+        let (size, stored) = (support.len() as f64, self.columns.stored(&support) as f64);
+        // Products of columns, and the factorisation; an epoch takes two operations a stored value.
+        size * stored / 2.0 + size.powi(3) / 6.0 <= EQUATIONS_MAX * 2.0 * stored
+    }
     /// The minimum over the support, if it has the same signs.
     fn solve_support(&mut self) -> Option<Vec<f64>> {
         let Problem { alpha, mu } = self.problem;
-        let weights = &self.state.weights;
-        let support: Vec<u32> = (0..weights.len() as u32).filter(|s| weights[*s as usize] != 0.0).collect();
+        let (weights, support) = (&self.state.weights, self.support());
         let mut lower = self.columns.gram(&support, self.targets.len());
         (0..support.len()).for_each(|i| lower[i * (i + 1) / 2 + i] += mu);
         let factor = Cholesky::new(lower, support.len()).ok()?;

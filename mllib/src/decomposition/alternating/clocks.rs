@@ -154,9 +154,10 @@ impl Alternation {
         while *done < blocks.len() && operations < PIECE {
             for (_, row) in blocks[*done].iter() {
                 let codes = &mut codes[*at * rank..][..rank];
-                let slots = row.indices.iter().map(|j| by_column[*j as usize] as usize * rank);
                 of_one.fill(0.0);
-                slots.clone().zip(row.values).for_each(|(slot, x)| axpy(*x, &seen[slot..][..rank], of_one));
+                for (j, x) in row.indices.iter().zip(row.values) {
+                    axpy(*x, &seen[by_column[*j as usize] as usize * rank..][..rank], of_one);
+                }
                 match until {
                     Until::Passes(passes) => solver.improve(of_one, codes, passes),
                     Until::Gap(share) => {
@@ -164,7 +165,9 @@ impl Alternation {
                         solver.approach(of_one, square, share * square, codes, rest);
                     }
                 }
-                slots.zip(row.values).for_each(|(slot, x)| axpy(*x, codes, &mut products[slot..][..rank]));
+                for (j, x) in row.indices.iter().zip(row.values) {
+                    axpy(*x, codes, &mut products[by_column[*j as usize] as usize * rank..][..rank]);
+                }
                 add_products(codes, square);
                 cost += codes.iter().map(|u| l1 * u.abs() + 0.5 * l2 * u * u).sum::<f64>();
                 *at += 1;

@@ -73,25 +73,37 @@ impl Column<'_> {
             Values::Sparse(rows, x) => gather(rows, x, v) - self.shift * sum,
         }
     }
-    /// Inner product with another column of as many `rows`.
-    pub fn dot_column(&self, other: &Column<'_>, rows: usize) -> f64 {
-        match (self.values, other.values) {
-            (Values::Dense(x), Values::Dense(y)) => widest(
-                #[inline(always)]
-                || dense::dot(x, y),
-            ),
-            (Values::Sparse(..), Values::Dense(y)) => self.dot(y, y.iter().sum()),
-            (Values::Dense(x), Values::Sparse(..)) => other.dot(x, x.iter().sum()),
-            (Values::Sparse(i, x), Values::Sparse(k, y)) => {
-                let (mut at, mut sum) = (0, 0.0);
-                for (row, x) in i.iter().zip(x) {
-                    at += k[at..].iter().take_while(|r| *r < row).count();
-                    if k.get(at) == Some(row) {
-                        sum += x * y[at];
-                    }
+    /// Inner products with other columns of as many `rows`. Columns must be whole, not [slices](ColumnBlock::slice): the sum of what
+    /// is stored is then `rows` times the shift, where there is one.
+    ///
+    /// Of `spread` all is 0, before and after; it grows to a number a row.
+    pub fn dots<'c>(
+        &self,
+        others: impl Iterator<Item = Column<'c>>,
+        rows: usize,
+        spread: &mut Vec<f64>,
+        mut each: impl FnMut(f64),
+    ) {
+        match self.values {
+            Values::Dense(x) => {
+                let sum = x.iter().sum();
+                widest(
+                    #[inline(always)]
+                    || others.for_each(|other| each(other.dot(x, sum))),
+                );
+            }
+            Values::Sparse(at, x) => {
+                if spread.len() < rows {
+                    spread.resize(rows, 0.0);
                 }
-                let (sum_x, sum_y): (f64, f64) = (x.iter().sum(), y.iter().sum());
-                sum - self.shift * sum_y - other.shift * sum_x + rows as f64 * self.shift * other.shift
+                at.iter().zip(x).for_each(|(i, x)| spread[*i as usize] = *x);
+                for other in others {
+                    each(match other.values {
+                        Values::Dense(y) => self.dot(y, y.iter().sum()),
+                        Values::Sparse(k, y) => gather(k, y, spread) - rows as f64 * self.shift * other.shift,
+                    });
+                }
+                at.iter().for_each(|i| spread[*i as usize] = 0.0);
             }
         }
     }
@@ -482,8 +494,12 @@ mod tests {
         let dense = ColumnBlock::dense(0, 10, full.concat(), Scaling { center: false, standardize: false });
         let expected = dense::dot(&full[0], &full[1]);
         for (a, b) in [(&sparse, &sparse), (&sparse, &dense), (&dense, &sparse), (&dense, &dense)] {
-            let product = a.column(0).dot_column(&b.column(1), 10);
-            assert!((product - expected).abs() < 1e-12, "{product} {expected}");
+            let (mut products, mut spread) = (vec![], vec![]);
+            a.column(0).dots([1, 0].map(|k| b.column(k)).into_iter(), 10, &mut spread, |d| products.push(d));
+            for (product, expected) in products.iter().zip([expected, dense::dot(&full[0], &full[0])]) {
+                assert!((product - expected).abs() < 1e-12, "{product} {expected}");
+            }
+            assert!(products.len() == 2 && spread.iter().all(|x| *x == 0.0));
         }
     }
 

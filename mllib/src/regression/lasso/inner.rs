@@ -64,7 +64,7 @@ impl Inner<'_> {
                 .collect();
             self.epoch(state, &active);
             let support = self.support(state, &active);
-            let stored = self.stored(&support) as f64;
+            let stored = self.working.stored(&support) as f64;
             let step = self.newton_cost(&support);
             let epochs = 2.0 * stored * (EPOCHS_OF_A_ROUND - 1) as f64;
             if step <= epochs + spent {
@@ -116,13 +116,10 @@ impl Inner<'_> {
     fn support(&self, state: &State, active: &[u32]) -> Vec<u32> {
         active.iter().copied().filter(|s| state.weights[*s as usize] != 0.0).collect()
     }
-    fn stored(&self, slots: &[u32]) -> usize {
-        slots.iter().map(|s| self.working.column(*s as usize).stored()).sum()
-    }
     /// Operations of a Newton step.
     fn newton_cost(&self, support: &[u32]) -> f64 {
         let s = support.len() as f64;
-        let mean = self.stored(support) as f64 / s.max(1.0);
+        let mean = self.working.stored(support) as f64 / s.max(1.0);
         self.working.unknown(support) as f64 * mean + s * s * s / 6.0
     }
     /// One pass of coordinate descent.

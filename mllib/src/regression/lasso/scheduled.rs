@@ -226,12 +226,14 @@ impl Program for Descent {
             false => self.l1 * values[0].abs() + 0.5 * self.l2 * values[0] * values[0],
         }
     }
-    fn dependency(&self, _: &Vec<f64>, shard: &[Shard], a: usize, b: usize) -> f64 {
-        // Columns are centred where there is an intercept: it depends on none of them.
-        match self.is_intercept(a) || self.is_intercept(b) {
-            true => 0.0,
-            false => shard[0].correlation(a, b, &self.squares),
-        }
+    fn dependency(&self, state: &Vec<f64>, shard: &[Shard], a: usize, b: usize) -> f64 {
+        let mut to = [0.0];
+        self.dependencies(state, shard, a, &[b], &mut to);
+        to[0]
+    }
+    fn dependencies(&self, _: &Vec<f64>, shard: &[Shard], variable: usize, others: &[usize], to: &mut [f64]) {
+        // Columns are centred where there is an intercept, which is no column: it depends on none of them.
+        shard[0].correlations(variable, others, &self.squares, to);
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use slackwater_dataflow::block::pod;
 use slackwater_dataflow::transform::Partitioner;
 use slackwater_dataflow::{Context, Dataset, StorageLevel};
+use std::cell::RefCell;
 use std::sync::Arc;
 
 /// What a partition has.
@@ -17,7 +18,7 @@ pub struct Shard {
     /// Targets of its rows.
     #[serde(with = "pod")]
     pub(super) targets: Vec<f64>,
-    /// The columns whose scheduler it is.
+    /// The columns whose scheduler it is, in order.
     own: Vec<Own>,
 }
 
@@ -26,6 +27,13 @@ pub struct Shard {
 struct Own {
     numbers: Vec<u32>,
     columns: ColumnBlock,
+}
+
+impl Own {
+    /// The number after the last.
+    fn end(&self) -> usize {
+        self.numbers.last().map_or(0, |n| *n as usize + 1)
+    }
 }
 
 /// What comes of one block for one partition.
@@ -59,7 +67,8 @@ pub(super) fn shards(design: &Design, cx: &Context, partitions: usize) -> Datase
             let cut = |p: usize| rows * p / partitions;
             pieces.sort_by_key(|p| p.rows.first());
             let targets = targets[cut(partition as usize)..cut(partition as usize + 1)].to_vec();
-            let (rows, own) = pieces.into_iter().map(|p| (p.rows, p.own)).unzip();
+            let (rows, own): (_, Vec<Own>) = pieces.into_iter().map(|p| (p.rows, p.own)).unzip();
+            let own = own.into_iter().filter(|own| !own.numbers.is_empty()).collect();
             Shard { rows, targets, own }
         })
         .persist(StorageLevel::MemoryAndDisk)
@@ -75,14 +84,29 @@ impl Shard {
     }
     /// A column whose scheduler the partition is, in full.
     pub(super) fn own(&self, number: usize) -> Option<Column<'_>> {
-        let of = |own: &Own| own.numbers.binary_search(&(number as u32)).ok();
-        self.own.iter().find_map(|own| Some(own.columns.column(of(own)?)))
+        let block = self.own.get(self.own.partition_point(|own| own.end() <= number))?;
+        let at = block.numbers.binary_search(&(number as u32)).ok()?;
+        Some(block.columns.column(at))
     }
-    /// The correlation (about 0) of two columns whose scheduler the partition is, absolute.
-    pub(super) fn correlation(&self, a: usize, b: usize, squares: &[f64]) -> f64 {
-        let squared = squares[a] * squares[b];
-        let (Some(x), Some(y)) = (self.own(a), self.own(b)) else { return 0.0 };
+    /// The correlations (about 0) of a column with others, absolute; the partition is the scheduler of them all.
+    pub(super) fn correlations(&self, column: usize, others: &[usize], squares: &[f64], to: &mut [f64]) {
+        to.fill(0.0);
+        let Some(x) = self.own(column) else { return };
         let rows = self.own.first().map_or(0, |own| own.columns.rows());
-        if squared > 0.0 { x.dot_column(&y, rows).abs() / squared.sqrt() } else { 0.0 }
+        let (which, columns): (Vec<usize>, Vec<Column<'_>>) =
+            others.iter().enumerate().filter_map(|(at, other)| Some((at, self.own(*other)?))).unzip();
+        let mut which = which.into_iter();
+        SPREAD.with_borrow_mut(|spread| {
+            x.dots(columns.into_iter(), rows, spread, |product| {
+                let at = which.next().expect("a product for each column");
+                let squared = squares[column] * squares[others[at]];
+                to[at] = if squared > 0.0 { product.abs() / squared.sqrt() } else { 0.0 };
+            });
+        });
     }
+}
+
+thread_local! {
+    /// A column that is sparse, in full: a number a row, all 0 between uses.
+    static SPREAD: RefCell<Vec<f64>> = const { RefCell::new(vec![]) };
 }

@@ -199,6 +199,10 @@ impl Working {
         self.settle(&mut r);
         r
     }
+    /// Values that are stored of some columns.
+    pub fn stored(&self, slots: &[u32]) -> usize {
+        slots.iter().map(|s| self.column(*s as usize).stored()).sum()
+    }
     /// How many products between these columns are not known yet.
     pub fn unknown(&self, slots: &[u32]) -> usize {
         let new = slots.iter().filter(|s| self.gram.rows[**s as usize] == NONE).count();
