@@ -1,4 +1,4 @@
-//! Products of dense matrices of `f32`, row by row in memory.
+//! Products of dense matrices of `f32` or `f64`, row by row in memory.
 //!
 //! # Cost
 //! `2 m n k` operations for an `m` by `k` times a `k` by `n` matrix, on the calling thread, at most of the machine's peak:
@@ -13,18 +13,19 @@
 
 use faer::linalg::matmul::matmul;
 use faer::mat::{MatMut, MatRef};
+use faer::traits::ComplexField;
 use faer::{Accum, Par};
 
 /// A matrix whose rows lie one after the other, or the transpose of one.
 #[derive(Debug, Clone, Copy)]
-pub struct Matrix<'a>(MatRef<'a, f32>);
+pub struct Matrix<'a, T = f32>(MatRef<'a, T>);
 
-impl<'a> Matrix<'a> {
+impl<'a, T> Matrix<'a, T> {
     /// The matrix of `rows` rows of `columns` values.
     ///
     /// # Panics
     /// If there are not `rows columns` values.
-    pub fn new(values: &'a [f32], rows: usize, columns: usize) -> Self {
+    pub fn new(values: &'a [T], rows: usize, columns: usize) -> Self {
         assert_eq!(values.len(), rows * columns, "a matrix of {rows} by {columns}");
         Matrix(MatRef::from_row_major_slice(values, rows, columns))
     }
@@ -33,6 +34,11 @@ impl<'a> Matrix<'a> {
         Matrix(self.0.transpose())
     }
 }
+
+/// Numbers of a matrix.
+pub trait Real: ComplexField {}
+impl Real for f32 {}
+impl Real for f64 {}
 
 /// What is done with the values that are there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +53,7 @@ pub enum Write {
 ///
 /// # Panics
 /// If the shapes do not fit.
-pub fn gemm(alpha: f32, a: Matrix<'_>, b: Matrix<'_>, into: Write, c: &mut [f32]) {
+pub fn gemm<T: Real>(alpha: T, a: Matrix<'_, T>, b: Matrix<'_, T>, into: Write, c: &mut [T]) {
     let (rows, columns) = (a.0.nrows(), b.0.ncols());
     assert_eq!(a.0.ncols(), b.0.nrows(), "columns of A and rows of B");
     assert_eq!(c.len(), rows * columns, "the product is {rows} by {columns}");
@@ -101,6 +107,20 @@ mod tests {
     fn against_plain_loops() {
         for (m, k, n) in [(1, 1, 1), (3, 5, 2), (1, 40, 17), (33, 1, 9), (31, 64, 65), (70, 300, 129)] {
             check(m, k, n);
+        }
+    }
+
+    #[test]
+    fn of_f64() {
+        let (m, k, n) = (31, 64, 17);
+        let wide = |n, seed| random(n, seed).into_iter().map(f64::from).collect::<Vec<f64>>();
+        let (a, b) = (wide(m * k, 1), wide(k * n, 2));
+        let mut c = vec![0.0; m * n];
+        gemm(2.0, Matrix::new(&a, m, k), Matrix::new(&b, k, n), Write::Replace, &mut c);
+        for (at, got) in c.iter().enumerate() {
+            let (i, j) = (at / n, at % n);
+            let want: f64 = (0..k).map(|l| 2.0 * a[i * k + l] * b[l * n + j]).sum();
+            assert!((got - want).abs() < 1e-12, "{got} for {want}");
         }
     }
 

@@ -5,14 +5,22 @@ use super::layout::{Layout, Slots};
 use super::seat::{Letter, Numbers, Seat, Work, add_products, mirror};
 use crate::decomposition::lasso::Lasso;
 use crate::linalg::dense::{axpy, dot};
+use crate::linalg::gemm::{Matrix, Write, gemm};
 use crate::linalg::widest;
 use crate::objective::RowSlice;
+use slackwater_dataflow::block::Row;
 use slackwater_paramstore::Clock;
 use std::mem::take;
 use std::sync::Arc;
 
 /// Operations from one look of the worker at its other duties to the next, about.
 const PIECE: usize = 1 << 21;
+/// Rows that have this share of the values of all slots are multiplied as a dense matrix,
+const DENSE_SHARE: f64 = 0.3;
+/// of so many values at a time, about,
+const DENSE_VALUES: usize = 1 << 17;
+/// but of so many rows at least.
+const DENSE_ROWS_MIN: usize = 16;
 
 /// When the codes of a row are good enough.
 #[derive(Debug, Clone, Copy)]
@@ -147,34 +155,87 @@ impl Alternation {
     #[inline(always)]
     fn some_codes(&self, codes: &mut [f64], work: &mut Work, slots: &Slots, blocks: &[RowSlice]) -> f64 {
         let (rank, by_column) = (self.rank, slots.by_column());
-        let CodeMove { until, l1, l2, .. } = self.code_move;
-        let Work { at, blocks: done, seen, products, square, of_one, rest, solver } = work;
-        let Some(solver) = solver else { return 0.0 };
         let (mut cost, mut operations) = (0.0, 0);
-        while *done < blocks.len() && operations < PIECE {
-            for (_, row) in blocks[*done].iter() {
+        while work.blocks < blocks.len() && operations < PIECE {
+            let rows: Vec<Row<'_>> = blocks[work.blocks].iter().map(|(_, row)| row).collect();
+            work.blocks += 1;
+            let stored: usize = rows.iter().map(|row| row.values.len()).sum();
+            operations += rank * (4 * stored + 2 * rank * rows.len());
+            let width = slots.columns.len();
+            if stored as f64 >= DENSE_SHARE * (rows.len() * width) as f64 {
+                for rows in rows.chunks((DENSE_VALUES / width.max(1)).max(DENSE_ROWS_MIN)) {
+                    cost += self.dense_codes(codes, work, by_column, width, rows);
+                }
+                continue;
+            }
+            let Work { at, seen, products, square, of_one, rest, solver, .. } = &mut *work;
+            let Some(solver) = solver else { return 0.0 };
+            for row in rows {
                 let codes = &mut codes[*at * rank..][..rank];
                 of_one.fill(0.0);
                 for (j, x) in row.indices.iter().zip(row.values) {
                     axpy(*x, &seen[by_column[*j as usize] as usize * rank..][..rank], of_one);
                 }
-                match until {
-                    Until::Passes(passes) => solver.improve(of_one, codes, passes),
-                    Until::Gap(share) => {
-                        let square = dot(row.values, row.values);
-                        solver.approach(of_one, square, share * square, codes, rest);
-                    }
-                }
+                cost += self.move_row(solver, row, of_one, rest, codes);
                 for (j, x) in row.indices.iter().zip(row.values) {
                     axpy(*x, codes, &mut products[by_column[*j as usize] as usize * rank..][..rank]);
                 }
                 add_products(codes, square);
-                cost += codes.iter().map(|u| l1 * u.abs() + 0.5 * l2 * u * u).sum::<f64>();
                 *at += 1;
-                operations += rank * (4 * row.values.len() + 2 * rank);
             }
-            *done += 1;
         }
+        cost
+    }
+    /// Moves the codes of a row, whose products with components are given; returns what they cost by themselves.
+    #[inline(always)]
+    fn move_row(
+        &self,
+        solver: &Lasso,
+        row: Row<'_>,
+        products: &mut [f64],
+        rest: &mut Vec<f64>,
+        codes: &mut [f64],
+    ) -> f64 {
+        let CodeMove { until, l1, l2, .. } = self.code_move;
+        match until {
+            Until::Passes(passes) => solver.improve(products, codes, passes),
+            Until::Gap(share) => {
+                let square = dot(row.values, row.values);
+                solver.approach(products, square, share * square, codes, rest);
+            }
+        }
+        codes.iter().map(|u| l1 * u.abs() + 0.5 * l2 * u * u).sum()
+    }
+    /// Moves the codes of some rows that have values in most of the `width` slots; returns what they cost by themselves.
+    #[inline(always)]
+    fn dense_codes(
+        &self,
+        codes: &mut [f64],
+        work: &mut Work,
+        by_column: &[u32],
+        width: usize,
+        rows: &[Row<'_>],
+    ) -> f64 {
+        let Work { at, seen, products, square, rest, values, of_rows, solver, .. } = work;
+        let (Some(solver), rank) = (solver, self.rank) else { return 0.0 };
+        clear(values, rows.len() * width);
+        for (values, row) in values.chunks_exact_mut(width.max(1)).zip(rows) {
+            for (j, x) in row.indices.iter().zip(row.values) {
+                values[by_column[*j as usize] as usize] = *x;
+            }
+        }
+        clear(of_rows, rows.len() * rank);
+        let all = Matrix::new(values, rows.len(), width);
+        gemm(1.0, all, Matrix::new(seen, width, rank), Write::Replace, of_rows);
+        let codes = &mut codes[*at * rank..][..rows.len() * rank];
+        let mut cost = 0.0;
+        for (k, row) in rows.iter().enumerate() {
+            let codes = &mut codes[k * rank..][..rank];
+            cost += self.move_row(solver, *row, &mut of_rows[k * rank..][..rank], rest, codes);
+            add_products(codes, square);
+        }
+        gemm(1.0, all.transposed(), Matrix::new(codes, rows.len(), rank), Write::Add, products);
+        *at += rows.len();
         cost
     }
     /// Takes in the sums over all rows, of the columns of a block.

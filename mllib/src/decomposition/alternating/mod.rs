@@ -15,14 +15,15 @@
 //!
 //! # Guarantees
 //! No step raises the objective, but for rounding. Sums are taken row by row, and from letters in the order of their senders:
-//! the same bits for any number of workers and processes. The objective of an epoch is exact, of the codes and components
+//! the same bits for any number of workers and processes. (Rows that have values in most columns are multiplied some at a time, and the
+//! rounding of [those products](crate::linalg::gemm) follows the kind of processor.) The objective of an epoch is exact, of the codes and components
 //! at its end: `½‖X‖² - <U'X, V> + ½ <U'U, VV'>`, block by block, and penalties.
 //!
 //! # Cost
 //! `4 k` operations a value and epoch, `k²` a row and a pass over its codes, `k²` a column and a pass over it. Letters are
 //! `8 k` bytes for each partition and column that it has values in, both ways, and `16 k²` for each pair of partitions.
 //! Blocks have about as much of that each: values of a column cost a block nothing, since rows do not move. Codes take `8 k` bytes a
-//! row; where columns are is known in every process, in 8 bytes for each partition and column that it has values in.
+//! row; where columns are is known in every process, in 8 bytes for each partition and column that it has values in. A worker takes a MiB and more to multiply dense rows.
 
 mod census;
 mod clocks;

@@ -58,6 +58,9 @@ pub(super) struct Work {
     /// Of a row or column: its products with components or codes, and room for what is left of them.
     pub of_one: Vec<f64>,
     pub rest: Vec<f64>,
+    /// Of some rows that have values in most slots: the values by slot, and the products with components.
+    pub values: Vec<f64>,
+    pub of_rows: Vec<f64>,
     /// What moves codes, or columns.
     pub solver: Option<crate::decomposition::lasso::Lasso>,
 }
