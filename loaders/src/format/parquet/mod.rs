@@ -23,6 +23,8 @@
 
 mod bounds;
 mod chunks;
+#[cfg(test)]
+mod compare;
 mod decode;
 mod dictionaries;
 mod footer;
@@ -172,8 +174,7 @@ impl Table {
             let (library, chunks) = self.library(piece, scan)?;
             return Ok(Opened { library: Some(library), own: None, are_own, chunks });
         }
-        let columns =
-            Columns::open(&file.chunks.file, &file.metadata, &groups, piece.rows.as_ref(), &own)?;
+        let columns = Columns::open(&file.chunks.file, &file.metadata, &groups, piece.rows.as_ref(), &own)?;
         let others = Scan { columns: Some(others), condition: None };
         let (library, chunks) = match others.columns.as_ref().is_some_and(Vec::is_empty) {
             true => (None, file.chunks.clone()),

@@ -29,37 +29,37 @@ pub(super) fn word_at(bytes: &[u8], at: usize) -> u64 {
 /// Bits that grow.
 #[derive(Debug, Default)]
 pub(super) struct Bits {
+    /// Words that are full.
     words: Vec<u64>,
+    /// The bits after them.
+    tail: u64,
     len: usize,
 }
 
 impl Bits {
     pub(super) fn with_capacity(bits: usize) -> Bits {
-        Bits { words: Vec::with_capacity(bits.div_ceil(WORD)), len: 0 }
+        Bits { words: Vec::with_capacity(bits.div_ceil(WORD)), tail: 0, len: 0 }
     }
     pub(super) fn len(&self) -> usize {
         self.len
     }
     pub(super) fn clear(&mut self) {
         self.words.clear();
-        self.len = 0;
+        (self.tail, self.len) = (0, 0);
     }
     /// Adds the lowest `n` bits of `word`, at most [`WORD`]; the others are 0.
+    #[inline]
     pub(super) fn push(&mut self, word: u64, n: usize) {
         let shift = self.len % WORD;
-        match self.words.last_mut() {
-            Some(last) if shift > 0 => {
-                *last |= word << shift;
-                if shift + n > WORD {
-                    self.words.push(word >> (WORD - shift));
-                }
-            }
-            _ if n > 0 => self.words.push(word),
-            _ => {}
+        self.tail |= word << shift;
+        if shift + n >= WORD {
+            self.words.push(self.tail);
+            self.tail = if shift == 0 { 0 } else { word >> (WORD - shift) };
         }
         self.len += n;
     }
     /// Adds `n` bits that are all the same.
+    #[inline]
     pub(super) fn push_same(&mut self, bit: bool, mut n: usize) {
         while n > 0 {
             let part = n.min(WORD);
@@ -68,6 +68,7 @@ impl Bits {
         }
     }
     /// Adds `n` bits of `bytes`, from bit `at`.
+    #[inline]
     pub(super) fn push_of(&mut self, bytes: &[u8], mut at: usize, mut n: usize) {
         while n > 0 {
             let part = n.min(WORD);
@@ -78,7 +79,11 @@ impl Bits {
     /// 64 bits from bit `at`; what is beyond the end is 0.
     pub(super) fn word(&self, at: usize) -> u64 {
         let (word, shift) = (at / WORD, at % WORD);
-        let get = |i: usize| self.words.get(i).copied().unwrap_or(0);
+        let get = |i: usize| match self.words.get(i) {
+            Some(word) => *word,
+            None if i == self.words.len() => self.tail,
+            None => 0,
+        };
         match shift {
             0 => get(word),
             _ => get(word) >> shift | get(word + 1) << (WORD - shift),
@@ -94,6 +99,9 @@ impl Bits {
     }
     /// The words, the lowest byte first.
     pub(super) fn into_words(mut self) -> Vec<u64> {
+        if !self.len.is_multiple_of(WORD) {
+            self.words.push(self.tail);
+        }
         self.words.iter_mut().for_each(|word| *word = word.to_le());
         self.words
     }
@@ -128,7 +136,8 @@ mod tests {
             assert_eq!(bits.len(), want.len());
         }
         for from in [0, 1, 63, 64, 77, want.len() - 1, want.len()] {
-            let got: Vec<bool> = bits.words_from(from).flat_map(|(w, n)| (0..n).map(move |i| w >> i & 1 == 1)).collect();
+            let got: Vec<bool> =
+                bits.words_from(from).flat_map(|(w, n)| (0..n).map(move |i| w >> i & 1 == 1)).collect();
             assert_eq!(got, want[from..]);
             assert_eq!(bits.ones_from(from), want[from..].iter().filter(|b| **b).count());
         }

@@ -58,23 +58,36 @@ impl Hybrid {
         Hybrid { width: 1, at: at + bytes, run: Run::Packed { at, next: 0, left: 8 * bytes } }
     }
     /// Goes to the next run if this one is at its end.
+    #[inline]
     fn advance(&mut self, bytes: &[u8]) -> Done<()> {
         while let Run::Same { left: 0, .. } | Run::Packed { left: 0, .. } = self.run {
-            let head = self.varint(bytes)?;
+            // Most runs are short.
+            let head = match bytes.get(self.at) {
+                Some(head) if *head < 0x80 => {
+                    self.at += 1;
+                    u64::from(*head)
+                }
+                _ => self.varint(bytes)?,
+            };
             let rest = bytes.len() - self.at;
             if head & 1 == 0 {
                 let size = self.width.div_ceil(8) as usize;
                 if size > rest {
                     return damaged("a run of numbers is cut");
                 }
-                let mut number = [0; 4];
-                number[..size].copy_from_slice(&bytes[self.at..self.at + size]);
+                let byte = |(i, byte): (usize, &u8)| u32::from(*byte) << (8 * i);
+                let number =
+                    bytes[self.at..self.at + size].iter().enumerate().map(byte).fold(0, |a, b| a | b);
                 self.at += size;
-                self.run = Run::Same { number: u32::from_le_bytes(number), left: (head >> 1) as usize };
+                self.run = Run::Same { number, left: (head >> 1) as usize };
             } else {
                 // Some writers end the last run where their numbers end.
                 let size = (u64::from(self.width) * (head >> 1)).min(rest as u64) as usize;
-                let left = (head >> 1 << 3).min((size as u64 * 8) / u64::from(self.width));
+                let said = head >> 1 << 3;
+                let left = match size as u64 == u64::from(self.width) * (head >> 1) {
+                    true => said,
+                    false => said.min(size as u64 * 8 / u64::from(self.width)),
+                };
                 self.run = Run::Packed { at: self.at, next: 0, left: left as usize };
                 self.at += size;
             }
@@ -82,10 +95,13 @@ impl Hybrid {
         Ok(())
     }
     /// The head of a run, of 32 bits.
+    #[cold]
     fn varint(&mut self, bytes: &[u8]) -> Done<u64> {
         let mut value = 0u64;
         for shift in (0..35).step_by(7) {
-            let Some(byte) = bytes.get(self.at) else { return damaged("there are fewer numbers than values") };
+            let Some(byte) = bytes.get(self.at) else {
+                return damaged("there are fewer numbers than values");
+            };
             self.at += 1;
             value |= u64::from(byte & 0x7f) << shift;
             if byte & 0x80 == 0 {
@@ -147,10 +163,11 @@ fn unpack(width: usize, bytes: &[u8], mut next: usize, mut out: &mut [u32]) {
     while !out.is_empty() {
         let before = next % 8;
         let from = bytes.get((next - before) / 8 * width..).unwrap_or_default();
-        let mut padded = [0; BLOCK_BYTES];
+        let mut padded;
         let source = match from.first_chunk::<BLOCK_BYTES>() {
             Some(source) => source,
             None => {
+                padded = [0; BLOCK_BYTES];
                 padded[..from.len()].copy_from_slice(from);
                 &padded
             }

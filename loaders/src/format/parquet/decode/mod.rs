@@ -65,7 +65,8 @@ impl Columns {
             let chunk_is = |g: &usize| {
                 known.row_group(*g).columns().get(leaf).is_some_and(|c| chunk(c, 0).is_some() && is_common(c))
             };
-            values(physical, metadata.schema().field(root).data_type()).is_some() && groups.iter().all(chunk_is)
+            values(physical, metadata.schema().field(root).data_type()).is_some()
+                && groups.iter().all(chunk_is)
         })
     }
     /// Begins to read columns that [are for](Columns::are_for) this, of all rows of the row groups or of some of the only one.
@@ -139,7 +140,8 @@ fn leaf(metadata: &ArrowReaderMetadata, root: usize) -> Option<usize> {
         return None;
     }
     let descriptor = schema.column(leaf);
-    (field.is_primitive() && descriptor.max_rep_level() == 0 && descriptor.max_def_level() <= 1).then_some(leaf)
+    (field.is_primitive() && descriptor.max_rep_level() == 0 && descriptor.max_def_level() <= 1)
+        .then_some(leaf)
 }
 
 /// Where a column of a row group is. `None`, if it is packed otherwise than can be read here, or nowhere.

@@ -193,7 +193,10 @@ impl Pages {
             chunks::check(header).map_err(|e| Fault::Damaged(e.to_string()))?;
             self.pass(said.header_bytes)?;
             if packed > self.end - self.at {
-                return damaged(format!("a page of {packed} bytes, of which {} are there", self.end - self.at));
+                return damaged(format!(
+                    "a page of {packed} bytes, of which {} are there",
+                    self.end - self.at
+                ));
             }
             let (packed, unpacked) = (packed as usize, unpacked as usize);
             match page(said, packed, unpacked)? {

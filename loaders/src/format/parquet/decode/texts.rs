@@ -5,13 +5,13 @@
 //! A text of a dictionary up to a block's length takes one load and one store; longer ones and plain ones, a copy each.
 
 use super::fault::{Done, damaged};
-use super::values::{NOT_THERE, Rows, TOO_FEW, Values};
+use super::values::{NOT_THERE, Rows, TOO_FEW, Values, spread};
 use arrow_array::{ArrayRef, BinaryArray, StringArray};
 use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use std::sync::Arc;
 
 /// Texts of a dictionary up to this length, in bytes, are copied as a block of it.
-const BLOCK: usize = 16;
+const BLOCK: usize = 32;
 /// Offsets count no further.
 const TEXT_BYTES_MAX: usize = i32::MAX as usize;
 
@@ -27,18 +27,29 @@ struct Text {
 /// Texts that follow each other in one buffer.
 pub(super) struct Texts {
     is_utf8: bool,
+    /// What rows without a text have, which is none; then the texts.
     dictionary: Vec<Text>,
     /// The bytes of all texts of the dictionary.
     bytes: Vec<u8>,
     /// Those of the plain texts that are being added.
     lengths: Vec<u32>,
+    /// Of each row that is being added, in the dictionary.
+    places: Vec<u32>,
     ends: Vec<i32>,
     out: Vec<u8>,
 }
 
 impl Texts {
     pub(super) fn new(is_utf8: bool) -> Texts {
-        Texts { is_utf8, dictionary: vec![], bytes: vec![], lengths: vec![], ends: vec![], out: vec![] }
+        Texts {
+            is_utf8,
+            dictionary: vec![],
+            bytes: vec![],
+            lengths: vec![],
+            places: vec![],
+            ends: vec![],
+            out: vec![],
+        }
     }
     /// Makes room for so many bytes more.
     fn reserve(&mut self, bytes: usize) -> Done<()> {
@@ -82,6 +93,7 @@ impl Values for Texts {
     fn set_dictionary(&mut self, bytes: &[u8], n: usize) -> Done<()> {
         self.dictionary.clear();
         self.bytes.clear();
+        self.dictionary.push(Text::default());
         let mut at = 0;
         for _ in 0..n {
             let Some(length) = length(bytes, at) else { return damaged(TOO_FEW) };
@@ -131,18 +143,21 @@ impl Values for Texts {
         Ok(())
     }
     fn numbered(&mut self, numbers: &[u32], rows: Rows<'_>) -> Done<()> {
+        let texts = self.dictionary.get(1..).unwrap_or_default();
         let mut sum = 0;
         for number in numbers {
-            let Some(text) = self.dictionary.get(*number as usize) else { return damaged(NOT_THERE) };
+            let Some(text) = texts.get(*number as usize) else { return damaged(NOT_THERE) };
             sum += text.length as usize;
         }
         self.reserve(sum)?;
-        let (dictionary, bytes) = (std::mem::take(&mut self.dictionary), std::mem::take(&mut self.bytes));
-        let mut next = numbers.iter();
-        self.each(rows, |out| {
-            let Some(text) = next.next().and_then(|number| dictionary.get(*number as usize)) else { return };
+        self.places.clear();
+        spread(&mut self.places, numbers, rows, |number| number + 1);
+        let (dictionary, bytes, out) = (&self.dictionary, &self.bytes, &mut self.out);
+        self.ends.extend(self.places.iter().map(|place| {
+            let Some(text) = dictionary.get(*place as usize) else { return out.len() as i32 };
             let length = text.length as usize;
             if length <= BLOCK {
+                // What is beyond the text is overwritten by the next.
                 let end = out.len() + length;
                 out.extend_from_slice(&text.block);
                 out.truncate(end);
@@ -150,8 +165,8 @@ impl Values for Texts {
                 let start = text.start as usize;
                 out.extend_from_slice(&bytes[start..start + length]);
             }
-        });
-        (self.dictionary, self.bytes) = (dictionary, bytes);
+            out.len() as i32
+        }));
         Ok(())
     }
     fn finish(&mut self, nulls: Option<NullBuffer>) -> Done<ArrayRef> {

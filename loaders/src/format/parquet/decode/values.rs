@@ -92,7 +92,12 @@ impl<T: Number> Numbers<T> {
 /// Adds rows, those with a value from `source`, which has as many, the others 0.
 ///
 /// No branch depends on which rows have one: it would be guessed wrong as often as one has none.
-fn spread<S: Copy + Default, T: Number>(out: &mut Vec<T>, mut source: &[S], rows: Rows<'_>, of: impl Fn(S) -> T) {
+pub(super) fn spread<S: Copy + Default, T: Number>(
+    out: &mut Vec<T>,
+    mut source: &[S],
+    rows: Rows<'_>,
+    of: impl Fn(S) -> T,
+) {
     let Some((there, from)) = rows.there else {
         out.extend(source.iter().map(|s| of(*s)));
         return;
@@ -103,10 +108,11 @@ fn spread<S: Copy + Default, T: Number>(out: &mut Vec<T>, mut source: &[S], rows
         if ones == n {
             out.extend(here.iter().map(|s| of(*s)));
         } else {
-            let mut padded = [S::default(); WORD];
+            let mut padded;
             let window = match source.first_chunk::<WORD>() {
                 Some(window) => window,
                 None => {
+                    padded = [S::default(); WORD];
                     padded[..ones].copy_from_slice(here);
                     &padded
                 }
