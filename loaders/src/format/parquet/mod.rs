@@ -164,8 +164,10 @@ impl Table {
         roots.sort_unstable();
         roots.dedup();
         let is_plain = scan.condition.is_none() && self.decryption.is_none() && !file.chunks.file.is_far();
-        let are_own: Vec<bool> =
-            roots.iter().map(|root| is_plain && Columns::are_for(&file.metadata, &groups, *root)).collect();
+        let are_own: Vec<bool> = roots
+            .iter()
+            .map(|root| is_plain && Columns::are_for(&file.chunks.file, &file.metadata, &groups, *root))
+            .collect();
         let of = |own: bool| -> Vec<usize> {
             roots.iter().zip(&are_own).filter(|(_, is_own)| **is_own == own).map(|(root, _)| *root).collect()
         };

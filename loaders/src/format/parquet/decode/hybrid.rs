@@ -139,7 +139,7 @@ impl Hybrid {
             let filled = match &mut self.run {
                 Run::Same { number, left } => {
                     let n = n.min(*left);
-                    out.push_same(*number & 1 == 1, n);
+                    out.push_same(*number != 0, n);
                     *left -= n;
                     n
                 }

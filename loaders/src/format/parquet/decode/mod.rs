@@ -58,12 +58,21 @@ pub(super) struct Columns {
 
 impl Columns {
     /// True if this column (a root of the schema) of these row groups is read here.
-    pub(super) fn are_for(metadata: &ArrowReaderMetadata, groups: &[usize], root: usize) -> bool {
+    pub(super) fn are_for(
+        file: &InputFile,
+        metadata: &ArrowReaderMetadata,
+        groups: &[usize],
+        root: usize,
+    ) -> bool {
         leaf(metadata, root).is_some_and(|leaf| {
             let known = metadata.metadata();
             let physical = known.file_metadata().schema_descr().column(leaf).physical_type();
             let chunk_is = |g: &usize| {
-                known.row_group(*g).columns().get(leaf).is_some_and(|c| chunk(c, 0).is_some() && is_common(c))
+                known
+                    .row_group(*g)
+                    .columns()
+                    .get(leaf)
+                    .is_some_and(|c| chunk(file, c, 0).is_some() && is_common(c))
             };
             values(physical, metadata.schema().field(root).data_type()).is_some()
                 && groups.iter().all(chunk_is)
@@ -90,7 +99,7 @@ impl Columns {
             let descriptor = known.file_metadata().schema_descr().column(leaf);
             let chunks = groups
                 .iter()
-                .map(|g| chunk(known.row_group(*g).column(leaf), of_group(g)))
+                .map(|g| chunk(file, known.row_group(*g).column(leaf), of_group(g)))
                 .collect::<Option<Vec<Chunk>>>()
                 .ok_or_else(failed)?;
             let of = metadata.schema().field(*root).data_type();
@@ -144,10 +153,13 @@ fn leaf(metadata: &ArrowReaderMetadata, root: usize) -> Option<usize> {
         .then_some(leaf)
 }
 
-/// Where a column of a row group is. `None`, if it is packed otherwise than can be read here, or nowhere.
-fn chunk(chunk: &ColumnChunkMetaData, rows: usize) -> Option<Chunk> {
+/// Where a column of a row group is. `None`, if it is packed otherwise than can be read here, or is not in the file.
+fn chunk(file: &InputFile, chunk: &ColumnChunkMetaData, rows: usize) -> Option<Chunk> {
     let start = u64::try_from(chunk.dictionary_page_offset().unwrap_or(chunk.data_page_offset())).ok()?;
     let end = start.checked_add(u64::try_from(chunk.compressed_size()).ok()?)?;
+    if end > file.bytes() {
+        return None;
+    }
     Some(Chunk { bytes: start..end, packing: Packing::of(chunk.compression())?, rows })
 }
 
