@@ -234,7 +234,7 @@ impl Pages {
         if let Some(want) = page.said.page[3]
             && crc32fast::hash(bytes) != want as u32
         {
-            return damaged("the checksum of a page is another");
+            return damaged("a page has another checksum (CRC) than its header says");
         }
         let (levels, is_packed) = match page.kind {
             Kind::Second { repetition, definition, .. } => {
