@@ -288,6 +288,24 @@ enum RawSource {
     Object(Box<ObjectReader>),
 }
 
+impl RawReader {
+    /// Goes on by `n` bytes without reading them.
+    pub(crate) fn pass(&mut self, n: u64) -> io::Result<()> {
+        match &mut self.source {
+            RawSource::Memory => self.at = self.at.saturating_add(n).min(self.file.bytes()),
+            RawSource::File(file) => {
+                self.at = self.at.saturating_add(n).min(self.file.bytes());
+                file.seek(SeekFrom::Start(self.at))?;
+            }
+            #[cfg(feature = "cloud")]
+            RawSource::Object(reader) => {
+                self.at += io::copy(&mut reader.as_mut().take(n), &mut io::sink())?;
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Read for RawReader {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let left = self.file.bytes() - self.at;

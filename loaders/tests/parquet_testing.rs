@@ -333,7 +333,7 @@ fn errors_name_row_group_and_column() {
             "page",
             Some(0),
         ),
-        ("arrow-testing/data/parquet/ARROW-17100.parquet", "row group 0, column `col2`: ", "eof", Some(0)),
+        ("arrow-testing/data/parquet/ARROW-17100.parquet", "row group 0, column `col2`: ", "fewer", Some(0)),
         ("parquet-testing/bad_data/PARQUET-1481.parquet", "not a Parquet file that can be read: ", "", None),
     ] {
         let file = InputFile::from_path(data.join(path)).expect(path);

@@ -80,7 +80,16 @@ pub(crate) fn conform(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBa
     if batch.schema_ref() == schema {
         return Ok(batch);
     }
-    let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    conform_columns(batch.columns(), batch.num_rows(), schema)
+}
+
+/// The same for columns that are in no batch yet.
+pub(crate) fn conform_columns(
+    columns: &[ArrayRef],
+    rows: usize,
+    schema: &SchemaRef,
+) -> Result<RecordBatch, ArrowError> {
+    let rows = RecordBatchOptions::new().with_row_count(Some(rows));
     let options = CastOptions { safe: false, ..CastOptions::default() };
     let column = |(array, field): (&ArrayRef, &Arc<Field>)| {
         if array.data_type() == field.data_type() {
@@ -93,7 +102,7 @@ pub(crate) fn conform(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBa
             _ => cast_with_options(array, field.data_type(), &options),
         }
     };
-    let columns = batch.columns().iter().zip(schema.fields()).map(column).collect::<Result<_, _>>()?;
+    let columns = columns.iter().zip(schema.fields()).map(column).collect::<Result<_, _>>()?;
     RecordBatch::try_new_with_options(schema.clone(), columns, &rows)
 }
 

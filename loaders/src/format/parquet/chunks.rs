@@ -60,9 +60,9 @@ impl Chunks {
 const TAIL_BYTES: u64 = 64 << 10;
 
 /// Small, since it is used for the headers of pages alone.
-const HEADER_BYTES: usize = 4 << 10;
+pub(super) const HEADER_BYTES: usize = 4 << 10;
 /// Headers have the least and the largest value of a page in them, which writers cut to some bytes, or should.
-const HEADER_BYTES_MAX: usize = 1 << 20;
+pub(super) const HEADER_BYTES_MAX: usize = 1 << 20;
 
 impl Length for Chunks {
     fn len(&self) -> u64 {
@@ -116,7 +116,7 @@ impl ChunkReader for Chunks {
 }
 
 /// An error if what begins here is the header of a page that expands too far.
-fn check(header: Header) -> Result<()> {
+pub(super) fn check(header: Header) -> Result<()> {
     let limit = ExpansionLimit::default();
     match header {
         Header::Page { unpacked, packed }

@@ -11,6 +11,7 @@
 //! # Cost
 //!
 //! One read of the footer, and of the page index if there is a condition. While a piece is read: a page of each column, and a batch.
+//! Flat columns of the common kinds are decoded by the module `decode`, the others by the Parquet library.
 //!
 //! # Failure
 //!
@@ -22,10 +23,14 @@
 
 mod bounds;
 mod chunks;
+#[cfg(test)]
+mod compare;
+mod decode;
 mod dictionaries;
 mod footer;
 mod keys;
 mod page_header;
+mod reader;
 mod spans;
 
 pub use keys::ParquetKeys;
@@ -36,11 +41,12 @@ use crate::guard::guarded;
 use crate::lines::ReadLimits;
 use crate::source::InputFile;
 use crate::split::{SPLIT_BYTES_MAX, SPLIT_BYTES_MIN};
-use crate::table::schema::{bare, conform, unite};
+use crate::table::schema::{bare, unite};
 use crate::table::{BatchReader, Scan, TableSource, batch_rows};
 use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::{ArrowError, SchemaRef};
 use chunks::Chunks;
+use decode::Columns;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
@@ -48,6 +54,7 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::encryption::decrypt::FileDecryptionProperties;
 use parquet::file::metadata::PageIndexPolicy;
+use reader::{Opened, Reader};
 use slackwater_dataflow::{Error, ErrorKind, Result};
 use std::ops::Range;
 use std::sync::Arc;
@@ -149,8 +156,52 @@ impl ParquetTable {
 }
 
 impl Table {
-    /// A reader, and what it reads from.
-    fn reader(&self, piece: &Piece, scan: &Scan) -> Result<(ParquetRecordBatchReader, Chunks)> {
+    /// What reads a piece: the columns that it can, of a scan without a condition, by [`decode`], the others by the library.
+    fn reader(&self, piece: &Piece, scan: &Scan) -> Result<Opened> {
+        let file = &self.files[piece.file];
+        let groups: Vec<usize> = piece.groups.clone().collect();
+        let mut roots = scan.columns.clone().unwrap_or_else(|| (0..self.schema.fields().len()).collect());
+        roots.sort_unstable();
+        roots.dedup();
+        let is_plain = scan.condition.is_none() && self.decryption.is_none() && !file.chunks.file.is_far();
+        let are_own: Vec<bool> = roots
+            .iter()
+            .map(|root| is_plain && Columns::are_for(&file.chunks.file, &file.metadata, &groups, *root))
+            .collect();
+        let of = |own: bool| -> Vec<usize> {
+            roots.iter().zip(&are_own).filter(|(_, is_own)| **is_own == own).map(|(root, _)| *root).collect()
+        };
+        let (own, others) = (of(true), of(false));
+        if own.is_empty() {
+            let (library, chunks) = self.library(piece, scan)?;
+            return Ok(Opened { library: Some(library), own: None, are_own, chunks });
+        }
+        let columns = Columns::open(&file.chunks.file, &file.metadata, &groups, piece.rows.as_ref(), &own)?;
+        let others = Scan { columns: Some(others), condition: None };
+        let (library, chunks) = match others.columns.as_ref().is_some_and(Vec::is_empty) {
+            true => (None, file.chunks.clone()),
+            // Batches are as long as those of all columns.
+            false => self.library_of(piece, &others, self.batch_rows(scan)).map(|(l, c)| (Some(l), c))?,
+        };
+        Ok(Opened { library, own: Some((columns, self.batch_rows(scan))), are_own, chunks })
+    }
+
+    /// How many rows the batches of a scan have.
+    fn batch_rows(&self, scan: &Scan) -> usize {
+        batch_rows(scan.schema(&self.schema).fields().len())
+    }
+
+    /// The library's reader, and what it reads from.
+    fn library(&self, piece: &Piece, scan: &Scan) -> Result<(ParquetRecordBatchReader, Chunks)> {
+        self.library_of(piece, scan, self.batch_rows(scan))
+    }
+
+    fn library_of(
+        &self,
+        piece: &Piece,
+        scan: &Scan,
+        batch_rows: usize,
+    ) -> Result<(ParquetRecordBatchReader, Chunks)> {
         let file = &self.files[piece.file];
         let name = file.chunks.file.name();
         let failed = |e: &dyn std::fmt::Display| unreadable(name, &e.to_string());
@@ -173,7 +224,7 @@ impl Table {
             file.chunks.of(|| spans::ranges(&metadata, &groups, piece.rows.as_ref(), self.columns(scan)));
         let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks.clone(), metadata)
             .with_max_predicate_cache_size(CONDITION_CACHE_BYTES)
-            .with_batch_size(batch_rows(scan.schema(&self.schema).fields().len()))
+            .with_batch_size(batch_rows)
             .with_row_groups(groups);
         if let Some(columns) = &scan.columns {
             let mask = ProjectionMask::roots(builder.parquet_schema(), columns.iter().copied());
@@ -252,8 +303,9 @@ impl Table {
                 let one = Piece { groups: group..group + 1, ..piece.clone() };
                 let scan = Scan { columns: Some(vec![*column]), condition: None };
                 let result = guarded("", || {
-                    let (mut reader, _) = self.reader(&one, &scan)?;
-                    reader.try_for_each(|b| b.map(drop)).map_err(|e| unreadable("", &e.to_string()))
+                    let mut opened = self.reader(&one, &scan)?;
+                    while opened.next("")?.is_some() {}
+                    Ok(())
                 });
                 if result.is_err() {
                     let name = self.schema.field(*column).name();
@@ -367,12 +419,11 @@ impl TableSource for ParquetTable {
             }));
         }
         let name = table.files[table.pieces[piece].file].chunks.file.name().to_string();
-        let reader = guarded(&name, || table.reader(&table.pieces[piece], scan));
-        let (reader, chunks) = match reader {
-            Ok((reader, chunks)) => (Some(reader), chunks),
+        let opened = match guarded(&name, || table.reader(&table.pieces[piece], scan)) {
+            Ok(opened) => opened,
             Err(e) => return Err(table.located(piece, scan, e)),
         };
-        // The library gives columns in the order of the file.
+        // Columns are read in the order of the file.
         let order = scan.columns.as_ref().map(|columns| {
             let mut sorted = columns.clone();
             sorted.sort_unstable();
@@ -380,7 +431,7 @@ impl TableSource for ParquetTable {
             columns.iter().map(|c| sorted.binary_search(c).expect("it is one of them")).collect()
         });
         let schema = scan.schema(&table.schema);
-        Ok(Box::new(Reader { table, piece, scan: scan.clone(), name, reader, chunks, order, schema }))
+        Ok(Box::new(Reader { table, piece, scan: scan.clone(), name, opened: Some(opened), order, schema }))
     }
 }
 
@@ -416,52 +467,5 @@ impl BatchReader for Counted {
         let rows = RecordBatchOptions::new().with_row_count(Some(rows));
         let batch = RecordBatch::try_new_with_options(self.schema.clone(), vec![], &rows);
         batch.map(Some).map_err(|e| Error::usage(format!("rows of no columns: {e}")))
-    }
-}
-
-struct Reader {
-    table: Arc<Table>,
-    piece: usize,
-    scan: Scan,
-    name: String,
-    /// `None` after the end.
-    reader: Option<ParquetRecordBatchReader>,
-    chunks: Chunks,
-    order: Option<Vec<usize>>,
-    schema: SchemaRef,
-}
-
-impl BatchReader for Reader {
-    fn next_batch(&mut self, _: &mut OnBadRecord<'_>) -> Result<Option<RecordBatch>> {
-        while let Some(reader) = &mut self.reader {
-            let read = guarded(&self.name, || {
-                let Some(batch) = reader.next() else { return Ok(None) };
-                let batch = batch.and_then(|batch| match &self.order {
-                    Some(order) => conform(batch.project(order)?, &self.schema),
-                    None => conform(batch, &self.schema),
-                });
-                batch.map(Some).map_err(|e| match e {
-                    ArrowError::ExternalError(e) => match e.downcast::<Error>() {
-                        // The condition failed, not the file.
-                        Ok(e) => *e,
-                        Err(e) => unreadable(&self.name, &e.to_string()),
-                    },
-                    e => unreadable(&self.name, &e.to_string()),
-                })
-            });
-            match read {
-                Ok(Some(batch)) if batch.num_rows() > 0 => return Ok(Some(batch)),
-                Ok(Some(_)) => {}
-                Ok(None) => self.reader = None,
-                Err(e) => {
-                    self.reader = None;
-                    if let Some(e) = self.chunks.failure() {
-                        return Err(e);
-                    }
-                    return Err(self.table.located(self.piece, &self.scan, e));
-                }
-            }
-        }
-        Ok(None)
     }
 }

@@ -22,20 +22,45 @@ pub(super) enum Header {
     Other,
 }
 
+/// What a header says of its page, as far as values are read by it. What is not said is `None`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Said {
+    /// Bytes of the header.
+    pub(super) header_bytes: usize,
+    /// Kind, size when unpacked, size, checksum.
+    pub(super) page: [Option<i32>; 4],
+    /// Of a data page: values, encoding, encodings of definition and of repetition levels.
+    pub(super) first: [Option<i32>; 4],
+    /// Of a dictionary: values, encoding.
+    pub(super) dictionary: [Option<i32>; 2],
+    /// Of a data page of the second version: values, nulls, rows, encoding, bytes of definition and of repetition levels.
+    pub(super) second: [Option<i32>; 6],
+    /// The same: whether its values are packed.
+    pub(super) is_packed: Option<bool>,
+}
+
 /// Reads what `bytes` begin with.
 pub(super) fn read(bytes: &[u8]) -> Header {
-    let mut sizes = [None; 3];
-    match (page(&mut Compact(bytes), &mut sizes), sizes) {
-        (Ok(()), [Some(_), Some(unpacked), Some(packed)]) => {
+    read_all(bytes).0
+}
+
+/// The same, with all that it says.
+pub(super) fn read_all(bytes: &[u8]) -> (Header, Said) {
+    let (mut said, mut from) = (Said::default(), Compact(bytes));
+    let done = page(&mut from, &mut said);
+    said.header_bytes = bytes.len() - from.0.len();
+    let header = match (done, said.page) {
+        (Ok(()), [Some(_), Some(unpacked), Some(packed), _]) => {
             match (u64::try_from(unpacked), u64::try_from(packed)) {
                 (Ok(unpacked), Ok(packed)) => Header::Page { unpacked, packed },
                 // A size below zero is refused.
                 _ => Header::Other,
             }
         }
-        (Err(Stop::End), [Some(kind), Some(_), Some(_)]) if KINDS.contains(&kind) => Header::Cut,
+        (Err(Stop::End), [Some(kind), Some(_), Some(_), _]) if KINDS.contains(&kind) => Header::Cut,
         _ => Header::Other,
-    }
+    };
+    (header, said)
 }
 
 /// Kinds of pages.
@@ -51,28 +76,30 @@ enum Stop {
 
 type Done<T> = Result<T, Stop>;
 
-/// Kind, size when unpacked, size: fields 1 to 3.
-fn page(from: &mut Compact<'_>, sizes: &mut [Option<i32>; 3]) -> Done<()> {
+/// The structure of a page.
+fn page(from: &mut Compact<'_>, said: &mut Said) -> Done<()> {
     from.fields(|from, id, kind| match id {
-        1..=3 => {
-            sizes[id as usize - 1] = Some(from.number()?);
-            Ok(())
-        }
-        4 => from.number().map(drop),
-        // Of a data page: counts and encodings.
+        1..=4 => from.keep(&mut said.page, id),
         5 => from.fields(|from, id, kind| match id {
-            1..=4 => from.number().map(drop),
+            1..=4 => from.keep(&mut said.first, id),
             _ => from.skip(kind, DEPTH),
         }),
         6 => from.fields(|from, _, kind| from.skip(kind, DEPTH)),
-        // Of a dictionary.
         7 => from.fields(|from, id, kind| match id {
-            1..=2 => from.number().map(drop),
+            1..=2 => from.keep(&mut said.dictionary, id),
             _ => from.skip(kind, DEPTH),
         }),
-        // Of a data page of the second version.
         8 => from.fields(|from, id, kind| match id {
-            1..=6 => from.number().map(drop),
+            1..=6 => from.keep(&mut said.second, id),
+            7 => {
+                // A truth is in the type of its field.
+                said.is_packed = match kind {
+                    1 => Some(true),
+                    2 => Some(false),
+                    _ => return Err(Stop::Wrong),
+                };
+                Ok(())
+            }
             _ => from.skip(kind, DEPTH),
         }),
         _ => from.skip(kind, DEPTH),
@@ -108,8 +135,13 @@ impl Compact<'_> {
         let value = self.varint()?;
         Ok((value >> 1) as i64 ^ -((value & 1) as i64))
     }
-    fn number(&mut self) -> Done<i32> {
-        Ok(self.zigzag()? as i32)
+    /// Reads the number of field `id` of those that count from 1.
+    fn keep(&mut self, numbers: &mut [Option<i32>], id: i16) -> Done<()> {
+        let number = self.zigzag()? as i32;
+        if let Some(kept) = numbers.get_mut((id - 1) as usize) {
+            *kept = Some(number);
+        }
+        Ok(())
     }
     /// All fields of a structure, with their numbers and types.
     fn fields(&mut self, mut each: impl FnMut(&mut Self, i16, u8) -> Done<()>) -> Done<()> {
