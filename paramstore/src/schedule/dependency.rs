@@ -96,7 +96,13 @@ impl Measured {
         Some(self.slots[at] as usize)
     }
     /// Appends by how much a variable depends on each of `others`, or a little more. What is not known is measured, all at once.
-    pub fn get(&mut self, a: u32, others: &[u32], to: &mut Vec<f64>, measure: impl FnOnce(&[u32], &mut [f64])) {
+    pub fn get(
+        &mut self,
+        a: u32,
+        others: &[u32],
+        to: &mut Vec<f64>,
+        measure: impl FnOnce(&[u32], &mut [f64]),
+    ) {
         let up = |d: f64| if d == 0.0 { 0.0 } else { (d as f32).next_up() };
         let first = to.len();
         self.unknown.clear();
@@ -238,7 +244,9 @@ mod tests {
         for _ in 0..60 {
             let mut conflicts = vec![];
             let mut depend = |a: u32, others: &[u32], to: &mut Vec<f64>| {
-                kept.get(a, others, to, |others, to| to.iter_mut().zip(others).for_each(|(to, b)| *to = of(a, *b)));
+                kept.get(a, others, to, |others, to| {
+                    to.iter_mut().zip(others).for_each(|(to, b)| *to = of(a, *b))
+                });
             };
             let sets = choose(&mut pool, &mut rng, 8, selection, at_most, &mut depend, &mut conflicts);
             assert!(conflicts.iter().all(|(a, b, d)| *d >= at_most && (*d - of(*a, *b)).abs() < 1e-6));

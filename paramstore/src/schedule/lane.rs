@@ -247,7 +247,9 @@ impl<S> Lane<S> {
                 }),
                 Dependencies::Graph(graph) => {
                     let near = graph.neighbours(share.at(a));
-                    to.extend(others.iter().map(|b| one_if(near.binary_search(&(share.at(*b) as u32)).is_ok())));
+                    to.extend(
+                        others.iter().map(|b| one_if(near.binary_search(&(share.at(*b) as u32)).is_ok())),
+                    );
                 }
                 Dependencies::Groups(groups) => {
                     let group = groups.get(share.at(a));
