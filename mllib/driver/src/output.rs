@@ -85,7 +85,26 @@ pub fn table(heading: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> S
     table.to_string().lines().map(|l| format!(" {}\n", l.trim_end())).collect()
 }
 
-/// One thing or several: `1 row`, `2 rows`.
+/// One thing or several: `1 row`, `2 rows`, `2 processes`, `2 penalties`.
 pub fn count(n: u64, what: &str) -> String {
-    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+    match (n, what.strip_suffix("ty")) {
+        (1, _) => format!("1 {what}"),
+        (_, Some(stem)) => format!("{n} {stem}ties"),
+        _ if what.ends_with('s') => format!("{n} {what}es"),
+        _ => format!("{n} {what}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn things_are_counted() {
+        let all = [(1, "row"), (0, "row"), (2, "process"), (1, "process"), (3, "penalty"), (5, "pass")];
+        assert_eq!(
+            all.map(|(n, what)| count(n, what)),
+            ["1 row", "0 rows", "2 processes", "1 process", "3 penalties", "5 passes"]
+        );
+    }
 }

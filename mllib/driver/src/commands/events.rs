@@ -64,7 +64,7 @@ fn text(history: &History, top: usize) -> String {
         State::Ended => "ended well".to_string(),
         State::Failed { error } => format!("failed: {error}"),
     };
-    let processes = count(history.processes.max(1) as u64, "process").replace("processs", "processes");
+    let processes = count(history.processes.max(1) as u64, "process");
     let mut text = lines("run", [format!("{name}{processes}, {} s, {how}", seconds(history.time_us))]);
     if history.writers > 1 {
         text += &lines(

@@ -308,7 +308,7 @@ impl Trained for Outcome {
             });
             text += &table(&["penalty", "mean", "standard error", ""], rows);
         } else if fit.path.len() > 1 {
-            text += &format!("path       {}\n", count(fit.path.len() as u64, "penalty").replace("ys", "ies"));
+            text += &format!("path       {}\n", count(fit.path.len() as u64, "penalty"));
             let step = fit.path.len().div_ceil(ROWS_MAX);
             let shown = fit.path.iter().rev().step_by(step).collect::<Vec<_>>().into_iter().rev();
             let rows = shown.map(|p| {
@@ -325,7 +325,7 @@ impl Trained for Outcome {
         text += &format!(
             "solver     {}: {}, objective {}, gap {}, {}, {}\n",
             summary.solver,
-            count(point.passes as u64, "pass").replace("passs", "passes"),
+            count(point.passes as u64, "pass"),
             figure(point.objective),
             figure(point.gap),
             count(point.nonzeros as u64, "weight"),
