@@ -51,7 +51,7 @@ fn both(
         scan: scan.clone(),
     };
     let library = || {
-        let (library, chunks) = inner.library(&inner.pieces[piece], &scan)?;
+        let (library, chunks) = inner.with_library(&inner.pieces[piece], &scan)?;
         all(reader(Opened { library: Some(library), own: None, are_own: vec![], chunks }))
     };
     let guarded = |read: &dyn Fn() -> Result<Batches>| crate::guard::guarded("a", read);
@@ -194,7 +194,7 @@ fn read_own(table: &ParquetTable, piece: &Piece, batch_rows: usize) -> Result<Ba
 
 fn read_library(table: &ParquetTable, piece: &Piece, batch_rows: usize) -> Result<Batches> {
     crate::guard::guarded("a", || {
-        let (reader, _) = table.0.library_of(piece, &Scan::default(), batch_rows)?;
+        let (reader, _) = table.0.with_library_of(piece, &Scan::default(), batch_rows)?;
         let batch = |batch: std::result::Result<RecordBatch, arrow_schema::ArrowError>| {
             let batch = batch.map_err(|e| super::unreadable("a", &e.to_string()))?;
             crate::table::schema::conform(batch, table.schema())

@@ -173,7 +173,7 @@ impl Table {
         };
         let (own, others) = (of(true), of(false));
         if own.is_empty() {
-            let (library, chunks) = self.library(piece, scan)?;
+            let (library, chunks) = self.with_library(piece, scan)?;
             return Ok(Opened { library: Some(library), own: None, are_own, chunks });
         }
         let columns = Columns::open(&file.chunks.file, &file.metadata, &groups, piece.rows.as_ref(), &own)?;
@@ -181,7 +181,9 @@ impl Table {
         let (library, chunks) = match others.columns.as_ref().is_some_and(Vec::is_empty) {
             true => (None, file.chunks.clone()),
             // Batches are as long as those of all columns.
-            false => self.library_of(piece, &others, self.batch_rows(scan)).map(|(l, c)| (Some(l), c))?,
+            false => {
+                self.with_library_of(piece, &others, self.batch_rows(scan)).map(|(l, c)| (Some(l), c))?
+            }
         };
         Ok(Opened { library, own: Some((columns, self.batch_rows(scan))), are_own, chunks })
     }
@@ -192,11 +194,11 @@ impl Table {
     }
 
     /// The library's reader, and what it reads from.
-    fn library(&self, piece: &Piece, scan: &Scan) -> Result<(ParquetRecordBatchReader, Chunks)> {
-        self.library_of(piece, scan, self.batch_rows(scan))
+    fn with_library(&self, piece: &Piece, scan: &Scan) -> Result<(ParquetRecordBatchReader, Chunks)> {
+        self.with_library_of(piece, scan, self.batch_rows(scan))
     }
 
-    fn library_of(
+    fn with_library_of(
         &self,
         piece: &Piece,
         scan: &Scan,
