@@ -48,7 +48,7 @@ pub struct WorkerReport {
     /// Of that, time in the function of [`meanwhile`](crate::Training::meanwhile), in microseconds.
     pub meanwhile_us: u64,
     /// Bytes of the model that its partitions had at the same time, at most: of a rotating one, of its blocks as they are
-    /// encoded; of others, as [`Clock::model_bytes`](crate::Clock::model_bytes) was told.
+    /// encoded, and of states as [`Turn::model_bytes`](crate::Turn::model_bytes) was told; of others, as [`Clock::model_bytes`](crate::Clock::model_bytes) was told.
     pub model_bytes: u64,
     /// Size of the increments and letters that it has sent to workers, of all processes; letters within a process count nothing.
     pub sent_bytes: u64,

@@ -19,7 +19,7 @@
 
 use super::params::TrainingParams;
 use crate::objective::{DatasetRows, RowSlice, softmax};
-use crate::optimization::{Observer, Report, Solution, TableTraining, require_convergence};
+use crate::optimization::{Observer, Report, Solution, TableTrained, TableTraining, require_convergence};
 use slackwater_dataflow::block::Row;
 use slackwater_dataflow::{Error, Result};
 use slackwater_paramstore::{Clock, EpochsExt, Snapshots, TableExt, TableSpec, TableView};
@@ -193,7 +193,7 @@ impl Minibatch<'_> {
             tolerance: params.tolerance,
             objective: &|loss| loss * factor,
         };
-        let (history, stop, _) = run.run(training, observer)?;
+        let TableTrained { history, stop, .. } = run.run(training, observer)?;
         require_convergence(&history, factor * n * outputs.max(2.0).ln(), params.step_size)?;
         let weights = weights.values().to_vec();
         let (objective, gradient_norm) = objective(&weights)?;

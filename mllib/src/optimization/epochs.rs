@@ -2,7 +2,7 @@
 
 use super::{Observer, Progress, Stop};
 use slackwater_dataflow::{Data, Dataset, Error, ErrorKind, Record, Result};
-use slackwater_paramstore::{Snapshots, Training, Value};
+use slackwater_paramstore::{Report, Snapshots, Training, Value};
 
 /// Losses this many times that of zero weights are no training any more.
 const DIVERGED: f64 = 1000.0;
@@ -17,9 +17,20 @@ pub(crate) struct TableTraining<'a> {
     pub objective: &'a dyn Fn(f64) -> f64,
 }
 
+/// What came of one.
+pub(crate) struct TableTrained<S: Record> {
+    /// The objective of every epoch, also of those before the training was resumed.
+    pub history: Vec<f64>,
+    /// Why it ended.
+    pub stop: Stop,
+    /// The states of the partitions.
+    pub states: Dataset<S>,
+    /// What the workers did.
+    pub report: Report,
+}
+
 impl TableTraining<'_> {
-    /// Runs a training; returns the objective of every epoch, also of those before it was resumed, why it ended, and the
-    /// states of the partitions.
+    /// Runs a training.
     ///
     /// # Errors
     /// What the training reports.
@@ -28,7 +39,7 @@ impl TableTraining<'_> {
         self,
         training: Training<'_, T, V, S>,
         observer: &mut Observer<'_>,
-    ) -> Result<(Vec<f64>, Stop, Dataset<S>)> {
+    ) -> Result<TableTrained<S>> {
         let (objective, mut stop) = (self.objective, Stop::IterationLimit);
         let training = training.until(|progress| {
             let note = Progress {
@@ -48,7 +59,8 @@ impl TableTraining<'_> {
             Some(snapshots) => training.snapshots(snapshots).run_with_locals()?,
             None => training.run_with_locals()?,
         };
-        Ok((report.losses.iter().map(|loss| objective(*loss)).collect(), stop, states))
+        let history = report.losses.iter().map(|loss| objective(*loss)).collect();
+        Ok(TableTrained { history, stop, states, report })
     }
 }
 

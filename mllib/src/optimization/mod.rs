@@ -24,7 +24,7 @@ mod owlqn;
 mod report;
 
 pub use dual::{DualCoordinateDescent, DualLoss, HingeDual, LogisticDual, SquaredHingeDual, Step};
-pub(crate) use epochs::{TableTraining, require_convergence};
+pub(crate) use epochs::{TableTrained, TableTraining, require_convergence};
 pub use gradient_descent::{GradientDescent, Updater};
 pub use lbfgs::{InitialMatrix, Lbfgs};
 pub use line_search::{StrongWolfe, Trial};

@@ -52,6 +52,8 @@ pub struct Turn<'a> {
     block: usize,
     pass: u64,
     first: usize,
+    /// Size of the block, in turns that count it.
+    counted: Option<u64>,
 }
 
 impl Turn<'_> {
@@ -91,6 +93,13 @@ impl Turn<'_> {
     /// Adds to the loss of the epoch, but for that of Fugue's passes.
     pub fn loss(&mut self, loss: f64) {
         self.clock.loss(loss);
+    }
+    /// Tells how many bytes of the model the state of the partition has, for those who share a model between states and
+    /// blocks: [`WorkerReport::model_bytes`](crate::WorkerReport::model_bytes) has both.
+    pub fn model_bytes(&mut self, of_state: u64) {
+        if let Some(of_block) = self.counted {
+            self.clock.model_bytes(of_block + of_state);
+        }
     }
 }
 
@@ -137,11 +146,16 @@ impl<S: Record, B: Record> Seat<S, B> {
             assert_eq!(held.number as usize, expected, "blocks rotate in order");
             // To count the bytes takes as long as to write them: now and then is enough.
             let epoch = clock.epoch();
-            if sub_epoch == 0 && held.at == 0 && (epoch == 0 || epoch.is_power_of_two()) {
+            let is_counted =
+                sub_epoch == 0 && held.at == 0 && (clock.model_bytes == 0 || epoch.is_power_of_two());
+            let counted = is_counted.then(|| {
                 let bytes = postcard::serialize_with_flavor(&held.block, Size::default());
-                clock.model_bytes(bytes.unwrap_or(0) as u64);
+                bytes.unwrap_or(0) as u64
+            });
+            if let Some(bytes) = counted {
+                clock.model_bytes(bytes);
             }
-            if !self.piece(shape, sub_epoch, &strata[sub_epoch], clock, work) {
+            if !self.piece(shape, sub_epoch, counted, &strata[sub_epoch], clock, work) {
                 return clock.call_again();
             }
         }
@@ -163,7 +177,7 @@ impl<S: Record, B: Record> Seat<S, B> {
         let (sub_epoch, _) = shape.sub_epoch(clock);
         match &self.held {
             Some(held) if held.pass <= shape.extra && !strata[sub_epoch].is_empty() => {
-                self.piece(shape, sub_epoch, &strata[sub_epoch], clock, work);
+                self.piece(shape, sub_epoch, None, &strata[sub_epoch], clock, work);
                 true
             }
             _ => false,
@@ -174,6 +188,7 @@ impl<S: Record, B: Record> Seat<S, B> {
         &mut self,
         shape: Shape,
         sub_epoch: usize,
+        counted: Option<u64>,
         records: &[R],
         clock: &mut Clock,
         work: &mut impl FnMut(&mut S, &mut B, &[R], &mut Turn<'_>),
@@ -182,7 +197,8 @@ impl<S: Record, B: Record> Seat<S, B> {
         let Some(held) = held else { return true };
         let first = held.at;
         let end = records.len().min(first + shape.piece);
-        let mut turn = Turn { clock, sub_epoch, block: held.number as usize, pass: held.pass, first };
+        let (block, pass) = (held.number as usize, held.pass);
+        let mut turn = Turn { clock, sub_epoch, block, pass, first, counted };
         work(state, &mut held.block, &records[first..end], &mut turn);
         let is_done = end == records.len();
         (held.at, held.pass) = if is_done { (0, held.pass + 1) } else { (end, held.pass) };

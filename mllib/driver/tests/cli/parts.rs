@@ -168,9 +168,12 @@ fn the_same_bytes_by_workers_and_processes() {
         let mut done: serde_json::Value =
             serde_json::from_str(&place.ok(&[launcher, &TRAIN, &options].concat())).unwrap();
         done.as_object_mut().unwrap().remove("seconds");
-        (done, files(&place.path("m")))
+        let shares = done.as_object_mut().unwrap().remove("model_bytes").unwrap();
+        let shares: Vec<u64> = serde_json::from_value(shares).unwrap();
+        (done, files(&place.path("m")), shares.iter().sum::<u64>())
     };
     let one = train(&["--workers=1"]);
+    assert!(one.2 > 0);
     for launcher in [
         &["--workers=2"][..],
         &["--workers=4"],

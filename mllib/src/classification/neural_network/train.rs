@@ -5,7 +5,7 @@ use super::network::{Inputs, Network, Pass};
 use super::{Layer, NeuralNetworkModel, NeuralNetworkParams, NeuralNetworkSummary};
 use crate::linear::{Survey, class_labels};
 use crate::objective::{DatasetRows, RowSlice};
-use crate::optimization::{Observer, TableTraining, require_convergence, silent};
+use crate::optimization::{Observer, TableTrained, TableTraining, require_convergence, silent};
 use crate::pool::Pool;
 use crate::random::shuffle;
 use slackwater_dataflow::{Dataset, Result, rng};
@@ -102,7 +102,7 @@ impl UntrainedNetwork {
             },
         );
         let run = TableTraining { snapshots, tolerance: params.tolerance, objective: &|loss| loss / n };
-        let (history, stop, _) = run.run(training, observer)?;
+        let TableTrained { history, stop, .. } = run.run(training, observer)?;
         require_convergence(&history, (self.classes.len() as f64).ln(), params.step_size)?;
         let weights = tables.iter().flat_map(|t| t.values().to_vec()).collect();
         let summary = NeuralNetworkSummary {

@@ -9,7 +9,7 @@ use super::lloyd::{Descent, direct, told};
 use super::nearest::{Nearest, Scratch};
 use super::params::{Centers, KMeansParams};
 use super::rows::{Packed, PackedRows, RowPartition};
-use crate::optimization::{Observer, TableTraining};
+use crate::optimization::{Observer, TableTrained, TableTraining};
 use slackwater_dataflow::{Dataset, Result};
 use slackwater_paramstore::{Clock, EpochsExt, Snapshots, TableExt, TableSpec, TableView};
 use std::ops::Range;
@@ -62,7 +62,7 @@ pub(super) fn descend(
         tolerance: params.tolerance,
         objective: &|cost| told(cost, params.distance),
     };
-    let (history, stop, _) = run.run(training, observer)?;
+    let TableTrained { history, stop, .. } = run.run(training, observer)?;
     Ok(Descent { centers: steps.centers(&sums.values()), history, stop })
 }
 

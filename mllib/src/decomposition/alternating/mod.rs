@@ -34,7 +34,7 @@ pub(super) use census::Census;
 pub(super) use clocks::{CodeMove, ComponentMove, Until};
 
 use crate::objective::{DatasetRows, RowSlice};
-use crate::optimization::{Observer, Stop, TableTraining};
+use crate::optimization::{Observer, Stop, TableTrained, TableTraining};
 use clocks::Alternation;
 use layout::Layout;
 use seat::{Letter, Seat};
@@ -80,6 +80,9 @@ pub struct AlternationSummary {
     pub objective_history: Vec<f64>,
     /// Components (or atoms) that are 0, or of which all codes are.
     pub unused: usize,
+    /// By process: bytes of the components that it had while training.
+    #[serde(skip)]
+    pub model_bytes: Vec<u64>,
     /// Why training ended.
     pub stop: Stop,
 }
@@ -125,7 +128,7 @@ impl Task {
         // Of rows that fit exactly, rounding makes it a little less than nothing.
         let objective = |sum: f64| sum.max(0.0);
         let run = TableTraining { snapshots, tolerance: Some(self.tolerance), objective: &objective };
-        let (history, stop, seats) = run.run(training, observer)?;
+        let TableTrained { history, stop, states: seats, report } = run.run(training, observer)?;
         let (mut components, mut code_squares) = (vec![0.0; rank * columns], vec![0.0; rank]);
         let ends = seats.map(move |seat| seat.into_end(rank)).collect()?;
         for (of_block, (values, squares)) in layout.blocks.items.iter().zip(ends) {
@@ -144,6 +147,7 @@ impl Task {
             objective: history.last().copied().unwrap_or(f64::NAN),
             unused: rank - used.count(),
             objective_history: history,
+            model_bytes: report.model_bytes(rows.context().topology().workers),
             stop,
         };
         Ok((components, summary))

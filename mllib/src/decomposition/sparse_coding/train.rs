@@ -7,7 +7,7 @@ use crate::decomposition::lasso::Lasso;
 use crate::linalg::gemm::{Matrix, Write, gemm};
 use crate::linear::Features;
 use crate::objective::{DatasetRows, RowSlice};
-use crate::optimization::{Observer, TableTraining, require_convergence, silent};
+use crate::optimization::{Observer, TableTrained, TableTraining, require_convergence, silent};
 use crate::pool::Pool;
 use crate::random::shuffle;
 use serde::{Deserialize, Serialize};
@@ -66,7 +66,7 @@ impl SparseCodingParams {
                 descent.run(codes, batch, &mut tables[0], clock);
             });
         let run = TableTraining { snapshots, tolerance: self.tolerance, objective: &|sum| sum / n };
-        let (history, stop, _) = run.run(training, observer)?;
+        let TableTrained { history, stop, .. } = run.run(training, observer)?;
         require_convergence(&history, 0.5 * census.square / n, self.step_size)?;
         let mut dictionary = table.values().to_vec();
         bounds.project(&mut dictionary, columns);

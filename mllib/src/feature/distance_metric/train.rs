@@ -6,7 +6,7 @@ use super::{DistanceMetricModel, DistanceMetricParams, DistanceMetricSummary, Pa
 use crate::linalg::gemm::{Matrix, Write, gemm};
 use crate::linear::Features;
 use crate::objective::{DatasetRows, RowSlice};
-use crate::optimization::{Observer, TableTraining, require_convergence, silent};
+use crate::optimization::{Observer, TableTrained, TableTraining, require_convergence, silent};
 use crate::pool::Pool;
 use crate::random::unit_of;
 use slackwater_dataflow::{Error, Result};
@@ -60,7 +60,7 @@ impl DistanceMetricParams {
             .seed(self.seed)
             .update(&table, move |batch, table, clock| descent.run(batch, table, clock));
         let run = TableTraining { snapshots, tolerance: self.tolerance, objective: &|loss| loss };
-        let (history, stop, _) = run.run(training, observer)?;
+        let TableTrained { history, stop, .. } = run.run(training, observer)?;
         require_convergence(&history, self.margin * self.dissimilar_weight, self.step_size)?;
         let summary = DistanceMetricSummary {
             similar: squares.similar,

@@ -63,6 +63,7 @@ impl Descent {
             );
         }
         turn.loss(loss);
+        turn.model_bytes(4 * of_users.len() as u64);
     }
     /// Moves the factors of a user and of an item; returns the squared error before.
     #[inline(always)]

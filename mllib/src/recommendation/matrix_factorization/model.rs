@@ -29,6 +29,10 @@ pub struct MatrixFactorizationSummary {
     pub rmse_history: Vec<f64>,
     /// Root mean squared error of the model on the ratings that it learnt from.
     pub rmse: f64,
+    /// By process: bytes of factors and biases that it had while training, at most: with `ccd` of both sides, with `dsgd`
+    /// also the length of a block; with `sgd` nothing is said, every process has the table of items.
+    #[serde(skip)]
+    pub model_bytes: Vec<u64>,
     /// Why training ended.
     pub stop: Stop,
 }

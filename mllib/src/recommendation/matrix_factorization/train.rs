@@ -8,7 +8,7 @@ use super::params::Solver;
 use super::{Attributes, MatrixFactorizationModel, MatrixFactorizationParams, MatrixFactorizationSummary};
 use crate::blocks::Blocks;
 use crate::evaluation::RegressionMetrics;
-use crate::optimization::{Observer, Stop, TableTraining, silent};
+use crate::optimization::{Observer, Stop, TableTrained, TableTraining, silent};
 use crate::random::{shuffle, unit_of};
 use slackwater_dataflow::block::Rating;
 use slackwater_dataflow::hash::{hash_of, partition_of};
@@ -53,7 +53,17 @@ impl MatrixFactorizationParams {
         let partitions = ratings.num_partitions().max(ratings.context().config().default_partitions);
         let homes = Arc::new(Homes::new(users.len(), partitions));
         let rows = self.rows(ratings, &users, &items, &homes).cache();
-        let mut fit = Fit { params: self, rows, census, users, items, homes, batch: 0, history: vec![] };
+        let mut fit = Fit {
+            params: self,
+            rows,
+            census,
+            users,
+            items,
+            homes,
+            batch: 0,
+            history: vec![],
+            model_bytes: vec![],
+        };
         let result = match self.solver {
             Solver::Sgd => fit.table().and_then(|table| {
                 let (stop, of_users) = fit.descend(&table, snapshots, observer)?;
@@ -160,6 +170,7 @@ pub(super) struct Fit<'a> {
     /// Ratings of each partition in a clock, at most.
     pub batch: usize,
     history: Vec<f64>,
+    model_bytes: Vec<u64>,
 }
 
 impl Fit<'_> {
@@ -285,8 +296,11 @@ impl Fit<'_> {
             ErrorKind::Numerical(message) => self.diverged(message),
             _ => e,
         });
-        let (history, stop, states) = result?;
+        let TableTrained { history, stop, states, report } = result?;
         self.history = history;
+        if self.params.solver != Solver::Sgd {
+            self.model_bytes = report.model_bytes(self.rows.context().topology().workers);
+        }
         Ok((stop, states))
     }
     fn diverged(&self, what: &str) -> Error {
@@ -333,6 +347,7 @@ impl Fit<'_> {
             batch: self.batch,
             rmse_history: std::mem::take(&mut self.history),
             rmse: 0.0,
+            model_bytes: std::mem::take(&mut self.model_bytes),
             stop,
         };
         let attributes = Attributes {

@@ -1,6 +1,6 @@
 //! `train lda`: read documents, split, sample, measure, store.
 
-use super::{Measured, MeasuredOn, Trained, finish, saved, target};
+use super::{Measured, MeasuredOn, Trained, finish, saved, shares, target};
 use crate::args::{Globals, TopicsArgs};
 use crate::commands::topics::note_topics;
 use crate::data::{Documents, check_split, split_records, vocabulary};
@@ -277,20 +277,10 @@ impl Trained for Outcome {
             self.params.sampler().name(),
             figure((self.tokens_per_second() * 1e-4).round() * 1e-2)
         );
-        let blocks = match summary.model_bytes.iter().max() {
-            None => String::new(),
-            Some(most) => {
-                let processes = count(summary.model_bytes.len() as u64, "process");
-                format!(
-                    "blocks     {}, {processes} with at most {most} bytes of them each\n",
-                    summary.partitions
-                )
-            }
-        };
         let last = match &self.measured {
             Some(measured) => measured.text(target, seconds),
             None => saved(target, seconds),
         };
-        text + &training + &speed + &blocks + &last
+        text + &training + &speed + &shares("blocks", &summary.model_bytes) + &last
     }
 }

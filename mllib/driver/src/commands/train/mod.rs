@@ -18,6 +18,7 @@ pub use network::widths;
 
 use crate::args::{Algorithm, Globals, TrainArgs};
 use crate::evaluation::Evaluation;
+use crate::output::count;
 use crate::session::Session;
 use serde_json::Value;
 use slackwater_dataflow::Result;
@@ -119,6 +120,17 @@ impl Measured {
             false => format!("metrics    {} on the {rows} {on}\n", self.evaluation.headline()),
         };
         metrics + &saved(target, seconds)
+    }
+}
+
+/// How much of the model a process had, if that was counted.
+fn shares(what: &str, model_bytes: &[u64]) -> String {
+    match model_bytes.iter().max() {
+        None => String::new(),
+        Some(most) => {
+            let processes = count(model_bytes.len() as u64, "process");
+            format!("{what:<10} {processes} with at most {most} bytes of them each\n")
+        }
     }
 }
 

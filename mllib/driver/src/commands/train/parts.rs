@@ -1,7 +1,7 @@
 //! `train nmf` and `train dictionary`: read, split, fit, measure, store.
 
 use super::rows::Files;
-use super::{Measured, Trained, finish, target};
+use super::{Measured, Trained, finish, shares, target};
 use crate::args::{DictionaryArgs, Globals, HeldOutArgs, InputArgs, NmfArgs, OutputArgs};
 use crate::commands::parts::{Parts, evaluation};
 use crate::labels::negative_located;
@@ -125,6 +125,7 @@ impl<M: Parts> Trained for Outcome<M> {
             "epochs": summary.objective_history.len(),
             "objective_history": summary.objective_history,
             "objective": summary.objective,
+            "model_bytes": summary.model_bytes,
             "stop": summary.stop.to_string(),
             "converged": summary.stop.is_converged(),
             "parameters": model.parameters(),
@@ -152,6 +153,6 @@ impl<M: Parts> Trained for Outcome<M> {
             figure(summary.objective),
             summary.stop,
         );
-        text + &self.measured.text(target, seconds)
+        text + &shares("components", &summary.model_bytes) + &self.measured.text(target, seconds)
     }
 }

@@ -1,6 +1,6 @@
 //! `train mf`: read ratings, split, fit, measure, store.
 
-use super::{Measured, MeasuredOn, Trained, finish, target};
+use super::{Measured, MeasuredOn, Trained, finish, shares, target};
 use crate::args::{Globals, MatrixFactorizationArgs};
 use crate::data::{Ratings, check_split, split_records};
 use crate::evaluation::Evaluation;
@@ -116,6 +116,7 @@ impl Trained for Outcome {
             "epochs": summary.rmse_history.len(),
             "rmse_history": summary.rmse_history,
             "rmse": summary.rmse,
+            "model_bytes": summary.model_bytes,
             "stop": summary.stop.to_string(),
             "converged": summary.stop.is_converged(),
             "parameters": self.model.params(),
@@ -145,6 +146,6 @@ impl Trained for Outcome {
             figure(summary.rmse),
             summary.stop,
         );
-        text + &self.measured.text(target, seconds)
+        text + &shares("factors", &summary.model_bytes) + &self.measured.text(target, seconds)
     }
 }
