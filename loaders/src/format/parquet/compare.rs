@@ -182,9 +182,17 @@ fn read_own(table: &ParquetTable, piece: &Piece, batch_rows: usize) -> Result<Ba
     let file = &table.0.files[piece.file];
     let groups: Vec<usize> = piece.groups.clone().collect();
     let roots: Vec<usize> = (0..table.schema().fields().len()).collect();
-    let mut columns = Columns::open(&file.chunks.file, &file.metadata, &groups, piece.rows.as_ref(), &roots)?;
+    let mut columns = Columns::open(
+        &file.chunks.file,
+        &table.0.rooms,
+        &file.metadata,
+        &groups,
+        piece.rows.as_ref(),
+        &roots,
+        batch_rows,
+    )?;
     let mut batches = vec![];
-    while let Some((rows, arrays)) = columns.next(batch_rows)? {
+    while let Some((rows, arrays)) = columns.next()? {
         let batch = RecordBatch::try_new(table.schema().clone(), arrays).unwrap();
         assert_eq!(batch.num_rows(), rows);
         batches.push(batch);

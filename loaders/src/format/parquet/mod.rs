@@ -46,7 +46,7 @@ use crate::table::{BatchReader, Scan, TableSource, batch_rows};
 use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::{ArrowError, SchemaRef};
 use chunks::Chunks;
-use decode::Columns;
+use decode::{Columns, Rooms};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
@@ -74,6 +74,7 @@ struct Table {
     schema: SchemaRef,
     pieces: Vec<Piece>,
     decryption: Option<Arc<FileDecryptionProperties>>,
+    rooms: Arc<Rooms>,
 }
 
 struct File {
@@ -145,7 +146,7 @@ impl ParquetTable {
         }
         let schema = schema.ok_or_else(|| Error::input("no input files", "name at least one file"))?;
         let pieces = pieces(&opened, min_pieces);
-        Ok(ParquetTable(Arc::new(Table { files: opened, schema, pieces, decryption })))
+        Ok(ParquetTable(Arc::new(Table { files: opened, schema, pieces, decryption, rooms: Arc::default() })))
     }
 
     /// How many rows the files say they have.
@@ -176,7 +177,15 @@ impl Table {
             let (library, chunks) = self.with_library(piece, scan)?;
             return Ok(Opened { library: Some(library), own: None, are_own, chunks });
         }
-        let columns = Columns::open(&file.chunks.file, &file.metadata, &groups, piece.rows.as_ref(), &own)?;
+        let columns = Columns::open(
+            &file.chunks.file,
+            &self.rooms,
+            &file.metadata,
+            &groups,
+            piece.rows.as_ref(),
+            &own,
+            self.batch_rows(scan),
+        )?;
         let others = Scan { columns: Some(others), condition: None };
         let (library, chunks) = match others.columns.as_ref().is_some_and(Vec::is_empty) {
             true => (None, file.chunks.clone()),
@@ -185,7 +194,7 @@ impl Table {
                 self.with_library_of(piece, &others, self.batch_rows(scan)).map(|(l, c)| (Some(l), c))?
             }
         };
-        Ok(Opened { library, own: Some((columns, self.batch_rows(scan))), are_own, chunks })
+        Ok(Opened { library, own: Some(columns), are_own, chunks })
     }
 
     /// How many rows the batches of a scan have.

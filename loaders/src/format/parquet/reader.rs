@@ -18,8 +18,8 @@ use std::sync::Arc;
 pub(super) struct Opened {
     /// Of the columns that are not decoded here. `None`: there are none.
     pub(super) library: Option<ParquetRecordBatchReader>,
-    /// The columns that are, and how many rows a batch has.
-    pub(super) own: Option<(Columns, usize)>,
+    /// The columns that are.
+    pub(super) own: Option<Columns>,
     /// Which columns are which.
     pub(super) are_own: Vec<bool>,
     /// What the library reads from.
@@ -37,10 +37,10 @@ impl Opened {
             },
             e => unreadable(name, &e.to_string()),
         })?;
-        let Some((columns, rows)) = &mut self.own else {
+        let Some(columns) = &mut self.own else {
             return Ok(library.map(|batch| (batch.num_rows(), batch.columns().to_vec())));
         };
-        let own = columns.next(*rows)?;
+        let own = columns.next()?;
         if self.library.is_none() {
             return Ok(own);
         }

@@ -48,33 +48,16 @@ impl Bits {
         (self.tail, self.len) = (0, 0);
     }
     /// Adds the lowest `n` bits of `word`, at most [`WORD`]; the others are 0.
-    #[inline]
     pub(super) fn push(&mut self, word: u64, n: usize) {
-        let shift = self.len % WORD;
-        self.tail |= word << shift;
-        if shift + n >= WORD {
-            self.words.push(self.tail);
-            self.tail = if shift == 0 { 0 } else { word >> (WORD - shift) };
-        }
-        self.len += n;
+        self.grow(|end| end.push(word, n));
     }
-    /// Adds `n` bits that are all the same.
-    #[inline]
-    pub(super) fn push_same(&mut self, bit: bool, mut n: usize) {
-        while n > 0 {
-            let part = n.min(WORD);
-            self.push(if bit { low(part) } else { 0 }, part);
-            n -= part;
-        }
-    }
-    /// Adds `n` bits of `bytes`, from bit `at`.
-    #[inline]
-    pub(super) fn push_of(&mut self, bytes: &[u8], mut at: usize, mut n: usize) {
-        while n > 0 {
-            let part = n.min(WORD);
-            self.push(word_at(bytes, at) & low(part), part);
-            (at, n) = (at + part, n - part);
-        }
+    /// Adds what is added to their end, which is in registers meanwhile.
+    #[inline(always)]
+    pub(super) fn grow<R>(&mut self, add: impl FnOnce(&mut End<'_>) -> R) -> R {
+        let mut end = End { words: &mut self.words, tail: self.tail, len: self.len };
+        let result = add(&mut end);
+        (self.tail, self.len) = (end.tail, end.len);
+        result
     }
     /// 64 bits from bit `at`; what is beyond the end is 0.
     pub(super) fn word(&self, at: usize) -> u64 {
@@ -107,6 +90,45 @@ impl Bits {
     }
 }
 
+/// Where bits are added.
+pub(super) struct End<'a> {
+    words: &'a mut Vec<u64>,
+    tail: u64,
+    len: usize,
+}
+
+impl End<'_> {
+    /// Adds the lowest `n` bits of `word`, at most [`WORD`]; the others are 0.
+    #[inline(always)]
+    pub(super) fn push(&mut self, word: u64, n: usize) {
+        let shift = self.len % WORD;
+        self.tail |= word << shift;
+        if shift + n >= WORD {
+            self.words.push(self.tail);
+            self.tail = if shift == 0 { 0 } else { word >> (WORD - shift) };
+        }
+        self.len += n;
+    }
+    /// Adds `n` bits that are all the same.
+    #[inline(always)]
+    pub(super) fn push_same(&mut self, bit: bool, mut n: usize) {
+        while n > 0 {
+            let part = n.min(WORD);
+            self.push(if bit { low(part) } else { 0 }, part);
+            n -= part;
+        }
+    }
+    /// Adds `n` bits of `bytes`, from bit `at`.
+    #[inline(always)]
+    pub(super) fn push_of(&mut self, bytes: &[u8], mut at: usize, mut n: usize) {
+        while n > 0 {
+            let part = n.min(WORD);
+            self.push(word_at(bytes, at) & low(part), part);
+            (at, n) = (at + part, n - part);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,11 +143,11 @@ mod tests {
             let (at, n) = ((hash_u64(i) % 300) as usize, (hash_u64(i + 1000) % 150) as usize);
             match i % 3 {
                 0 => {
-                    bits.push_of(&bytes, at, n);
+                    bits.grow(|end| end.push_of(&bytes, at, n));
                     want.extend((at..at + n).map(bit));
                 }
                 1 => {
-                    bits.push_same(at % 2 == 0, n);
+                    bits.grow(|end| end.push_same(at % 2 == 0, n));
                     want.extend(vec![at % 2 == 0; n]);
                 }
                 _ => {

@@ -3,12 +3,15 @@
 use super::bits::Bits;
 use super::fault::{Done, damaged};
 use super::hybrid::Hybrid;
-use super::pages::{BIT_PACKED, Kind, PLAIN, PLAIN_DICTIONARY, Packing, Page, Pages, RLE, RLE_DICTIONARY};
+use super::pages::{
+    BIT_PACKED, Kind, PLAIN, PLAIN_DICTIONARY, Packing, Page, Pages, RLE, RLE_DICTIONARY, Rooms,
+};
 use super::values::{Rows, TOO_FEW, Values};
 use crate::source::InputFile;
 use arrow_array::ArrayRef;
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Rows that are passed over at once, within a page.
 const PASS_ROWS: usize = 8192;
@@ -68,6 +71,7 @@ impl Column {
     /// Reads `chunks`, but for their first `skipped` rows.
     pub(super) fn new(
         file: &InputFile,
+        rooms: &Arc<Rooms>,
         chunks: Vec<Chunk>,
         values: Box<dyn Values>,
         is_optional: bool,
@@ -75,7 +79,7 @@ impl Column {
     ) -> Done<Column> {
         let mut column = Column {
             chunks: chunks.into_iter(),
-            pages: Pages::new(file.clone()),
+            pages: Pages::new(file.clone(), rooms.clone()),
             values,
             is_optional,
             to_come: 0,

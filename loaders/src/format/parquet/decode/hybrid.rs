@@ -21,7 +21,7 @@ const BLOCK_BYTES: usize = BLOCK * 4 + 8;
 const WIDTH_MAX: u32 = 32;
 
 /// Where a reader of runs is in its bytes. They are given anew with each call, and must be the same.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Hybrid {
     width: u32,
     /// What is read next.
@@ -58,7 +58,7 @@ impl Hybrid {
         Hybrid { width: 1, at: at + bytes, run: Run::Packed { at, next: 0, left: 8 * bytes } }
     }
     /// Goes to the next run if this one is at its end.
-    #[inline]
+    #[inline(always)]
     fn advance(&mut self, bytes: &[u8]) -> Done<()> {
         while let Run::Same { left: 0, .. } | Run::Packed { left: 0, .. } = self.run {
             // Most runs are short.
@@ -67,7 +67,11 @@ impl Hybrid {
                     self.at += 1;
                     u64::from(*head)
                 }
-                _ => self.varint(bytes)?,
+                _ => {
+                    let (head, at) = varint(bytes, self.at)?;
+                    self.at = at;
+                    head
+                }
             };
             let rest = bytes.len() - self.at;
             if head & 1 == 0 {
@@ -94,27 +98,12 @@ impl Hybrid {
         }
         Ok(())
     }
-    /// The head of a run, of 32 bits.
-    #[cold]
-    fn varint(&mut self, bytes: &[u8]) -> Done<u64> {
-        let mut value = 0u64;
-        for shift in (0..35).step_by(7) {
-            let Some(byte) = bytes.get(self.at) else {
-                return damaged("there are fewer numbers than values");
-            };
-            self.at += 1;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Ok(value);
-            }
-        }
-        damaged("a run of more numbers than there can be")
-    }
     /// The next numbers, as many as there is room for.
     pub(super) fn fill(&mut self, bytes: &[u8], mut out: &mut [u32]) -> Done<()> {
+        let mut here = *self;
         while !out.is_empty() {
-            self.advance(bytes)?;
-            let filled = match &mut self.run {
+            here.advance(bytes)?;
+            let filled = match &mut here.run {
                 Run::Same { number, left } => {
                     let n = out.len().min(*left);
                     out[..n].fill(*number);
@@ -123,37 +112,64 @@ impl Hybrid {
                 }
                 Run::Packed { at, next, left } => {
                     let n = out.len().min(*left);
-                    unpack(self.width as usize, &bytes[*at..], *next, &mut out[..n]);
+                    unpack(here.width as usize, &bytes[*at..], *next, &mut out[..n]);
                     (*next, *left) = (*next + n, *left - n);
                     n
                 }
             };
             out = &mut out[filled..];
         }
+        *self = here;
         Ok(())
     }
     /// The next `n` numbers as bits, of a reader of numbers of one bit.
     pub(super) fn fill_bits(&mut self, bytes: &[u8], mut n: usize, out: &mut Bits) -> Done<()> {
-        while n > 0 {
-            self.advance(bytes)?;
-            let filled = match &mut self.run {
-                Run::Same { number, left } => {
-                    let n = n.min(*left);
-                    out.push_same(*number != 0, n);
-                    *left -= n;
-                    n
+        // A run is short, and to wait for memory between two would take most of the time.
+        let mut here = *self;
+        out.grow(
+            #[inline(always)]
+            |end| {
+                while n > 0 {
+                    here.advance(bytes)?;
+                    let filled = match &mut here.run {
+                        Run::Same { number, left } => {
+                            let n = n.min(*left);
+                            end.push_same(*number != 0, n);
+                            *left -= n;
+                            n
+                        }
+                        Run::Packed { at, next, left } => {
+                            let n = n.min(*left);
+                            end.push_of(bytes, 8 * *at + *next, n);
+                            (*next, *left) = (*next + n, *left - n);
+                            n
+                        }
+                    };
+                    n -= filled;
                 }
-                Run::Packed { at, next, left } => {
-                    let n = n.min(*left);
-                    out.push_of(bytes, 8 * *at + *next, n);
-                    (*next, *left) = (*next + n, *left - n);
-                    n
-                }
-            };
-            n -= filled;
-        }
+                Ok(())
+            },
+        )?;
+        *self = here;
         Ok(())
     }
+}
+
+/// The head of a run, of 32 bits, and where it ends.
+#[cold]
+fn varint(bytes: &[u8], mut at: usize) -> Done<(u64, usize)> {
+    let mut value = 0u64;
+    for shift in (0..35).step_by(7) {
+        let Some(byte) = bytes.get(at) else {
+            return damaged("there are fewer numbers than values");
+        };
+        at += 1;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Ok((value, at));
+        }
+    }
+    damaged("a run of more numbers than there can be")
 }
 
 /// Numbers of `width` bits each out of `bytes`, from number `next`. What is beyond the end is 0.

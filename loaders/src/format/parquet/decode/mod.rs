@@ -16,7 +16,8 @@
 //! # Cost
 //!
 //! One write a value: which rows have one goes into the bitmap of the batch as it is stored, and values to their rows from the page.
-//! A page as stored and unpacked for each column, in room that is used again. Pages whose rows are not wanted are passed over
+//! A page as stored and unpacked for each column, in room that is used again, also by those who read the next piece of the file. Of
+//! a column some batches are read one after the other, up to a few megabytes of all columns: they are of the same page. Pages whose rows are not wanted are passed over
 //! by their headers, and so is a dictionary that no row needs.
 //!
 //! # Failure
@@ -40,21 +41,40 @@ use crate::source::InputFile;
 use arrow_array::ArrayRef;
 use arrow_schema::{DataType, TimeUnit};
 use column::{Chunk, Column};
-use fault::Fault;
+use fault::{Done, Fault, damaged};
 use pages::Packing;
+pub(super) use pages::Rooms;
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::basic::{Encoding, Type};
 use parquet::file::metadata::ColumnChunkMetaData;
 use slackwater_dataflow::{Error, Result};
+use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 use values::{Numbers, Truths, Values};
 
 /// Columns of a file that are read together, in rows that follow each other.
 pub(super) struct Columns {
     name: String,
-    columns: Vec<Column>,
+    columns: Vec<Ahead>,
+    batch_rows: usize,
     left: usize,
 }
+
+/// A column, of which batches are read ahead: several of one column, then those of the next, so that its page is still in the
+/// cache.
+struct Ahead {
+    column: Column,
+    /// Rows that are not read.
+    left: usize,
+    /// An error is the last.
+    ready: VecDeque<Done<ArrayRef>>,
+}
+
+/// Nobody reads further ahead than so many bytes, all columns together, and what the last batch of a column is more.
+const AHEAD_BYTES: usize = 8 << 20;
+/// Nor than so many batches.
+const AHEAD_BATCHES: usize = 8;
 
 impl Columns {
     /// True if this column (a root of the schema) of these row groups is read here.
@@ -84,10 +104,12 @@ impl Columns {
     /// I/O; input, if the file is damaged.
     pub(super) fn open(
         file: &InputFile,
+        rooms: &Arc<Rooms>,
         metadata: &ArrowReaderMetadata,
         groups: &[usize],
         rows: Option<&Range<usize>>,
         roots: &[usize],
+        batch_rows: usize,
     ) -> Result<Columns> {
         let known = metadata.metadata();
         let of_group = |g: &usize| usize::try_from(known.row_group(*g).num_rows()).unwrap_or(0);
@@ -105,23 +127,53 @@ impl Columns {
             let of = metadata.schema().field(*root).data_type();
             let values = values(descriptor.physical_type(), of).ok_or_else(failed)?;
             let is_optional = descriptor.max_def_level() > 0;
-            Column::new(file, chunks, values, is_optional, skipped).map_err(|e| error(file.name(), e))
+            let column = Column::new(file, rooms, chunks, values, is_optional, skipped);
+            let column = column.map_err(|e| error(file.name(), e))?;
+            Ok(Ahead { column, left, ready: VecDeque::new() })
         };
         let columns = roots.iter().map(column).collect::<Result<_>>()?;
-        Ok(Columns { name: file.name().to_string(), columns, left })
+        Ok(Columns { name: file.name().to_string(), columns, batch_rows, left })
     }
-    /// The next rows, at most so many: an array for each column. `None` after the last.
+    /// The next batch: its rows, and an array for each column. `None` after the last.
     ///
     /// # Errors
     /// I/O; input, if the file is damaged.
-    pub(super) fn next(&mut self, rows: usize) -> Result<Option<(usize, Vec<ArrayRef>)>> {
-        let rows = rows.min(self.left);
+    pub(super) fn next(&mut self) -> Result<Option<(usize, Vec<ArrayRef>)>> {
+        let rows = self.batch_rows.min(self.left);
         if rows == 0 {
             return Ok(None);
         }
         self.left -= rows;
-        let arrays = self.columns.iter_mut().map(|column| column.read(rows)).collect::<Result<_, _>>();
-        arrays.map(|arrays| Some((rows, arrays))).map_err(|e| error(&self.name, e))
+        let share = AHEAD_BYTES / self.columns.len().max(1);
+        let arrays = self.columns.iter_mut().map(|column| column.next(self.batch_rows, share));
+        match arrays.collect::<Result<_, _>>() {
+            Ok(arrays) => Ok(Some((rows, arrays))),
+            Err(e) => {
+                self.left = 0;
+                Err(error(&self.name, e))
+            }
+        }
+    }
+}
+
+impl Ahead {
+    /// The next batch, of those that are ready or of as many as have so many bytes.
+    fn next(&mut self, batch_rows: usize, bytes: usize) -> Done<ArrayRef> {
+        let mut read = 0;
+        if self.ready.is_empty() {
+            while self.left > 0 && self.ready.len() < AHEAD_BATCHES && (read < bytes || self.ready.is_empty())
+            {
+                let rows = batch_rows.min(self.left);
+                let array = self.column.read(rows);
+                self.left = if array.is_ok() { self.left - rows } else { 0 };
+                read += array.as_ref().map_or(0, |array| array.get_buffer_memory_size());
+                self.ready.push_back(array);
+            }
+        }
+        match self.ready.pop_front() {
+            Some(array) => array,
+            None => damaged("some columns have fewer rows than others"),
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use crate::source::{InputFile, RawReader};
 use parquet::basic::Compression;
 use std::io::Read;
 use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bytes that are read at once at least, unless pages are passed over.
 const READ_BYTES: usize = 16 << 10;
@@ -77,6 +78,33 @@ pub(super) const BIT_PACKED: i32 = 4;
 /// Numbers of a dictionary.
 pub(super) const RLE_DICTIONARY: i32 = 8;
 
+/// Larger rooms are not kept.
+const KEPT_BYTES: usize = 4 << 20;
+
+/// Room for pages that others have read, for those who read next: memory that was touched once need not be touched anew.
+#[derive(Debug, Default)]
+pub(in super::super) struct Rooms(Mutex<Vec<Room>>);
+
+#[derive(Debug, Default)]
+struct Room {
+    window: Vec<u8>,
+    unpacked: Vec<u8>,
+}
+
+impl Rooms {
+    fn take(&self) -> Room {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+    fn keep(&self, mut room: Room) {
+        for bytes in [&mut room.window, &mut room.unpacked] {
+            if bytes.len() > KEPT_BYTES {
+                *bytes = vec![];
+            }
+        }
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(room);
+    }
+}
+
 /// Reads pages.
 pub(super) struct Pages {
     file: InputFile,
@@ -93,6 +121,14 @@ pub(super) struct Pages {
     /// Where the last page is: in the window, or in what was unpacked.
     body: Body,
     decoders: Decoders,
+    rooms: Arc<Rooms>,
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        let (window, unpacked) = (std::mem::take(&mut self.window), std::mem::take(&mut self.unpacked));
+        self.rooms.keep(Room { window, unpacked });
+    }
 }
 
 /// What unpacks, if it has anything to keep.
@@ -108,18 +144,20 @@ enum Body {
 
 impl Pages {
     /// No pages yet.
-    pub(super) fn new(file: InputFile) -> Pages {
+    pub(super) fn new(file: InputFile, rooms: Arc<Rooms>) -> Pages {
+        let Room { window, unpacked } = rooms.take();
         Pages {
             file,
             packing: Packing::None,
             source: None,
-            window: vec![],
+            window,
             have: 0..0,
             at: 0,
             end: 0,
-            unpacked: vec![],
+            unpacked,
             body: Body::Unpacked(0),
             decoders: Decoders { snappy: snap::raw::Decoder::new(), zstd: None },
+            rooms,
         }
     }
     /// Goes to the pages of another column or row group: these bytes of the file.

@@ -4,6 +4,7 @@
 //!
 //! A text of a dictionary up to a block's length takes one load and one store; longer ones and plain ones, a copy each.
 
+use super::bits::WORD;
 use super::fault::{Done, damaged};
 use super::values::{NOT_THERE, Rows, TOO_FEW, Values, spread};
 use arrow_array::{ArrayRef, BinaryArray, StringArray};
@@ -14,6 +15,9 @@ use std::sync::Arc;
 const BLOCK: usize = 32;
 /// Offsets count no further.
 const TEXT_BYTES_MAX: usize = i32::MAX as usize;
+
+/// Room for texts that are not known yet is no more than this.
+const LIKE_BYTES_MAX: usize = 1 << 20;
 
 /// A text of a dictionary.
 #[derive(Clone, Copy, Default)]
@@ -35,6 +39,8 @@ pub(super) struct Texts {
     lengths: Vec<u32>,
     /// Of each row that is being added, in the dictionary.
     places: Vec<u32>,
+    /// Of the batch.
+    rows: usize,
     ends: Vec<i32>,
     out: Vec<u8>,
 }
@@ -47,16 +53,20 @@ impl Texts {
             bytes: vec![],
             lengths: vec![],
             places: vec![],
+            rows: 0,
             ends: vec![],
             out: vec![],
         }
     }
-    /// Makes room for so many bytes more.
-    fn reserve(&mut self, bytes: usize) -> Done<()> {
+    /// Makes room for so many bytes more, those of `rows` rows.
+    fn reserve(&mut self, bytes: usize, rows: usize) -> Done<()> {
         if self.out.len().saturating_add(bytes) > TEXT_BYTES_MAX {
             return damaged("the texts of a batch have more than 2 GiB");
         }
-        self.out.reserve_exact(bytes + BLOCK);
+        // Most often texts of the next page are as long, and what is not needed is not touched.
+        let left = (self.rows + 1).saturating_sub(self.ends.len() + rows);
+        let like = (bytes / rows.max(1)).saturating_mul(left).saturating_mul(9) / 8;
+        self.out.reserve_exact(bytes + BLOCK + like.min(LIKE_BYTES_MAX));
         Ok(())
     }
     /// Calls for each row that has a value, in order, and keeps where each row ends.
@@ -111,6 +121,7 @@ impl Values for Texts {
         Ok(())
     }
     fn begin(&mut self, rows: usize) {
+        self.rows = rows;
         self.ends = Vec::with_capacity(rows + 1);
         self.ends.push(0);
         self.out = vec![];
@@ -124,7 +135,7 @@ impl Values for Texts {
             lengths.push(length as u32);
             *at += 4 + length;
         }
-        self.reserve(*at - from - 4 * rows.values)?;
+        self.reserve(*at - from - 4 * rows.values, rows.count)?;
         let mut next = lengths.iter();
         self.each(rows, |out| {
             let length = next.next().map_or(0, |n| *n as usize);
@@ -149,24 +160,32 @@ impl Values for Texts {
             let Some(text) = texts.get(*number as usize) else { return damaged(NOT_THERE) };
             sum += text.length as usize;
         }
-        self.reserve(sum)?;
+        self.reserve(sum, rows.count)?;
         self.places.clear();
         spread(&mut self.places, numbers, rows, |number| number + 1);
-        let (dictionary, bytes, out) = (&self.dictionary, &self.bytes, &mut self.out);
-        self.ends.extend(self.places.iter().map(|place| {
-            let Some(text) = dictionary.get(*place as usize) else { return out.len() as i32 };
-            let length = text.length as usize;
-            if length <= BLOCK {
-                // What is beyond the text is overwritten by the next.
-                let end = out.len() + length;
-                out.extend_from_slice(&text.block);
-                out.truncate(end);
-            } else {
-                let start = text.start as usize;
-                out.extend_from_slice(&bytes[start..start + length]);
+        let mut end = self.out.len();
+        // Behind the last text is room for what a block has beyond it.
+        self.out.resize(end + sum + BLOCK, 0);
+        let (dictionary, bytes, out) = (&self.dictionary[..], &self.bytes[..], &mut self.out[..]);
+        for places in self.places.chunks(WORD) {
+            let mut ends = [0; WORD];
+            for (of_row, place) in ends.iter_mut().zip(places) {
+                if let Some(text) = dictionary.get(*place as usize) {
+                    let (from, length) = (end, text.length as usize);
+                    end += length;
+                    if length <= BLOCK {
+                        // What is beyond the text is overwritten by the next.
+                        out[from..from + BLOCK].copy_from_slice(&text.block);
+                    } else {
+                        let start = text.start as usize;
+                        out[from..end].copy_from_slice(&bytes[start..start + length]);
+                    }
+                }
+                *of_row = end as i32;
             }
-            out.len() as i32
-        }));
+            self.ends.extend_from_slice(&ends[..places.len()]);
+        }
+        self.out.truncate(end);
         Ok(())
     }
     fn finish(&mut self, nulls: Option<NullBuffer>) -> Done<ArrayRef> {

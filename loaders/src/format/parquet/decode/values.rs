@@ -117,13 +117,14 @@ pub(super) fn spread<S: Copy + Default, T: Number>(
                     &padded
                 }
             };
-            let mut next = 0;
-            out.extend((0..n).map(|i| {
+            // In a place of its own, so that nothing that is counted is in memory.
+            let (mut block, mut next) = ([T::default(); WORD], 0);
+            for (i, value) in block.iter_mut().enumerate() {
                 let bit = word >> i & 1;
-                let value = of(window[next % WORD]).times(bit);
+                *value = of(window[next % WORD]).times(bit);
                 next += bit as usize;
-                value
-            }));
+            }
+            out.extend_from_slice(&block[..n]);
         }
         source = rest;
     }
