@@ -31,7 +31,7 @@ pub use line_search::{StrongWolfe, Trial};
 pub use newton::Newton;
 pub use normal::GramSums;
 pub use owlqn::OwlQn;
-pub use report::{Observer, Progress, Report, Solution, Stop, silent};
+pub use report::{ModelBytes, Observer, Progress, Report, Solution, Stop, silent};
 
 #[cfg(doc)]
 use crate::objective::Objective;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use slackwater_dataflow::{Error, ErrorKind, Result};
 use std::fmt;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Deref};
 
 /// Why a solver ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -169,4 +169,31 @@ pub(super) fn require_finite(f: f64, gradient_norm: f64) -> Result<()> {
         "the objective is {f} and its gradient's norm {gradient_norm} where the solver starts\n  hint: look for values \
          in the data that are not finite or are enormous"
     ))))
+}
+
+/// How many bytes of the model each process had while training, at most; none, if every process had all of it.
+///
+/// Told, not stored, and no part of what a model is: all are equal, so that a model equals the one that was stored, wherever
+/// they were trained.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ModelBytes(Vec<u64>);
+
+impl From<Vec<u64>> for ModelBytes {
+    fn from(by_process: Vec<u64>) -> ModelBytes {
+        ModelBytes(by_process)
+    }
+}
+
+impl Deref for ModelBytes {
+    type Target = [u64];
+
+    fn deref(&self) -> &[u64] {
+        &self.0
+    }
+}
+
+impl PartialEq for ModelBytes {
+    fn eq(&self, _: &ModelBytes) -> bool {
+        true
+    }
 }

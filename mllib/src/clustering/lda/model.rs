@@ -3,7 +3,7 @@
 use super::LdaParams;
 use super::counts::TopicCounts;
 use crate::model::Persist;
-use crate::optimization::Stop;
+use crate::optimization::{ModelBytes, Stop};
 use arrow_array::RecordBatch;
 use serde::{Deserialize, Serialize};
 use slackwater_dataflow::block::Document;
@@ -33,7 +33,7 @@ pub struct LdaSummary {
     pub seconds_in_training: f64,
     /// With rotation, by process: bytes of the blocks of words that it had while training, at most, as they are encoded.
     #[serde(skip)]
-    pub model_bytes: Vec<u64>,
+    pub model_bytes: ModelBytes,
     /// Why training ended.
     pub stop: Stop,
 }

@@ -7,7 +7,7 @@ use super::params::Solver;
 use super::rotation::{Rotated, Rotating};
 use super::sampler::{Counts, Priors, WordState, sweep};
 use super::{Attributes, LdaBlocks, LdaModel, LdaParams, LdaSummary, Sampler};
-use crate::optimization::Stop;
+use crate::optimization::{ModelBytes, Stop};
 use serde::{Deserialize, Serialize};
 use slackwater_dataflow::block::Document;
 use slackwater_dataflow::{Dataset, Error, Result};
@@ -209,8 +209,8 @@ impl Fit<'_> {
             log_likelihood_history: history.evaluations,
             seconds_in_training: report.wall_us as f64 * 1e-6,
             model_bytes: match self.params.solver {
-                Solver::Table => vec![],
-                Solver::Rotation => report.model_bytes(self.packed.context().topology().workers),
+                Solver::Table => ModelBytes::default(),
+                Solver::Rotation => report.model_bytes(self.packed.context().topology().workers).into(),
             },
             stop: history.stop,
         };

@@ -34,7 +34,7 @@ pub(super) use census::Census;
 pub(super) use clocks::{CodeMove, ComponentMove, Until};
 
 use crate::objective::{DatasetRows, RowSlice};
-use crate::optimization::{Observer, Stop, TableTrained, TableTraining};
+use crate::optimization::{ModelBytes, Observer, Stop, TableTrained, TableTraining};
 use clocks::Alternation;
 use layout::Layout;
 use seat::{Letter, Seat};
@@ -82,7 +82,7 @@ pub struct AlternationSummary {
     pub unused: usize,
     /// By process: bytes of the components that it had while training.
     #[serde(skip)]
-    pub model_bytes: Vec<u64>,
+    pub model_bytes: ModelBytes,
     /// Why training ended.
     pub stop: Stop,
 }
@@ -147,7 +147,7 @@ impl Task {
             objective: history.last().copied().unwrap_or(f64::NAN),
             unused: rank - used.count(),
             objective_history: history,
-            model_bytes: report.model_bytes(rows.context().topology().workers),
+            model_bytes: report.model_bytes(rows.context().topology().workers).into(),
             stop,
         };
         Ok((components, summary))

@@ -3,7 +3,7 @@
 use super::MatrixFactorizationParams;
 use super::ids::Ids;
 use crate::model::Persist;
-use crate::optimization::Stop;
+use crate::optimization::{ModelBytes, Stop};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, UInt32Type};
 use arrow_array::{Array, ArrayRef, Float32Array, RecordBatch, StringArray, UInt32Array};
@@ -32,7 +32,7 @@ pub struct MatrixFactorizationSummary {
     /// By process: bytes of factors and biases that it had while training, at most: with `ccd` of both sides, with `dsgd`
     /// also the length of a block; with `sgd` nothing is said, every process has the table of items.
     #[serde(skip)]
-    pub model_bytes: Vec<u64>,
+    pub model_bytes: ModelBytes,
     /// Why training ended.
     pub stop: Stop,
 }

@@ -8,7 +8,7 @@ use super::params::Solver;
 use super::{Attributes, MatrixFactorizationModel, MatrixFactorizationParams, MatrixFactorizationSummary};
 use crate::blocks::Blocks;
 use crate::evaluation::RegressionMetrics;
-use crate::optimization::{Observer, Stop, TableTrained, TableTraining, silent};
+use crate::optimization::{ModelBytes, Observer, Stop, TableTrained, TableTraining, silent};
 use crate::random::{shuffle, unit_of};
 use slackwater_dataflow::block::Rating;
 use slackwater_dataflow::hash::{hash_of, partition_of};
@@ -62,7 +62,7 @@ impl MatrixFactorizationParams {
             homes,
             batch: 0,
             history: vec![],
-            model_bytes: vec![],
+            model_bytes: ModelBytes::default(),
         };
         let result = match self.solver {
             Solver::Sgd => fit.table().and_then(|table| {
@@ -170,7 +170,7 @@ pub(super) struct Fit<'a> {
     /// Ratings of each partition in a clock, at most.
     pub batch: usize,
     history: Vec<f64>,
-    model_bytes: Vec<u64>,
+    model_bytes: ModelBytes,
 }
 
 impl Fit<'_> {
@@ -299,7 +299,7 @@ impl Fit<'_> {
         let TableTrained { history, stop, states, report } = result?;
         self.history = history;
         if self.params.solver != Solver::Sgd {
-            self.model_bytes = report.model_bytes(self.rows.context().topology().workers);
+            self.model_bytes = report.model_bytes(self.rows.context().topology().workers).into();
         }
         Ok((stop, states))
     }
