@@ -52,7 +52,7 @@ fn both(
     };
     let library = || {
         let (library, chunks) = inner.with_library(&inner.pieces[piece], &scan)?;
-        all(reader(Opened { library: Some(library), own: None, are_own: vec![], chunks }))
+        all(reader(Opened { foreign: Some(library), own: None, are_own: vec![], chunks }))
     };
     let guarded = |read: &dyn Fn() -> Result<Batches>| crate::guard::guarded("a", read);
     let mut own = 0;

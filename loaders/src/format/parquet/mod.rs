@@ -175,7 +175,7 @@ impl Table {
         let (own, others) = (of(true), of(false));
         if own.is_empty() {
             let (library, chunks) = self.with_library(piece, scan)?;
-            return Ok(Opened { library: Some(library), own: None, are_own, chunks });
+            return Ok(Opened { foreign: Some(library), own: None, are_own, chunks });
         }
         let columns = Columns::open(
             &file.chunks.file,
@@ -194,7 +194,7 @@ impl Table {
                 self.with_library_of(piece, &others, self.batch_rows(scan)).map(|(l, c)| (Some(l), c))?
             }
         };
-        Ok(Opened { library, own: Some(columns), are_own, chunks })
+        Ok(Opened { foreign: library, own: Some(columns), are_own, chunks })
     }
 
     /// How many rows the batches of a scan have.

@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// What reads the columns of a piece, in the order of the file.
 pub(super) struct Opened {
     /// Of the columns that are not decoded here. `None`: there are none.
-    pub(super) library: Option<ParquetRecordBatchReader>,
+    pub(super) foreign: Option<ParquetRecordBatchReader>,
     /// The columns that are.
     pub(super) own: Option<Columns>,
     /// Which columns are which.
@@ -29,7 +29,7 @@ pub(super) struct Opened {
 impl Opened {
     /// The next rows: how many, and their columns.
     pub(super) fn next(&mut self, name: &str) -> Result<Option<(usize, Vec<ArrayRef>)>> {
-        let library = self.library.as_mut().and_then(Iterator::next).transpose().map_err(|e| match e {
+        let library = self.foreign.as_mut().and_then(Iterator::next).transpose().map_err(|e| match e {
             ArrowError::ExternalError(e) => match e.downcast::<Error>() {
                 // The condition failed, not the file.
                 Ok(e) => *e,
@@ -41,7 +41,7 @@ impl Opened {
             return Ok(library.map(|batch| (batch.num_rows(), batch.columns().to_vec())));
         };
         let own = columns.next()?;
-        if self.library.is_none() {
+        if self.foreign.is_none() {
             return Ok(own);
         }
         let (rows, own, others) = match (own, library) {

@@ -16,7 +16,7 @@ use crate::source::{InputFile, RawReader};
 use parquet::basic::Compression;
 use std::io::Read;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Bytes that are read at once at least, unless pages are passed over.
 const READ_BYTES: usize = 16 << 10;
@@ -78,12 +78,18 @@ pub(super) const BIT_PACKED: i32 = 4;
 /// Numbers of a dictionary.
 pub(super) const RLE_DICTIONARY: i32 = 8;
 
-/// Larger rooms are not kept.
-const KEPT_BYTES: usize = 4 << 20;
+/// A table keeps no more room than this: it may live long after it was read.
+const KEPT_BYTES: usize = 32 << 20;
 
 /// Room for pages that others have read, for those who read next: memory that was touched once need not be touched anew.
 #[derive(Debug, Default)]
-pub(in super::super) struct Rooms(Mutex<Vec<Room>>);
+pub(in super::super) struct Rooms(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    rooms: Vec<Room>,
+    bytes: usize,
+}
 
 #[derive(Debug, Default)]
 struct Room {
@@ -91,17 +97,28 @@ struct Room {
     unpacked: Vec<u8>,
 }
 
-impl Rooms {
-    fn take(&self) -> Room {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+impl Room {
+    fn bytes(&self) -> usize {
+        self.window.capacity() + self.unpacked.capacity()
     }
-    fn keep(&self, mut room: Room) {
-        for bytes in [&mut room.window, &mut room.unpacked] {
-            if bytes.len() > KEPT_BYTES {
-                *bytes = vec![];
-            }
+}
+
+impl Rooms {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    fn take(&self) -> Room {
+        let mut kept = self.kept();
+        let room = kept.rooms.pop().unwrap_or_default();
+        kept.bytes -= room.bytes();
+        room
+    }
+    fn keep(&self, room: Room) {
+        let mut kept = self.kept();
+        if kept.bytes + room.bytes() <= KEPT_BYTES {
+            kept.bytes += room.bytes();
+            kept.rooms.push(room);
         }
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(room);
     }
 }
 
@@ -376,4 +393,23 @@ fn page(said: Said, packed: usize, unpacked: usize) -> Done<Option<Page>> {
         _ => return damaged("a page of a kind that there is not"),
     };
     Ok(Some(Page { kind, rows, said, packed, unpacked }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_room_is_kept_than_said() {
+        let rooms = Rooms::default();
+        let room = || Room { window: vec![0; KEPT_BYTES / 4], unpacked: vec![0; KEPT_BYTES / 8] };
+        (0..5).for_each(|_| rooms.keep(room()));
+        assert_eq!((rooms.kept().rooms.len(), rooms.kept().bytes), (2, KEPT_BYTES * 3 / 4));
+        let taken: Vec<Room> = (0..3).map(|_| rooms.take()).collect();
+        assert_eq!(
+            taken.iter().map(Room::bytes).collect::<Vec<_>>(),
+            [KEPT_BYTES * 3 / 8, KEPT_BYTES * 3 / 8, 0]
+        );
+        assert_eq!(rooms.kept().bytes, 0);
+    }
 }
