@@ -146,7 +146,18 @@ impl Default for CsrBuilder {
     }
 }
 
+/// Gives back what a vector has room for beyond its values, if that is more than an eighth of them.
+fn give_back<T>(values: &mut Vec<T>) {
+    if values.capacity() - values.len() > values.len() / 8 {
+        values.shrink_to_fit();
+    }
+}
+
 impl CsrBuilder {
+    /// Room for a block whose last row is the one with which it has `nonzeros` values: a longer row lets it grow.
+    pub fn for_block(nonzeros: usize) -> Self {
+        CsrBuilder::with_capacity(0, nonzeros.saturating_add(nonzeros / 16))
+    }
     /// Room for `rows` rows and `nnz` values.
     pub fn with_capacity(rows: usize, nnz: usize) -> Self {
         let mut offsets = Vec::with_capacity(rows + 1);
@@ -205,9 +216,38 @@ impl CsrBuilder {
     pub fn nnz(&self) -> usize {
         self.block.nnz()
     }
-    /// The block, at least `columns` wide.
+    /// The block, at least `columns` wide. Room that was not needed is given back: blocks are kept, and many of them.
     pub fn finish(mut self, columns: usize) -> CsrBlock {
         self.block.widen(columns);
+        give_back(&mut self.block.offsets);
+        give_back(&mut self.block.indices);
+        give_back(&mut self.block.values);
         self.block
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_have_no_room_that_is_not_used() {
+        let mut rows = CsrBuilder::for_block(1000);
+        for _ in 0..1001 {
+            (0..3).for_each(|column| rows.push(column, 1.0));
+            rows.end_row();
+        }
+        let block = rows.finish(7);
+        let has_little_room = |len: usize, capacity: usize| capacity - len <= len / 8;
+        assert_eq!((block.rows(), block.columns(), block.nnz()), (1001, 7, 3003));
+        assert!(has_little_room(1002, block.offsets.capacity()));
+        assert!(has_little_room(3003, block.indices.capacity()));
+        assert!(has_little_room(3003, block.values.capacity()));
+        // A block of the size that was expected is not moved.
+        let mut rows = CsrBuilder::for_block(1000);
+        (0..1010).for_each(|column| rows.push(column, 1.0));
+        rows.end_row();
+        let place = rows.block.values.as_ptr();
+        assert_eq!(rows.finish(0).values.as_ptr(), place);
     }
 }

@@ -150,9 +150,7 @@ impl LibsvmReader {
 
     /// Room for a block, or for what is left of the split: a value takes four bytes or more (` 1:1`).
     fn builder(&self) -> CsrBuilder {
-        // The row that completes a block goes beyond it; a longer one than this lets it grow.
-        let full = self.block_nonzeros.saturating_add(self.block_nonzeros / 16);
-        CsrBuilder::with_capacity(0, full.min(self.chunks.bytes_left_max() / 4 + 1))
+        CsrBuilder::for_block(self.block_nonzeros.min(self.chunks.bytes_left_max() / 4 + 1))
     }
 
     /// The last line read was at fault: where is it?

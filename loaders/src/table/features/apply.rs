@@ -355,7 +355,7 @@ impl Cutter {
     /// The next block of the rows in `blocks`.
     pub fn next(&mut self, blocks: &mut impl Iterator<Item = LabeledBlock>) -> Option<LabeledBlock> {
         let mut labels = vec![];
-        let mut rows = CsrBuilder::with_capacity(0, TARGET_BLOCK_NONZEROS);
+        let mut rows = CsrBuilder::for_block(TARGET_BLOCK_NONZEROS);
         loop {
             let Some(block) = &self.open else {
                 match blocks.next() {
@@ -384,6 +384,7 @@ impl Cutter {
             }
             self.open = None;
         }
+        labels.shrink_to_fit();
         (!labels.is_empty()).then(|| LabeledBlock { labels, features: rows.finish(self.width) })
     }
 }
