@@ -7,6 +7,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, GzipLevel};
 use parquet::file::properties::WriterProperties;
 use slackwater_dataflow::block::{LabeledBlock, LabeledPoint, Vector};
+use slackwater_dataflow::hash::hash_of;
 use slackwater_dataflow::{Config, Context, OnBad};
 use slackwater_loaders::format::parquet::ParquetTable;
 use slackwater_loaders::table::{
@@ -37,8 +38,12 @@ fn parquet(batch: &RecordBatch) -> Vec<u8> {
         .set_data_page_row_count_limit(500)
         .set_write_batch_size(500)
         .build();
+    written(batch, Some(properties))
+}
+
+fn written(batch: &RecordBatch, properties: Option<WriterProperties>) -> Vec<u8> {
     let mut bytes = vec![];
-    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties)).unwrap();
+    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), properties).unwrap();
     writer.write(batch).unwrap();
     writer.close().unwrap();
     bytes
@@ -70,14 +75,32 @@ fn pieces_cover_a_file_once() {
     }
 }
 
+/// However well values are packed, a piece does not have very many.
+#[test]
+fn pieces_have_at_most_some_million_values() {
+    let digits =
+        |seed: u64| Int64Array::from_iter_values((0..2_500_000).map(|i| (hash_of(&(seed, i)) % 8) as i64));
+    let columns: Vec<(String, ArrayRef)> =
+        (0..4).map(|seed| (format!("x{seed}"), Arc::new(digits(seed)) as ArrayRef)).collect();
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    for bytes in [parquet(&batch), written(&batch, None)] {
+        assert!(bytes.len() < 8 << 20, "{} bytes would be one piece", bytes.len());
+        let table = ParquetTable::open(&[InputFile::from_bytes("t.parquet", bytes)], 1).unwrap();
+        let rows = |piece| {
+            let mut reader = table.open(piece, &Scan::default()).unwrap();
+            let batches = std::iter::from_fn(|| reader.next_batch(&mut |bad| Err(bad.into())).unwrap());
+            batches.map(|batch| batch.num_rows()).sum()
+        };
+        let rows: Vec<usize> = (0..table.pieces()).map(rows).collect();
+        assert_eq!(rows.iter().sum::<usize>(), 2_500_000);
+        assert!(rows.iter().all(|rows| rows * 4 <= 4 << 20), "{rows:?}");
+    }
+}
+
 #[test]
 fn large_row_groups_are_divided() {
     let batch = batch(300_000);
-    let mut bytes = vec![];
-    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), None).unwrap();
-    writer.write(&batch).unwrap();
-    writer.close().unwrap();
-    let table = ParquetTable::open(&[InputFile::from_bytes("t.parquet", bytes)], 4).unwrap();
+    let table = ParquetTable::open(&[InputFile::from_bytes("t.parquet", written(&batch, None))], 4).unwrap();
     assert!(table.pieces() >= 4);
     let columns = Scan { columns: Some(vec![2, 0]), ..Scan::default() };
     let batches = read(&table, &columns);

@@ -48,7 +48,7 @@ pub(super) fn numbered(metadata: &ArrowReaderMetadata) -> Option<ArrowReaderMeta
 }
 
 /// True if all pages with values of a column of a row group have numbers of its dictionary.
-fn has_numbers(chunk: &ColumnChunkMetaData) -> bool {
+pub(super) fn has_numbers(chunk: &ColumnChunkMetaData) -> bool {
     let is_only = |kind| chunk.page_encoding_stats_mask().is_some_and(|pages| pages.is_only(kind));
     chunk.dictionary_page_offset().is_some()
         && (is_only(Encoding::RLE_DICTIONARY) || is_only(Encoding::PLAIN_DICTIONARY))

@@ -2,9 +2,9 @@
 //!
 //! # Guarantees
 //!
-//! A table's pieces are whole row groups or ranges of rows of one, of about 16 MiB as stored: they depend on the files and on
-//! how many are wanted, not on who reads them. Rows come in the order of the file. Codecs: none, Snappy, gzip, Brotli, LZ4 (both
-//! kinds), Zstandard. Columns that are not asked for are not read; row groups and pages that cannot fulfil the
+//! A table's pieces are whole row groups or ranges of rows of one, of about 16 MiB as stored, or of four million values where these
+//! are fewer rows: they depend on the files and on how many are wanted, not on who reads them. Rows come in the order of the file.
+//! Codecs: none, Snappy, gzip, Brotli, LZ4 (both kinds), Zstandard. Columns that are not asked for are not read; row groups and pages that cannot fulfil the
 //! condition of a scan, by their statistics, are not read either, nor are the other columns of rows that do not fulfil it.
 //! Encrypted files (AES-GCM) are read with [keys](ParquetKeys) that the program has. Checksums of pages are verified.
 //!
@@ -354,23 +354,30 @@ const DICTIONARY_BYTES_MAX: u64 = 1 << 20;
 /// However large dictionaries are.
 const PIECE_BYTES_MAX: u64 = 128 << 20;
 
+/// A value counts for as many bytes at least, however well it is packed: who reads a piece may keep it whole.
+const VALUE_BYTES_MIN: u64 = 4;
+/// Of more values a stored byte, no more count: a small file should not be in very many pieces because its footer says so.
+const VALUES_PER_BYTE_MAX: u64 = 64;
+
 /// Divides files into pieces of about the same size.
 fn pieces(files: &[File], min_pieces: usize) -> Vec<Piece> {
     let bytes = |f: usize, g: usize| {
-        let group = files[f].metadata.metadata().row_group(g);
-        group
-            .columns()
-            .iter()
-            .fold(0u64, |sum, c| sum.saturating_add(u64::try_from(c.compressed_size()).unwrap_or(0)))
+        let columns = files[f].metadata.metadata().row_group(g).columns().iter();
+        let count = |n: i64| u64::try_from(n).unwrap_or(0);
+        let (bytes, values) = columns.fold((0u64, 0u64), |(bytes, values), c| {
+            (bytes.saturating_add(count(c.compressed_size())), values.saturating_add(count(c.num_values())))
+        });
+        let bytes = bytes.min(files[f].chunks.file.bytes());
+        bytes.max(values.min(bytes.saturating_mul(VALUES_PER_BYTE_MAX)).saturating_mul(VALUE_BYTES_MIN))
     };
     let groups = |f: usize| files[f].metadata.metadata().num_row_groups();
     let all = (0..files.len()).flat_map(|f| (0..groups(f)).map(move |g| (f, g)));
     let total = all.fold(0u64, |sum, (f, g)| sum.saturating_add(bytes(f, g)));
     let share = (total / min_pieces.max(1) as u64).max(SPLIT_BYTES_MIN);
-    // Each range of a row group unpacks all dictionaries of the group.
+    // Each range of a row group unpacks all dictionaries of the group that all its pages need.
     let dictionaries = |f: usize, g: usize| {
         let columns = files[f].metadata.metadata().row_group(g).columns().iter();
-        columns.fold(0u64, |sum, c| {
+        columns.filter(|c| dictionaries::has_numbers(c)).fold(0u64, |sum, c| {
             let begin = c.dictionary_page_offset().unwrap_or(c.data_page_offset());
             let bytes = c.data_page_offset().saturating_sub(begin);
             sum.saturating_add(u64::try_from(bytes).unwrap_or(0).min(DICTIONARY_BYTES_MAX))
