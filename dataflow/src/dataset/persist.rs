@@ -6,7 +6,7 @@ use super::node::{NewNode, narrow, no_inputs, one_to_one};
 use super::source::SharedCursor;
 use crate::context::Engine;
 use crate::error::Error;
-use crate::exec::codec::{Fingerprint, decode, encode, estimate_bytes};
+use crate::exec::codec::{Fingerprint, decode, encode, estimate_bytes, heap_bytes_mean};
 use crate::exec::task::TaskContext;
 use crate::safety;
 use crate::store::spill::{Frame, SpillFile};
@@ -100,7 +100,11 @@ fn open_stored<T: Record>(
         return Box::new(SharedCursor::new(data, range, task));
     }
     let (engine, task) = (engine.clone(), task.clone());
-    Box::new(FrameCursor { engine, id, partition, stored, at: 0, bytes: vec![], buffer: vec![], task })
+    let bytes = match &stored {
+        Stored::Disk(_) => engine.store.rooms.take(),
+        _ => vec![],
+    };
+    Box::new(FrameCursor { engine, id, partition, stored, at: 0, bytes, buffer: vec![], task })
 }
 
 impl<T: Record> Lineage<T> for Persist<T> {
@@ -126,10 +130,18 @@ pub(crate) fn frames<T: Record>(
     let mut bytes = vec![];
     for chunk in records.chunks(FRAME_RECORDS) {
         bytes.clear();
-        encode(&chunk.to_vec(), &mut bytes).map_err(Error::usage)?;
+        frame(chunk, &mut bytes)?;
         put(&bytes, chunk.len())?;
     }
     Ok(())
+}
+
+/// Appends records, encoded. Their room is taken at once: a record may be as large as a partition, and memory is short when
+/// it goes to disk.
+fn frame<T: Record>(records: &[T], bytes: &mut Vec<u8>) -> Result<(), Error> {
+    let expected = (heap_bytes_mean(records) * records.len() as f64) as usize;
+    bytes.reserve_exact(expected.max(size_of_val(records)));
+    encode(&records.to_vec(), bytes).map_err(Error::usage)
 }
 
 fn to_disk<T: Record>() -> ToDisk {
@@ -167,6 +179,12 @@ struct FrameCursor<T: Record> {
     task: Rc<TaskContext>,
 }
 
+impl<T: Record> Drop for FrameCursor<T> {
+    fn drop(&mut self) {
+        self.engine.store.rooms.give(std::mem::take(&mut self.bytes));
+    }
+}
+
 impl<T: Record> Cursor<T> for FrameCursor<T> {
     fn next(&mut self) -> Result<Option<Chunk<'_, T>>, Stop> {
         self.task.check()?;
@@ -186,6 +204,12 @@ impl<T: Record> Cursor<T> for FrameCursor<T> {
             Stored::Memory(_) => unreachable!("records in memory are read by another cursor"),
         };
         self.at += 1;
+        if let Stored::Disk(block) = &self.stored
+            && self.at == block.frames.len()
+        {
+            // Not kept as long as the last records are.
+            self.engine.store.rooms.give(std::mem::take(&mut self.bytes));
+        }
         match read {
             Ok(records) => {
                 self.buffer = records;
@@ -288,14 +312,21 @@ impl<T: Record> CachingCursor<T> {
     }
     /// Adds a chunk that the cursor hands on by itself.
     fn add_encoded(&mut self, chunk: &[T]) -> Result<(), Error> {
-        let mut bytes = vec![];
-        encode(&chunk.to_vec(), &mut bytes).map_err(Error::usage)?;
+        let rooms = &self.node.engine.store.rooms;
+        let mut bytes = match &self.collect {
+            Collect::Disk(..) => rooms.take(),
+            _ => vec![],
+        };
+        frame(chunk, &mut bytes)?;
         if matches!(self.collect, Collect::Encoded(_)) && !self.reserve(bytes.len() as u64) {
             self.overflow()?;
         }
         match &mut self.collect {
             Collect::Encoded(frames) => frames.push((bytes, chunk.len())),
-            Collect::Disk(file, index) => index.push((file.append(&bytes)?, chunk.len())),
+            Collect::Disk(file, index) => {
+                index.push((file.append(&bytes)?, chunk.len()));
+                self.node.engine.store.rooms.give(bytes);
+            }
             Collect::Records(_) | Collect::Nothing => {}
         }
         Ok(())

@@ -6,6 +6,7 @@
 //! when it is needed) or moved to disk, as its dataset's storage level says.
 
 pub(crate) mod memory;
+pub(crate) mod rooms;
 pub(crate) mod spare;
 pub(crate) mod spill;
 
@@ -13,6 +14,7 @@ use crate::dataset::lineage::NodeId;
 use crate::error::Result;
 use crate::event::{Event, EventBus};
 use memory::Memory;
+use rooms::FrameRooms;
 use spill::{Frame, SpillDir, SpillFile};
 use std::any::Any;
 use std::collections::HashMap;
@@ -70,6 +72,8 @@ pub(crate) struct BlockStore {
     inner: Mutex<Inner>,
     memory: Arc<Memory>,
     pub dir: SpillDir,
+    /// For frames in `dir`.
+    pub rooms: FrameRooms,
     events: Arc<EventBus>,
 }
 
@@ -79,6 +83,7 @@ impl BlockStore {
             inner: Mutex::default(),
             memory: memory.clone(),
             dir,
+            rooms: FrameRooms::default(),
             events: events.clone(),
         });
         let weak = Arc::downgrade(&store);
