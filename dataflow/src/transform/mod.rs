@@ -7,6 +7,7 @@ mod exchange;
 mod expand;
 mod filter;
 mod flat_map;
+mod flat_map_ref;
 mod fuse;
 mod map;
 mod map_partitions;

@@ -5,9 +5,9 @@
 //! disk). A sweep is one `aggregate` over these records: it lends a cached partition without copying it.
 //!
 //! # Cost
-//! The first sweep computes the dataset and packs it; others read memory: 12 bytes a value, 12 a row. The rows are kept
-//! until the last clone is dropped. If the dataset itself is cached as well there are two copies, so do not cache what
-//! is only trained on, and make one [`DatasetRows`] for several runs over the same rows.
+//! The first sweep computes the dataset and packs it; others read memory: 12 bytes a value, 12 a row. A partition that is on
+//! disk is in memory while a worker sweeps it, and twice while it is read or written. The rows are kept until the last clone is
+//! dropped. If the dataset itself is cached as well there are two copies, so do not cache what is only trained on, and make one [`DatasetRows`] for several runs over the same rows.
 //!
 //! # Guarantees
 //! Those of [`Sweep`], and those of the engine: a partition that is lost is computed again, and a failed task runs
@@ -68,7 +68,7 @@ impl DatasetRows {
     }
     /// The rows as blocks, for whatever follows training on the same rows.
     pub fn blocks(&self) -> Dataset<LabeledBlock> {
-        self.partitions.expand(|rows: &RowPartition, out| out.extend_from_slice(&rows.blocks))
+        self.partitions.flat_map_ref(|rows| rows.blocks.as_slice())
     }
     /// The rows in slices of at most `rows`, for solvers that go from one few rows to the next.
     pub fn slices(&self, rows: usize) -> Dataset<RowSlice> {
