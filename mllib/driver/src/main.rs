@@ -2,9 +2,11 @@
 //!
 //! The layers: [`args`] says what can be written; [`config`] puts flags, variables, a file and defaults together;
 //! [`session`] makes the engine, and what listens to it; [`commands`] do the work with [`data`], [`trainer`],
-//! [`model`] and [`evaluation`]; [`output`] prints. Everything that knows of a terminal, of arguments or of the
-//! environment is here, nothing below: [`stores`] says what of it is for object stores.
+//! [`model`] and [`evaluation`]; [`output`] prints, and [`allocator`] suits the memory that there is. Everything that knows
+//! of a terminal, of arguments or of the environment is here, nothing below: [`stores`] says what of it is for object
+//! stores.
 
+mod allocator;
 mod args;
 mod commands;
 mod config;
@@ -27,11 +29,9 @@ use config::Refusal;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let argv: Vec<OsString> = std::env::args_os().collect();
+    allocator::follow_memory();
     session::follow_launcher();
     match config::resolve(&argv) {
         Ok(resolved) => match commands::run(&resolved) {

@@ -136,3 +136,28 @@ fn names_of_other_tools() {
         serde_json::json!({"Mean": {"regularization": 0.5}})
     );
 }
+
+/// Where there is little memory, what was freed is given back soon; whoever says how soon prevails.
+#[test]
+fn little_memory_is_given_back_soon() {
+    let place = Place::new();
+    let delay = |limit: &str, variable: Option<&str>| {
+        let program = place.command(&[]).get_program().to_owned();
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &format!("{limit} exec \"$0\" \"$@\"")]).arg(program).arg("--version");
+        shell.env("MIMALLOC_VERBOSE", "1").env_remove("MIMALLOC_PURGE_DELAY");
+        shell.envs(variable.map(|value| ("MIMALLOC_PURGE_DELAY", value)));
+        let done = ran(shell.output().unwrap());
+        assert_eq!(done.code, Some(0), "{}", done.stderr);
+        assert!(done.stdout.starts_with("slackwater "), "{}", done.stdout);
+        // Each program that the process is says it when it begins.
+        let said =
+            done.stderr.lines().rev().find_map(|line| line.trim().strip_prefix("option 'purge_delay': "));
+        said.expect("the allocator tells its options").trim().to_string()
+    };
+    assert_eq!(delay("ulimit -v 1000000;", None), "10");
+    assert_eq!(delay("ulimit -v 1000000;", Some("70")), "70");
+    if slackwater_dataflow::Config::default().memory_budget_bytes > 1 << 30 {
+        assert_eq!(delay("", None), "1000");
+    }
+}
