@@ -100,11 +100,7 @@ fn open_stored<T: Record>(
         return Box::new(SharedCursor::new(data, range, task));
     }
     let (engine, task) = (engine.clone(), task.clone());
-    let bytes = match &stored {
-        Stored::Disk(_) => engine.store.rooms.take(),
-        _ => vec![],
-    };
-    Box::new(FrameCursor { engine, id, partition, stored, at: 0, bytes, buffer: vec![], task })
+    Box::new(FrameCursor { engine, id, partition, stored, at: 0, bytes: vec![], buffer: vec![], task })
 }
 
 impl<T: Record> Lineage<T> for Persist<T> {
@@ -179,12 +175,6 @@ struct FrameCursor<T: Record> {
     task: Rc<TaskContext>,
 }
 
-impl<T: Record> Drop for FrameCursor<T> {
-    fn drop(&mut self) {
-        self.engine.store.rooms.give(std::mem::take(&mut self.bytes));
-    }
-}
-
 impl<T: Record> Cursor<T> for FrameCursor<T> {
     fn next(&mut self) -> Result<Option<Chunk<'_, T>>, Stop> {
         self.task.check()?;
@@ -208,7 +198,7 @@ impl<T: Record> Cursor<T> for FrameCursor<T> {
             && self.at == block.frames.len()
         {
             // Not kept as long as the last records are.
-            self.engine.store.rooms.give(std::mem::take(&mut self.bytes));
+            self.bytes = vec![];
         }
         match read {
             Ok(records) => {
@@ -312,21 +302,14 @@ impl<T: Record> CachingCursor<T> {
     }
     /// Adds a chunk that the cursor hands on by itself.
     fn add_encoded(&mut self, chunk: &[T]) -> Result<(), Error> {
-        let rooms = &self.node.engine.store.rooms;
-        let mut bytes = match &self.collect {
-            Collect::Disk(..) => rooms.take(),
-            _ => vec![],
-        };
+        let mut bytes = vec![];
         frame(chunk, &mut bytes)?;
         if matches!(self.collect, Collect::Encoded(_)) && !self.reserve(bytes.len() as u64) {
             self.overflow()?;
         }
         match &mut self.collect {
             Collect::Encoded(frames) => frames.push((bytes, chunk.len())),
-            Collect::Disk(file, index) => {
-                index.push((file.append(&bytes)?, chunk.len()));
-                self.node.engine.store.rooms.give(bytes);
-            }
+            Collect::Disk(file, index) => index.push((file.append(&bytes)?, chunk.len())),
             Collect::Records(_) | Collect::Nothing => {}
         }
         Ok(())

@@ -6,7 +6,6 @@
 //! when it is needed) or moved to disk, as its dataset's storage level says.
 
 pub(crate) mod memory;
-pub(crate) mod rooms;
 pub(crate) mod spare;
 pub(crate) mod spill;
 
@@ -14,7 +13,6 @@ use crate::dataset::lineage::NodeId;
 use crate::error::Result;
 use crate::event::{Event, EventBus};
 use memory::Memory;
-use rooms::FrameRooms;
 use spill::{Frame, SpillDir, SpillFile};
 use std::any::Any;
 use std::collections::HashMap;
@@ -72,8 +70,6 @@ pub(crate) struct BlockStore {
     inner: Mutex<Inner>,
     memory: Arc<Memory>,
     pub dir: SpillDir,
-    /// For frames in `dir`.
-    pub rooms: FrameRooms,
     events: Arc<EventBus>,
 }
 
@@ -83,7 +79,6 @@ impl BlockStore {
             inner: Mutex::default(),
             memory: memory.clone(),
             dir,
-            rooms: FrameRooms::default(),
             events: events.clone(),
         });
         let weak = Arc::downgrade(&store);
