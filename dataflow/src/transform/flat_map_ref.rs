@@ -80,8 +80,8 @@ impl<T: Data> Dataset<T> {
     ///
     /// ```
     /// # let cx = slackwater_dataflow::Context::local(1)?;
-    /// let words = cx.parallelize([vec!["a", "b"], vec![], vec!["c"]], 1);
-    /// assert_eq!(words.flat_map_ref(|some| some).collect()?, ["a", "b", "c"]);
+    /// let some = cx.parallelize([vec![1, 2], vec![], vec![3]], 1);
+    /// assert_eq!(some.flat_map_ref(|numbers| numbers).collect()?, [1, 2, 3]);
     /// # Ok::<(), slackwater_dataflow::Error>(())
     /// ```
     #[track_caller]
