@@ -14,7 +14,7 @@ const DELAY_OF_LITTLE: &str = "10";
 const LITTLE_BYTES: u64 = 384 << 20;
 
 /// Where there is little memory, gives back to the system soon what is freed: the allocator would keep it for a second, and have
-/// two or three times what is in use. It costs time, so with more memory nothing is done; nor if the variable is set. The process
+/// up to twice as much. It costs time, so with more memory nothing is done; nor if the variable is set. The process
 /// becomes itself once more.
 pub fn follow_memory() {
     if std::env::var_os(DELAY).is_some() || Config::default().memory_budget_bytes > LITTLE_BYTES {

@@ -7,7 +7,8 @@
 //! # Cost
 //! The first sweep computes the dataset and packs it; others read memory: 12 bytes a value, 12 a row. A partition that is on
 //! disk is in memory while a worker sweeps it, and twice while it is read or written. The rows are kept until the last clone is
-//! dropped. If the dataset itself is cached as well there are two copies, so do not cache what is only trained on, and make one [`DatasetRows`] for several runs over the same rows.
+//! dropped. If the dataset itself is cached as well there are two copies, so do not cache what is only trained on, and make one
+//! [`DatasetRows`] for several runs over the same rows.
 //!
 //! # Guarantees
 //! Those of [`Sweep`], and those of the engine: a partition that is lost is computed again, and a failed task runs

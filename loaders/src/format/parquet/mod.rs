@@ -4,8 +4,9 @@
 //!
 //! A table's pieces are whole row groups or ranges of rows of one, of about 16 MiB as stored, or of four million values where these
 //! are fewer rows: they depend on the files and on how many are wanted, not on who reads them. Rows come in the order of the file.
-//! Codecs: none, Snappy, gzip, Brotli, LZ4 (both kinds), Zstandard. Columns that are not asked for are not read; row groups and pages that cannot fulfil the
-//! condition of a scan, by their statistics, are not read either, nor are the other columns of rows that do not fulfil it.
+//! Codecs: none, Snappy, gzip, Brotli, LZ4 (both kinds), Zstandard. Columns that are not asked for are not read; row groups and
+//! pages that cannot fulfil the condition of a scan, by their statistics, are not read either, nor are the other columns of rows
+//! that do not fulfil it.
 //! Encrypted files (AES-GCM) are read with [keys](ParquetKeys) that the program has. Checksums of pages are verified.
 //!
 //! # Cost
@@ -374,7 +375,7 @@ fn pieces(files: &[File], min_pieces: usize) -> Vec<Piece> {
     let all = (0..files.len()).flat_map(|f| (0..groups(f)).map(move |g| (f, g)));
     let total = all.fold(0u64, |sum, (f, g)| sum.saturating_add(bytes(f, g)));
     let share = (total / min_pieces.max(1) as u64).max(SPLIT_BYTES_MIN);
-    // Each range of a row group unpacks all dictionaries of the group that all its pages need.
+    // Each range of a row group unpacks a dictionary that all pages of the group need.
     let dictionaries = |f: usize, g: usize| {
         let columns = files[f].metadata.metadata().row_group(g).columns().iter();
         columns.filter(|c| dictionaries::has_numbers(c)).fold(0u64, |sum, c| {
